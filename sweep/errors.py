@@ -1,0 +1,45 @@
+"""What goes wrong by the user's hand, as sentences.
+
+A `UserError` says what was given, what is allowed and what to type next; the
+command line prints it and exits with its `exit_code`. Everything that is not a
+`UserError` is a defect of ours or of a trial, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SweepError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class UserError(SweepError):
+    """A wrong call, config, path or query: one sentence, exit code 2."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A config that cannot be read, or that asks for the impossible."""
+
+
+class DataError(UserError):
+    """Images that are missing, unreadable, too few, or without the labels a probe needs."""
+
+
+class StudyError(UserError):
+    """A study that exists already, does not exist, or is held by another driver."""
+
+
+class QueryError(UserError):
+    """SQL that is not one SELECT over the study, or that ran out of memory or time."""
+
+
+def unknown_name(kind: str, given: str, known: Iterable[str]) -> str:
+    """Return the sentence for a name that is not in a table, with the nearest one that is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{kind} {given!r} is not known.{hint} Known: {', '.join(names)}."
