@@ -24,6 +24,7 @@ EventKind = Literal[
     "verdict",  # what the rule says of one trial
     "zone",  # the interval that the rule believes in, whenever it changes
     "failure",  # an attempt that ended in an exception
+    "idle",  # nothing runs and nothing may start: whoever is held must be decided
     "budget",  # a changed budget, on resume
     "finish",  # the study is over: winner, ties, why it ended
 ]
@@ -103,6 +104,20 @@ class Observation:
     def measure(self, name: str) -> Measure | None:
         """Return the measure of that name, or None."""
         return next((m for m in self.measures if m.name == name), None)
+
+    @property
+    def final_measures(self) -> bool:
+        """True for the measures at the end of pretraining, on which the rule decides."""
+        return self.stage == "measured" and self.fraction >= 1.0
+
+    @property
+    def broken(self) -> str | None:
+        """Why such a model is never probed: its loss or its spectrum is no number; or None."""
+        name = {"trained": "loss", "measured": "alpha"}.get(self.stage, "")
+        measure = self.measure(name) if self.fraction >= 1.0 or self.stage == "trained" else None
+        if measure is None or measure.usable:
+            return None
+        return f"{name} is {measure.status}: {measure.detail.get('reason', 'no number')}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists and numbers, without NaN."""
