@@ -1,0 +1,200 @@
+"""What a rule may see: the fold of a study's events into states and columns.
+
+One row per candidate, in the order in which they wait. Columns are numpy views that
+cannot be written. There is no column of test accuracy, so no rule can read it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sweep.records import Cost, Event, Observation, Zone
+
+Floats = npt.NDArray[np.float64]
+
+
+class State(IntEnum):
+    """Where a candidate stands, as far as the log tells."""
+
+    PENDING = 0  # not begun
+    TRAINING = 1  # begun, not measured
+    WAITING = 2  # measured, no verdict yet
+    HELD = 3  # measured, told to wait
+    PROBING = 4  # told to go on, not probed yet
+    PROBED = 5
+    STOPPED = 6
+    FAILED = 7
+
+    @property
+    def final(self) -> bool:
+        """True if nothing more will come of it."""
+        return self >= State.PROBED
+
+
+class History:
+    """Candidates in order, with their state, their measures and what was spent.
+
+    Args:
+        workers: M, trials at work at once.
+
+    Attributes:
+        seq: of the last event folded in; -1 before the first.
+        clock: that event's time, seconds since the epoch.
+        zone: the last that the rule named.
+        closed: nothing runs and nothing more may start, so waiting is in vain.
+        spent: seconds of all observations.
+        broken: trial_id -> why, for models that must be stopped whatever the rule says.
+        probes_left: probes that the budget still allows; None is without limit.
+    """
+
+    def __init__(self, *, workers: int = 1) -> None:
+        self.workers = workers
+        self.seq = -1
+        self.clock = 0.0
+        self.zone = Zone()
+        self.closed = False
+        self.spent = Cost()
+        self.probes_left: int | None = None
+        self.broken: dict[str, str] = {}
+        self.trial_ids: list[str] = []
+        self._index: dict[str, int] = {}
+        self._state = np.zeros(16, dtype=np.int8)
+        self._columns: dict[str, Floats] = {}
+        self._probed: list[int] = []
+        self._waiting: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.trial_ids)
+
+    def __contains__(self, trial_id: str) -> bool:
+        return trial_id in self._index
+
+    @property
+    def state(self) -> npt.NDArray[np.int8]:
+        """`State` of every candidate, int8 [H]."""
+        return _view(self._state, len(self))
+
+    @property
+    def waiting(self) -> list[int]:
+        """Rows that want a verdict (WAITING or HELD), in order."""
+        return sorted(self._waiting)
+
+    @property
+    def probed(self) -> npt.NDArray[np.int64]:
+        """Rows that were probed, in the order in which results came."""
+        return np.array(self._probed, dtype=np.int64)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns there are."""
+        return tuple(self._columns)
+
+    def column(self, name: str) -> Floats:
+        """Return a column, float64 [H], NaN where there is no number; all NaN if unknown."""
+        if name not in self._columns:
+            return np.full(len(self), np.nan)
+        return _view(self._columns[name], len(self))
+
+    def row(self, trial_id: str) -> int:
+        """Return the row of a trial; KeyError if there is none."""
+        return self._index[trial_id]
+
+    def state_of(self, trial_id: str) -> State:
+        """Return where one trial stands."""
+        return State(int(self._state[self._index[trial_id]]))
+
+    def count(self, *states: State) -> int:
+        """Return how many candidates are in any of these states."""
+        return int(np.isin(self.state, [int(s) for s in states]).sum())
+
+    def fold(self, event: Event) -> None:
+        """Take one event in; events come in order of `seq`."""
+        self.seq, self.clock = event.seq, event.time
+        payload = event.payload
+        match event.kind:
+            case "candidate":
+                self._add(event.trial_id, payload.get("point", {}))
+                self.closed = False
+            case "start":
+                if self.state_of(event.trial_id) == State.PENDING:
+                    self._set(event.trial_id, State.TRAINING)
+                self.closed = False
+            case "observation":
+                self._observe(event.trial_id, Observation.from_json(payload))
+            case "verdict":
+                self._decide(event.trial_id, payload["action"])
+            case "zone":
+                self.zone = Zone(lo=payload["lo"], hi=payload["hi"], through=payload["through"])
+            case "failure":
+                if payload["final"]:
+                    self._set(event.trial_id, State.FAILED)
+            case "idle":
+                self.closed = True
+            case "budget":
+                self.closed = False
+            case "study" | "session" | "finish":
+                pass
+
+    def _add(self, trial_id: str, point: Mapping[str, Any]) -> None:
+        if trial_id in self._index:
+            return
+        row = len(self.trial_ids)
+        if row == len(self._state):
+            self._state = np.concatenate([self._state, np.zeros_like(self._state)])
+            self._columns = {
+                name: np.concatenate([column, np.full_like(column, np.nan)])
+                for name, column in self._columns.items()
+            }
+        self.trial_ids.append(trial_id)
+        self._index[trial_id] = row
+        self._put(row, ((n, v) for n, v in point.items() if isinstance(v, int | float)))
+
+    def _observe(self, trial_id: str, seen: Observation) -> None:
+        self.spent = self.spent + seen.cost
+        row = self._index[trial_id]
+        if seen.stage == "tested":
+            return
+        if (why := seen.broken) is not None:
+            self.broken[trial_id] = why
+        if seen.stage != "measured" or seen.final_measures:
+            self._put(row, ((m.name, m.value) for m in seen.measures if m.value is not None))
+            images = ((f"{m.name}_images", m.detail.get("images")) for m in seen.measures)
+            self._put(row, ((name, count) for name, count in images if count is not None))
+        if seen.final_measures:
+            self._set(trial_id, State.WAITING)
+        elif seen.stage == "probed":
+            self._set(trial_id, State.PROBED)
+            if not math.isnan(self.column("accuracy")[row]):
+                self._probed.append(row)
+
+    def _decide(self, trial_id: str, action: str) -> None:
+        verdicts = {"continue": State.PROBING, "hold": State.HELD, "stop": State.STOPPED}
+        self._set(trial_id, verdicts[action])
+
+    def _set(self, trial_id: str, state: State) -> None:
+        row = self._index[trial_id]
+        self._state[row] = state
+        if state.final:
+            self.broken.pop(trial_id, None)
+        if state in (State.WAITING, State.HELD):
+            self._waiting.add(row)
+        else:
+            self._waiting.discard(row)
+
+    def _put(self, row: int, values: Iterable[tuple[str, Any]]) -> None:
+        for name, value in values:
+            if name not in self._columns:
+                self._columns[name] = np.full(len(self._state), np.nan)
+            self._columns[name][row] = float(value)
+
+
+def _view(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    view = array[:length]
+    view.flags.writeable = False
+    return view

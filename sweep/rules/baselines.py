@@ -1,0 +1,81 @@
+"""Rules that look at no criterion: probe all, none, or a random few.
+
+They are what a claim is held against: `all` knows the best model there is, `random`
+shows what the same number of probes finds without alpha.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweep.config import RuleConfig
+from sweep.history import History, State
+from sweep.records import Action, Decision, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeAll:
+    """Probe every model."""
+
+    @classmethod
+    def from_config(cls, config: RuleConfig) -> ProbeAll:
+        return cls()
+
+    def __call__(self, history: History) -> Decision:
+        return _same_for_all(history, "continue", "rule all probes every model")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeNone:
+    """Probe no model: pretrain and measure only."""
+
+    @classmethod
+    def from_config(cls, config: RuleConfig) -> ProbeNone:
+        return cls()
+
+    def __call__(self, history: History) -> Decision:
+        return _same_for_all(history, "stop", "rule none probes no model")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeRandom:
+    """Probe the first `probes` models of the study's random order that can be probed.
+
+    Args:
+        probes: how many.
+    """
+
+    probes: int
+
+    @classmethod
+    def from_config(cls, config: RuleConfig) -> ProbeRandom:
+        return cls(probes=config.probes)
+
+    def __call__(self, history: History) -> Decision:
+        verdicts = []
+        for row in history.waiting:
+            before = history.state[:row]
+            paid = int(((before == State.PROBING) | (before == State.PROBED)).sum())
+            out = (before == State.STOPPED) | (before == State.FAILED)
+            if history.closed:
+                out |= (before == State.PENDING) | (before == State.TRAINING)
+            possible = int((~out).sum())
+            action: Action
+            if possible < self.probes:
+                action, reason = "continue", f"among the first {self.probes} of a random order"
+            elif paid >= self.probes:
+                action, reason = "stop", f"{self.probes} of a random order were probed before it"
+            else:
+                action, reason = "hold", "models before it in the random order are undecided"
+            verdicts.append(Verdict(trial_id=history.trial_ids[row], action=action, reason=reason))
+        return Decision(zone=history.zone, verdicts=tuple(verdicts))
+
+
+def _same_for_all(history: History, action: Action, reason: str) -> Decision:
+    return Decision(
+        zone=history.zone,
+        verdicts=tuple(
+            Verdict(trial_id=history.trial_ids[row], action=action, reason=reason)
+            for row in history.waiting
+        ),
+    )

@@ -1,0 +1,80 @@
+"""What every rule in the table promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sweep.config import RuleConfig
+from sweep.errors import ConfigError
+from sweep.history import State
+from sweep.plugins import resolve
+from sweep.rules import RULES, Rule
+from tests.histories import measured, play, probed, study_of
+
+SYNC = [pytest.param(name, sync, id=f"{name}-{sync}") for name in RULES for sync in (True, False)]
+
+
+def rule_of(name: str, sync: bool) -> Rule:
+    return RULES[name](RuleConfig(name=name, round=4, sync=sync, probes=5))
+
+
+@pytest.mark.parametrize(("name", "sync"), SYNC)
+def test_it_answers_the_same_twice_and_leaves_the_history_alone(name: str, sync: bool) -> None:
+    study = study_of(rule_of(name, sync), 9)
+    rng = np.random.default_rng(0)
+    for number in range(9):
+        study.start(f"t{number}")
+        action = study.observe(f"t{number}", measured(float(rng.uniform(0, 2))))
+        before = study.history.state.copy()
+        assert study.rule(study.history) == study.rule(study.history)
+        assert (study.history.state == before).all()
+        if action == "continue":
+            study.observe(f"t{number}", probed(float(rng.uniform(0, 1))))
+
+
+@pytest.mark.parametrize(("name", "sync"), SYNC)
+def test_it_answers_for_every_waiting_trial_and_no_other(name: str, sync: bool) -> None:
+    study = study_of(rule_of(name, sync), 30)
+    answered: list[set[str]] = []
+    waiting: list[set[str]] = []
+    rule = study.rule
+
+    def listening(history: object) -> object:
+        decision = rule(study.history)
+        answered.append({verdict.trial_id for verdict in decision.verdicts})
+        waiting.append({study.history.trial_ids[row] for row in study.history.waiting})
+        return decision
+
+    study.rule = listening  # type: ignore[assignment]
+    rng = np.random.default_rng(1)
+    play(study, list(rng.uniform(0, 2, 30)), list(rng.uniform(0, 1, 30)))
+    assert answered == waiting
+
+
+@pytest.mark.parametrize(("name", "sync"), SYNC)
+def test_a_study_comes_to_an_end_with_nobody_waiting(name: str, sync: bool) -> None:
+    study = study_of(rule_of(name, sync), 30)
+    rng = np.random.default_rng(2)
+    alphas = [None if rng.random() < 0.2 else float(rng.uniform(0, 2)) for _ in range(30)]
+    play(study, alphas, list(rng.uniform(0, 1, 30)))
+    assert all(State(int(state)).final for state in study.history.state)
+
+
+@pytest.mark.parametrize(("name", "probes"), [("all", 30), ("random", 5), ("none", 0)])
+def test_the_baselines_pay_what_they_say(name: str, probes: int) -> None:
+    study = study_of(rule_of(name, False), 30)
+    rng = np.random.default_rng(3)
+    order = play(study, list(rng.uniform(0, 2, 30)), list(rng.uniform(0, 1, 30)))
+    assert len(order) == probes
+
+
+def test_random_passes_over_models_that_collapsed() -> None:
+    study = study_of(rule_of("random", False), 9)
+    alphas = [None, None, 1.0, None, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert play(study, alphas, [0.5] * 9) == ["t2", "t4", "t5", "t6", "t7"]
+
+
+def test_an_unknown_rule_is_named_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="'papr' is not known. Did you mean 'paper'"):
+        resolve("The rule", "papr", RULES)
