@@ -1,0 +1,144 @@
+"""Weights on disk: a running trial's state, and the encoder that is taken away.
+
+An encoder is a safetensors file with a JSON beside it that says how it was made and how
+its images are normalised. Nothing here executes code from a file: states are read with
+`weights_only=True`, encoders hold tensors alone. Files are written beside, then renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from sweep.config import EncoderConfig
+from sweep.encoders import build
+from sweep.errors import StudyError
+
+STATE = "state.pt"
+ENCODER = "encoder.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedEncoder:
+    """An encoder and what is needed to use it.
+
+    Args:
+        encoder: in evaluation mode, float32; [B, C, H, W] -> [B, dim].
+        mean, std: per channel, of images in 0..1: feed `(image / 255 - mean) / std`.
+        shape: (C, H, W) that it was trained on.
+        about: the JSON beside the weights: config, study, measures, versions.
+    """
+
+    encoder: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    shape: tuple[int, int, int]
+    about: Mapping[str, Any]
+
+
+def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write a running trial's state, replacing the one before."""
+    beside = folder / f"{STATE}.{os.getpid()}.part"
+    torch.save(dict(state), beside)
+    beside.replace(folder / STATE)
+
+
+def load_state(folder: Path, device: str) -> dict[str, Any] | None:
+    """Return the state last saved, or None where there is none or it cannot be read."""
+    path = folder / STATE
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, OSError):
+        return None  # half a file: the trial begins again
+    return state
+
+
+def drop_state(folder: Path) -> None:
+    """Remove a running trial's state, once its encoder is written."""
+    (folder / STATE).unlink(missing_ok=True)
+
+
+def save_encoder(path: Path, encoder: nn.Module, about: Mapping[str, Any]) -> None:
+    """Write `path` (.safetensors) and the JSON beside it.
+
+    Args:
+        path: ends in .safetensors.
+        encoder: its state dict is written in float32 as it is, contiguous.
+        about: JSON with at least `encoder` (an EncoderConfig), `shape`, `mean`, `std`.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(encoder).items()}
+    write_encoder(path, tensors, about)
+
+
+def write_encoder(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and their JSON, each beside and then renamed, the weights last."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(about, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    for target, data in (
+        (path.with_suffix(".json"), text.encode()),
+        (path, safetensors.torch.save(dict(tensors))),
+    ):
+        beside = target.with_name(f"{target.name}.{os.getpid()}.part")
+        beside.write_bytes(data)
+        beside.replace(target)
+
+
+def load_encoder(path: str | Path, *, device: str = "cpu") -> LoadedEncoder:
+    """Read an exported encoder, or a trial's own.
+
+    Args:
+        path: the .safetensors file; its JSON lies beside it.
+        device: where the encoder goes.
+
+    Returns:
+        The encoder in evaluation mode, with its normalisation and its story.
+
+    Raises:
+        StudyError: a file is missing or does not fit the other.
+    """
+    path = Path(path)
+    beside = path.with_suffix(".json")
+    try:
+        about = json.loads(beside.read_text(encoding="utf-8"))
+        tensors = safetensors.torch.load_file(path, device=device)
+        shape = (int(about["shape"][0]), int(about["shape"][1]), int(about["shape"][2]))
+        encoder = build(EncoderConfig(**about["encoder"]), shape)
+        encoder.load_state_dict(tensors)
+    except FileNotFoundError as error:
+        raise StudyError(
+            f"{error.filename or path} is missing; an export is a .safetensors file with a .json "
+            "of the same name beside it. `sweep export STUDY -o encoder.safetensors` writes both."
+        ) from error
+    except (
+        safetensors.SafetensorError,
+        json.JSONDecodeError,
+        KeyError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        raise StudyError(f"{path} is not an encoder of ours: {error}.") from error
+    return LoadedEncoder(
+        encoder=encoder.to(device).eval(),
+        mean=tuple(about["mean"]),
+        std=tuple(about["std"]),
+        shape=shape,
+        about=about,
+    )
+
+
+def _state(encoder: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict under the names that it has without torch.compile."""
+    return {
+        name.removeprefix("_orig_mod."): tensor for name, tensor in encoder.state_dict().items()
+    }

@@ -1,0 +1,413 @@
+"""The command line: each command parses, calls one function, prints.
+
+Exit codes: 0; 1 every trial failed; 2 the user's error; 75 stopped, resumable; 130 Ctrl-C.
+Heavy modules are imported inside the commands that need them, so that `sweep ls` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from sweep import store
+from sweep.config import StudyConfig
+from sweep.errors import QueryError, StudyError, SweepError, UserError
+from sweep.text import Form, to_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sweep.outcome import Outcome
+    from sweep.results import Results
+
+EXIT_ALL_FAILED = 1
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Choose self-supervised models on a budget: pretrain a grid, measure alpha, probe few.",
+)
+
+ResultsDir = Annotated[Path, typer.Option("--results", help="Folder of the studies.")]
+StudyName = Annotated[str, typer.Argument(help="A name under --results, or a path.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="key=value, for example train.epochs=5", metavar="KEY=VALUE"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print a list of JSON objects.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
+AsTable = Annotated[bool, typer.Option("--table", help="Print aligned columns (the default).")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the result only.")]
+Runner = Annotated[
+    str | None, typer.Option(help="ray, or local: in process, one trial at a time, without Ray.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Join a running Ray cluster: auto, or HOST:PORT.")
+]
+RESULTS = Path("results")
+
+BEST = "SELECT trial_id, {columns} FROM trials WHERE accuracy IS NOT NULL ORDER BY accuracy DESC"
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A TOML file; `sweep init` writes one.")],
+    overrides: Overrides = None,
+    results: ResultsDir = RESULTS,
+    runner: Runner = None,
+    address: Address = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a study.
+
+    Example: sweep run experiments/quickstart.toml train.epochs=5 resources.parallel=2
+    """
+    from sweep import launch
+
+    changes = [*(overrides or []), *_resources(runner, address)]
+    study = StudyConfig.load(config, changes)
+    if dry_run:
+        _dry_run(study, config.resolve().parent)
+        return
+    outcome = launch.run(
+        config, results=results, overrides=changes, watch=_watcher(quiet=quiet), warn=_note
+    )
+    _end(outcome, results / study.name)
+
+
+@app.command()
+def resume(
+    study: StudyName,
+    overrides: Overrides = None,
+    results: ResultsDir = RESULTS,
+    runner: Runner = None,
+    address: Address = None,
+    quiet: Quiet = False,
+) -> None:
+    """Take a study up where it stopped; what is finished is not run again.
+
+    Budget and resources may change, and the space may grow.
+    Example: sweep resume quickstart budget.probes=20
+    """
+    from sweep import launch
+
+    folder = store.find(results, study)
+    changes = [*(overrides or []), *_resources(runner, address)]
+    outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet))
+    _end(outcome, folder)
+
+
+@app.command()
+def stop(study: StudyName, results: ResultsDir = RESULTS) -> None:
+    """Ask a running study to stop, from another terminal; it can be resumed.
+
+    Example: sweep stop quickstart
+    """
+    from sweep.interrupt import request_stop
+
+    folder = store.find(results, study)
+    driver = store.driver(folder)
+    if driver is None:
+        raise StudyError(f"Nobody runs {folder}. `sweep resume {folder}` goes on with it.")
+    request_stop(folder)
+    typer.echo(f"Asked {driver} to stop. `sweep resume {folder}` goes on with it.")
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("study.toml"),
+) -> None:
+    """Write a commented config to start from.
+
+    Example: sweep init mine.toml && sweep run mine.toml --dry-run
+    """
+    if path.exists():
+        raise UserError(f"{path} exists already. Name another file: sweep init OTHER.toml.")
+    try:
+        path.write_text(resources.files("sweep").joinpath("starter.toml").read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+    typer.echo(f"Wrote {path}. `sweep run {path} --dry-run` shows what it would do.")
+
+
+@app.command("ls")
+def list_studies(
+    results: ResultsDir = RESULTS,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_table: AsTable = False,
+) -> None:
+    """List the studies.
+
+    Example: sweep ls --json
+    """
+    from sweep.query import query
+
+    form = _form(as_json, as_csv, as_table)
+    folders = store.listing(results)
+    if not folders and form == "table":
+        typer.echo(f"No study in {results}. `sweep run experiments/quickstart.toml` makes one.")
+        return
+    sql = (
+        "SELECT study, status, candidates, pretrained, probes, failures, winner, "
+        "device_seconds FROM studies ORDER BY study"
+    )
+    typer.echo(to_text(query(folders, sql), form) if folders else "[]" if as_json else "")
+
+
+@app.command()
+def show(
+    study: StudyName,
+    results: ResultsDir = RESULTS,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_table: AsTable = False,
+) -> None:
+    """Show every trial of a study, the best first, and how far the study is.
+
+    Example: sweep show quickstart
+    """
+    form = _form(as_json, as_csv, as_table)
+    found = _load(results, study)
+    columns = _columns(found, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
+    sql = (
+        f"SELECT trial_id, {columns} FROM trials "
+        "ORDER BY accuracy DESC NULLS LAST, status, alpha NULLS LAST"
+    )
+    typer.echo(to_text(found.sql(sql), form))
+    if form == "table":
+        typer.echo("\n".join(["", *_standing(found)]))
+
+
+@app.command()
+def best(
+    study: StudyName,
+    results: ResultsDir = RESULTS,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_table: AsTable = False,
+) -> None:
+    """Print the best model so far.
+
+    Example: sweep best quickstart --json
+    """
+    found = _load(results, study)
+    columns = _columns(found, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
+    row = found.sql(f"{BEST.format(columns=columns)}, index LIMIT 1")
+    if row.num_rows == 0:
+        raise StudyError(f"Nothing of {found.name} is probed yet. `sweep show {study}` tells more.")
+    typer.echo(to_text(row, _form(as_json, as_csv, as_table)))
+
+
+@app.command()
+def query(
+    words: Annotated[list[str], typer.Argument(metavar="STUDY... SQL")],
+    results: ResultsDir = RESULTS,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_table: AsTable = False,
+) -> None:
+    """Answer one SELECT over the tables of one or several studies, which it only reads.
+
+    Tables: trials, observations, measures, spectra, verdicts, studies.
+    Example: sweep query quickstart "SELECT d, lambd, alpha FROM trials ORDER BY alpha" --csv
+    """
+    from sweep.query import query as ask
+
+    *studies, sql = words
+    if not studies:
+        raise QueryError(
+            'A query names a study and then a SELECT: sweep query STUDY "SELECT d FROM trials".'
+        )
+    folders = [store.find(results, study) for study in studies]
+    typer.echo(to_text(ask(folders, sql), _form(as_json, as_csv, as_table)))
+
+
+@app.command()
+def export(
+    study: StudyName,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors to write.")],
+    trial: Annotated[str | None, typer.Option(help="By default the winner.")] = None,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Write an encoder's weights, and a JSON beside them that says how they were made.
+
+    Example: sweep export quickstart -o encoder.safetensors
+    """
+    from sweep.export import export as write
+
+    about = write(_load(results, study), output, trial_id=trial)
+    typer.echo(f"Wrote {output} and {output.with_suffix('.json')} (trial {about['trial_id']}).")
+    typer.echo(f'In Python: sweep.load_encoder("{output}").encoder')
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="train, alpha, probe, overhead or query.")],
+    as_json: Json = False,
+    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    repeats: Annotated[int | None, typer.Option(min=1, help="Of each side, in turn.")] = None,
+) -> None:
+    """Measure one of the project's figures beside its baseline, in turn.
+
+    Example: sweep bench alpha --json
+    """
+    from sweep.bench import load
+
+    options = {} if repeats is None else {"repeats": repeats}
+    figure = load(name)(device=device, **options)
+    typer.echo(figure.to_json() if as_json else figure.to_text())
+
+
+def main() -> NoReturn:
+    """Run the command line, and turn errors of the user into one sentence and a code."""
+    sys.exit(_guarded(app))
+
+
+def _guarded(command: Callable[..., Any]) -> int:
+    try:
+        command(standalone_mode=True)
+    except UserError as error:
+        typer.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except SweepError as error:
+        typer.echo(str(error), err=True)
+        return int(getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        typer.echo("Interrupted.", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 0
+    return 0
+
+
+def _resources(runner: str | None, address: str | None) -> list[str]:
+    given = {"runner": runner, "address": address}
+    return [f"resources.{name}={json.dumps(value)}" for name, value in given.items() if value]
+
+
+def _watcher(*, quiet: bool) -> Any:
+    from sweep.progress import Watcher
+
+    return Watcher(Console(highlight=False), quiet=quiet)
+
+
+def _note(sentence: str) -> None:
+    typer.echo(f"Note: {sentence}", err=True)
+
+
+def _dry_run(study: StudyConfig, path: Path) -> None:
+    from sweep.estimate import estimate
+    from sweep.plugins import importable
+    from sweep.preflight import devices, doubts, prepare
+    from sweep.progress import clean, duration
+
+    importable(path)
+    prepared = prepare(study)
+    share = devices(study)
+    for number, candidate in enumerate(prepared.candidates, start=1):
+        point = "  ".join(f"{name}={value}" for name, value in candidate.point.items())
+        typer.echo(clean(f"{number:4}  {candidate.trial_id}  {point}"))
+    typer.echo(f"\n{len(prepared.candidates)} candidates, {share.parallel} at once")
+    for sentence in doubts(prepared):
+        _note(sentence)
+    guess = estimate(prepared, share)
+    if guess is None:
+        typer.echo("No estimate: how long your own training takes is not known here.")
+        return
+    least, most = guess.trial_seconds
+    typer.echo(f"disk        {guess.disk_bytes / 1e6:.0f} MB at most")
+    typer.echo(f"pretraining {duration(least)} to {duration(most)} for a candidate")
+    typer.echo(f"in all      about {duration(guess.wall_seconds)}, probes and measures left out")
+    typer.echo(f"devices     {guess.device_seconds / 3600:.2f} hours")
+    if guess.money:
+        typer.echo(f"money       {guess.money:.2f}")
+
+
+def _end(outcome: Outcome, folder: Path) -> None:
+    """Print what a study came to; exit 1 where every trial failed."""
+    from sweep.results import Results
+
+    found = Results(folder)
+    states = dict(
+        found.sql("SELECT status, count(*) AS n FROM trials GROUP BY status").to_pydict().items()
+    )
+    counts = dict(zip(states["status"], states["n"], strict=True))
+    if set(counts) == {"failed"}:
+        typer.echo("\n".join(_standing(found)))
+        typer.echo("Every trial failed.", err=True)
+        raise typer.Exit(EXIT_ALL_FAILED)
+    columns = _columns(found, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
+    typer.echo(to_text(found.sql(f"{BEST.format(columns=columns)}, index LIMIT 5"), "table"))
+    typer.echo("\n".join(["", *_standing(found), *_verdict(outcome), ""]))
+    typer.echo(f'Query   sweep query {folder} "SELECT d, lambd, alpha, accuracy FROM trials"')
+    if outcome.winner:
+        typer.echo(f"Export  sweep export {folder} -o encoder.safetensors")
+
+
+def _verdict(outcome: Outcome) -> list[str]:
+    lines = [f"zone    alpha in {outcome.zone}"]
+    lines.append(f"probes  {outcome.probes_paid} paid, {outcome.probes_saved} saved")
+    lines.append(f"end     {outcome.reason}")
+    if outcome.winner is None:
+        return [*lines, "winner  none: nothing was probed"]
+    said = f"winner  {outcome.winner}: {outcome.accuracy:.2%} on validation"
+    if outcome.interval:
+        said += f", 95 % interval {outcome.interval[0]:.2%} to {outcome.interval[1]:.2%}"
+    if outcome.ties:
+        said += (
+            f"; {len(outcome.ties)} others cannot be told from it: {', '.join(outcome.ties[:5])}"
+        )
+    return [*lines, said]
+
+
+def _standing(found: Results) -> list[str]:
+    """Return lines about the trials by status, and each failure with its log."""
+    from sweep.progress import clean
+
+    rows = found.sql("SELECT status, count(*) AS n FROM trials GROUP BY status ORDER BY n DESC")
+    lines = ["trials  " + ", ".join(f"{r['n']} {r['status']}" for r in rows.to_pylist())]
+    failed = found.sql("SELECT trial_id, reason FROM trials WHERE status = 'failed' LIMIT 5")
+    for row in failed.to_pylist():
+        log = found.folder / "trials" / row["trial_id"] / "log.txt"
+        lines.append(clean(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
+    return lines
+
+
+def _columns(found: Results, *names: str) -> str:
+    """Return the varied columns and these, those that the study has, as SQL."""
+    table: pa.Table = found.trials
+    schema = table.schema.names
+    varied = schema[schema.index("d") : schema.index("encoder")]
+    used = [name for name in varied if len(set(table[name].to_pylist())) > 1]
+    return ", ".join(f'"{name}"' for name in [*used, *names] if name in schema)
+
+
+def _load(results: Path, study: str) -> Results:
+    from sweep.results import load
+
+    return load(study, results=results)
+
+
+def _form(as_json: bool, as_csv: bool, as_table: bool) -> Form:
+    if as_json + as_csv + as_table > 1:
+        raise UserError("--json, --csv and --table exclude each other; give one.")
+    return "json" if as_json else "csv" if as_csv else "table"
+
+
+if __name__ == "__main__":
+    main()

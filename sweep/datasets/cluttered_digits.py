@@ -1,0 +1,240 @@
+"""Digits drawn onto textured colour backgrounds: small, real, and hard enough to rank models.
+
+Each image is one of scikit-learn's digits at some position, scale, rotation, colour and
+lighting, partly occluded, on a background of stripes and clouds; all of it is recorded
+as factors. Drawn in integers from integer random numbers, so that a seed gives the same
+bytes on every machine. The digits are split before anything is drawn: no digit of the
+test split is ever seen in training, in any dress.
+
+Shapes: N images, B of them at a time, S = 32 pixels a side, P numbers for each image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sweep.config import DataConfig
+from sweep.datasets._checks import refuse_options, refuse_path
+from sweep.datasets._decode import resize
+from sweep.datasets._digits import CLASSES, base_digits, base_rows
+from sweep.datasets._rows import Indices, Labels
+from sweep.images import Split, Splits
+
+VERSION = 1
+"""Part of the data's digest: raise it with any change of what is drawn."""
+
+TRAIN, VALIDATION, TEST = 6000, 2000, 2000
+
+SIDE = 32
+LATTICE = 6  # knots of the clouds, a side; 8 pixels apart
+BATCH = 128  # images drawn at once: 0.5 MB an array stays in the cache
+TURN = 1024  # steps of a full turn
+ONE = 256  # one pixel, or a gain of one
+COSINE = np.round(4096 * np.cos(2 * np.pi * np.arange(TURN) / TURN)).astype(np.int32)
+
+DRAWN = {
+    "scale": (19 * ONE, 28 * ONE),  # side of the digit's box
+    "x": (0, ONE),  # of the room that the box leaves
+    "y": (0, ONE),
+    "rotation": (-50, 51),  # of TURN: 18 degrees either way
+    "polarity": (0, 2),  # 1: bright on dark
+    "ink_r": (0, 60),  # from black or from white
+    "ink_g": (0, 60),
+    "ink_b": (0, 60),
+    "first_r": (0, 110),  # the background's two colours, from the other end
+    "first_g": (0, 110),
+    "first_b": (0, 110),
+    "second_r": (0, 110),
+    "second_g": (0, 110),
+    "second_b": (0, 110),
+    "contrast": (ONE // 8, ONE // 2),  # how much of the second colour the texture takes
+    "stripes": (0, ONE + 1),  # the rest is clouds
+    "period": (4 * ONE, 16 * ONE),
+    "direction": (0, TURN),
+    "phase": (0, TURN),
+    "gain": (180, 290),
+    "warmth": (-40, 41),  # added to the gain of red, taken from blue's
+    "shade": (0, 100),  # gain lost and won across the image
+    "light": (0, TURN),
+    "hide_x": (6, 27),  # the occluding patch, in 32nds of the digit's box
+    "hide_y": (6, 27),
+    "hide_w": (0, 4),
+    "hide_h": (0, 9),
+}
+"""What is drawn for each image, uniformly: low, high (exclusive)."""
+
+Ints = npt.NDArray[np.int32]
+
+
+def cluttered_digits(config: DataConfig) -> Splits:
+    """Draw the digits; `config.limit` sets how many train images, by default 6,000.
+
+    Args:
+        config: `seed`, `validation`, `test` (of the 1,797 base digits), `limit`, `size`.
+
+    Raises:
+        DataError: a path or options are given, which it has no use for.
+    """
+    refuse_path(config, "cluttered_digits")
+    refuse_options(config, "cluttered_digits")
+    digits, labels = base_digits()
+    glyphs = _glyphs(digits)
+    rows = base_rows(labels, config)
+    train = _split(glyphs, labels, rows.train, config.limit or TRAIN, config, 0)
+    return Splits(
+        pretrain=Split(images=train.images, factors=train.factors),
+        train=train,
+        validation=_split(glyphs, labels, rows.validation, VALIDATION, config, 1),
+        test=_split(glyphs, labels, rows.test, TEST, config, 2),
+        classes=CLASSES,
+    )
+
+
+def _split(
+    glyphs: Ints, labels: Labels, rows: Indices, count: int, config: DataConfig, stream: int
+) -> Split:
+    """Draw `count` images of the base digits `rows`; fewer are a prefix of more."""
+    rng = np.random.default_rng([config.seed, 0xC1077E, stream])
+    base = rng.permutation(rows)[np.arange(count) % len(rows)]
+    low, high = np.array(list(DRAWN.values())).T
+    values_NP = rng.integers(low, high, size=(count, len(DRAWN)))
+    knots = np.random.default_rng([config.seed, 0xC10D, stream]).integers(
+        0, 256, size=(count, LATTICE, LATTICE)
+    )
+    images = np.empty((count, 3, SIDE, SIDE), np.uint8)
+    occlusion = np.empty(count, np.float32)
+    for start in range(0, count, BATCH):
+        part = slice(start, start + BATCH)
+        p = dict(zip(DRAWN, values_NP[part].astype(np.int32).T, strict=True))
+        images[part], occlusion[part] = _draw(glyphs[base[part]], p, knots[part].astype(np.int32))
+    if config.size is not None:
+        images = resize(images, config.size)
+    p = dict(zip(DRAWN, values_NP.T, strict=True))
+    return Split(
+        images=images, labels=labels[base], factors=_factors(p, base) | {"occlusion": occlusion}
+    )
+
+
+def _factors(
+    p: dict[str, npt.NDArray[np.int64]], base: Indices
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the drawn numbers in units a person reads: pixels, degrees, gains."""
+    room = SIDE * ONE - p["scale"]
+    factors: dict[str, npt.NDArray[np.generic]] = {
+        "base": base,
+        "x": ((p["scale"] / 2 + room * p["x"] / ONE) / ONE).astype(np.float32),
+        "y": ((p["scale"] / 2 + room * p["y"] / ONE) / ONE).astype(np.float32),
+        "scale": (p["scale"] / ONE).astype(np.float32),
+        "rotation": (p["rotation"] * 360 / TURN).astype(np.float32),
+        "gain": (p["gain"] / ONE).astype(np.float32),
+        "warmth": (p["warmth"] / ONE).astype(np.float32),
+        "shade": (p["shade"] / ONE).astype(np.float32),
+        "light": (p["light"] * 360 / TURN).astype(np.float32),
+        "contrast": (p["contrast"] / ONE).astype(np.float32),
+        "stripes": (p["stripes"] / ONE).astype(np.float32),
+        "period": (p["period"] / ONE).astype(np.float32),
+        "direction": (p["direction"] * 360 / TURN).astype(np.float32),
+        "polarity": p["polarity"],
+    }
+    for name in ("ink", "first", "second"):
+        from_white = p["polarity"] if name == "ink" else 1 - p["polarity"]
+        for channel in "rgb":
+            value = p[f"{name}_{channel}"]
+            factors[f"{name}_{channel}"] = np.where(from_white == 1, 255 - value, value)
+    return factors
+
+
+def _glyphs(digits: npt.NDArray[np.uint8]) -> Ints:
+    """Enlarge [n, 8, 8] in 0..16 to [n, 34, 34] in 0..255 with sharper edges and a blank rim."""
+    up = np.zeros((32, 10), np.int32)  # linear interpolation by 4 between pixel centres
+    for row in range(32):
+        knot, eighths = divmod(row * 2 + 5, 8)
+        up[row, knot], up[row, knot + 1] = 8 - eighths, eighths
+    padded = np.pad(digits.astype(np.int32), ((0, 0), (1, 1), (1, 1)))
+    large = up @ padded @ up.T  # 0..1024
+    sharp = np.clip((large - 300) * 255 // 300, 0, 255)
+    return np.pad(sharp, ((0, 0), (1, 1), (1, 1)))
+
+
+def _draw(
+    glyphs: Ints, p: dict[str, Ints], knots: Ints
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Compose background, digit, occluding patch and light.
+
+    Args:
+        glyphs: [B, 34, 34] in 0..255.
+        p: the numbers of `DRAWN`, each [B].
+        knots: of the clouds, [B, LATTICE, LATTICE] in 0..255.
+
+    Returns:
+        Images uint8 [B, 3, S, S], and the share of each digit's ink that is hidden, [B].
+    """
+    p = {name: value[:, None, None] for name, value in p.items()}
+    grid = np.arange(SIDE, dtype=np.int32) * ONE + ONE // 2
+    x, y = grid[None, None, :], grid[None, :, None]
+    u, v = _glyph_coordinates(p, x, y)
+    ink = _bilinear(glyphs, u, v)
+    hidden = (abs(u - p["hide_x"] * ONE) < p["hide_w"] * ONE) & (
+        abs(v - p["hide_y"] * ONE) < p["hide_h"] * ONE
+    )
+    total = ink.sum(axis=(1, 2))
+    occlusion = (ink * hidden).sum(axis=(1, 2)) / np.maximum(total, 1)
+    ink[hidden] = 0
+    texture = _texture(p, x, y, knots)
+    gain = p["gain"] + (p["shade"] * _project(p["light"], x - 16 * ONE, y - 16 * ONE) >> 12)
+    images = np.empty((len(ink), 3, SIDE, SIDE), np.uint8)
+    bright = p["polarity"] == 1
+    for index, (channel, warm) in enumerate(zip("rgb", (1, 0, -1), strict=True)):
+        first, second = p[f"first_{channel}"], p[f"second_{channel}"]
+        colour = first + ((second - first) * texture >> 8)
+        colour += (255 - p[f"ink_{channel}"] - colour) * ink >> 8
+        colour = np.where(bright, colour, 255 - colour)
+        lit = colour * (gain + warm * p["warmth"]) >> 8
+        images[:, index] = np.clip(lit, 0, 255)
+    return images, occlusion.astype(np.float32)
+
+
+def _project(angle: Ints, x: Ints, y: Ints) -> Ints:
+    """Return x cos + y sin, in the unit of x and y."""
+    projected: Ints = (COSINE[angle] * x + COSINE[angle - TURN // 4] * y) >> 12
+    return projected
+
+
+def _glyph_coordinates(p: dict[str, Ints], x: Ints, y: Ints) -> tuple[Ints, Ints]:
+    """Turn pixels into coordinates of the digit's box, 0..32 across, in 1/256."""
+    room = SIDE * ONE - p["scale"]
+    dx = x - (p["scale"] // 2 + (room * p["x"] >> 8))
+    dy = y - (p["scale"] // 2 + (room * p["y"] >> 8))
+    across = COSINE[p["rotation"]] * (32 * ONE) // p["scale"]
+    down = COSINE[p["rotation"] - TURN // 4] * (32 * ONE) // p["scale"]
+    u = (dx * across + dy * down >> 12) + 16 * ONE
+    v = (dy * across - dx * down >> 12) + 16 * ONE
+    return u, v
+
+
+def _bilinear(glyphs: Ints, u: Ints, v: Ints) -> Ints:
+    """Sample [B, 34, 34] at [B, S, S] coordinates in 1/256; outside lies the blank rim."""
+    u = np.clip(u + ONE // 2, 0, 33 * ONE - 1)
+    v = np.clip(v + ONE // 2, 0, 33 * ONE - 1)
+    corner = np.arange(len(glyphs), dtype=np.int32)[:, None, None] * (34 * 34)
+    corner = corner + (v >> 8) * 34 + (u >> 8)
+    u, v = u & 255, v & 255
+    flat = glyphs.ravel()
+    top = flat[corner] * (ONE - u) + flat[corner + 1] * u
+    bottom = flat[corner + 34] * (ONE - u) + flat[corner + 35] * u
+    sampled: Ints = (top * (ONE - v) + bottom * v) >> 16
+    return sampled
+
+
+def _texture(p: dict[str, Ints], x: Ints, y: Ints, knots: Ints) -> Ints:
+    """Mix stripes and clouds to [B, S, S] in 0..256."""
+    phase = _project(p["direction"], x, y) * TURN // p["period"] + p["phase"]
+    stripes = (COSINE[phase % TURN] >> 5) + 128
+    weights = np.zeros((SIDE, LATTICE), np.int32)
+    for row in range(SIDE):
+        knot, sixteenths = divmod(2 * row + 1, 16)
+        weights[row, knot], weights[row, knot + 1] = 16 - sixteenths, sixteenths
+    clouds = np.clip(((weights @ knots @ weights.T >> 8) - 64) * 2, 0, 256)
+    mixed: Ints = (stripes * p["stripes"] + clouds * (ONE - p["stripes"])) * p["contrast"] >> 16
+    return mixed

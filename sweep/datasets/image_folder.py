@@ -1,0 +1,86 @@
+"""A folder of image files, one folder for each class: the layout of torchvision's ImageFolder.
+
+`ROOT/CLASS/NAME.png`, or `ROOT/train/CLASS/NAME.png` beside `val` and `test`; class
+folders may have folders below. Images without class folders have no labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+
+import numpy as np
+
+from sweep.config import DataConfig
+from sweep.datasets._assemble import Source, assemble
+from sweep.datasets._checks import existing_path, refuse_options
+from sweep.datasets._decode import Encoded
+from sweep.datasets._files import IMAGE_SUFFIXES, walk
+from sweep.datasets._rows import Indices, Labels, Name, split_name, split_rows
+from sweep.errors import DataError
+from sweep.images import Splits
+
+
+def image_folder(config: DataConfig) -> Splits:
+    """Read image files from `config.path`.
+
+    Args:
+        config: `path`, `size`, `limit`; `validation` and `test` where no folder brings them.
+
+    Raises:
+        DataError: no images lie there, or they are of mixed size without `config.size`.
+    """
+    refuse_options(config, "imagefolder")
+    root = existing_path(config)
+    files = sorted(walk(root, IMAGE_SUFFIXES))
+    if not files:
+        raise DataError(
+            f"data.path={config.path} holds no images; looked for {' '.join(IMAGE_SUFFIXES)}. "
+            "Give the folder that holds one folder for each class."
+        )
+    base = root if root.is_dir() else root.parent
+    relative = [path.relative_to(base) for path in files]
+    names, folders = _layout(relative)
+    labels, classes = _labels(folders, config)
+
+    def read(rows: Indices) -> Iterator[tuple[str, Encoded]]:
+        return ((str(relative[row]), files[row]) for row in rows)
+
+    given: dict[Name, Indices] = {
+        name: np.array([row for row, other in enumerate(names) if other == name])
+        for name in dict.fromkeys(names)
+    }
+    rows = split_rows(given, labels, config)
+    return assemble(Source(read=read, labels=labels, classes=classes), rows, config)
+
+
+def _layout(relative: Sequence[PurePath]) -> tuple[list[Name], list[str]]:
+    """Return the split and the class folder of each file, "" where it lies in none.
+
+    The first folders are splits only if one of them is `train` and all of them read as
+    splits; otherwise they are classes, and everything is train.
+    """
+    heads = {path.parts[0] for path in relative if len(path.parts) > 1}
+    found: dict[str, Name | None] = {head: split_name(PurePath(head)) for head in heads}
+    if "train" not in found.values() or None in found.values():
+        return ["train"] * len(relative), [_folder(path.parts) for path in relative]
+    names: list[Name] = [found.get(path.parts[0]) or "train" for path in relative]
+    return names, [_folder(path.parts[1:]) for path in relative]
+
+
+def _folder(parts: tuple[str, ...]) -> str:
+    return parts[0] if len(parts) > 1 else ""
+
+
+def _labels(folders: list[str], config: DataConfig) -> tuple[Labels | None, tuple[str, ...]]:
+    """Number the class folders in order of their names; a single one is no label."""
+    loose = folders.count("")
+    if 0 < loose < len(folders):
+        raise DataError(
+            f"data.path={config.path} holds class folders and {loose} images beside them. "
+            "Move those into a class folder, or all images into one."
+        )
+    classes, labels = np.unique(folders, return_inverse=True)
+    if len(classes) < 2:
+        return None, ()
+    return labels.astype(np.int64), tuple(classes.tolist())

@@ -1,0 +1,210 @@
+"""Image tables in Parquet, in the layout of Hugging Face's `datasets`.
+
+A column of images (`struct<bytes, path>`, or plain binary), perhaps one of integer
+labels; class names in the schema's `huggingface` metadata. One file or a folder of
+shards, whose names tell the split: `data/train-00000-of-00002.parquet`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sweep.config import DataConfig
+from sweep.datasets._assemble import Source, assemble
+from sweep.datasets._checks import existing_path, refuse_options
+from sweep.datasets._decode import Encoded
+from sweep.datasets._files import PARQUET_SUFFIXES, walk
+from sweep.datasets._rows import Indices, Labels, Name, split_name, split_rows
+from sweep.errors import DataError, unknown_name
+from sweep.images import Splits
+
+BATCH_ROWS = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """Names of the two columns that are read, and of the classes."""
+
+    image: str
+    label: str | None
+    classes: tuple[str, ...]
+
+
+def parquet(config: DataConfig) -> Splits:
+    """Read images from the Parquet file or folder of shards at `config.path`.
+
+    Args:
+        config: `path`, `size`, `limit`; `options.image` and `options.label` name the
+            columns where they cannot be told; `validation` and `test` where no shard's
+            name brings them.
+
+    Raises:
+        DataError: no such file, no column of images, labels out of range, mixed sizes.
+    """
+    refuse_options(config, "parquet", ("image", "label"))
+    root = existing_path(config)
+    shards = list(walk(root, PARQUET_SUFFIXES))
+    if not shards:
+        raise DataError(
+            f"data.path={config.path} holds no .parquet file. Give one, or a folder of shards."
+        )
+    columns = _columns(_open(shards[0]).schema_arrow, shards[0], config)
+    counts = [_count(shard, columns) for shard in shards]
+    labels = None if columns.label is None else _labels(shards, columns.label)
+    classes = columns.classes
+    if labels is not None:
+        labels, classes = _numbered(labels, columns)
+    first = np.cumsum([0, *counts])
+
+    def read(rows: Indices) -> Iterator[tuple[str, Encoded]]:
+        for shard, start, stop in zip(shards, first, first[1:], strict=False):
+            inside = rows[(rows >= start) & (rows < stop)] - start
+            if len(inside):
+                yield from _read(shard, columns.image, inside)
+
+    rows = split_rows(_given(root, shards, first, config), labels, config)
+    return assemble(Source(read=read, labels=labels, classes=classes), rows, config)
+
+
+def _given(
+    root: Path, shards: list[Path], first: Indices, config: DataConfig
+) -> dict[Name, Indices]:
+    """Return the row numbers of each split that the shards' names tell; the rest is train."""
+    given: dict[Name, Indices] = {}
+    for shard, start, stop in zip(shards, first, first[1:], strict=False):
+        named = None if shard == root else split_name(shard.relative_to(root).with_suffix(""))
+        name: Name = named or "train"
+        rows = np.arange(start, stop)
+        given[name] = np.concatenate([given[name], rows]) if name in given else rows
+    if "train" not in given:
+        raise DataError(
+            f"data.path={config.path} holds shards named {' and '.join(sorted(given))} only. "
+            "Name the training shards train*.parquet, or give one file."
+        )
+    return given
+
+
+def _open(shard: Path) -> Any:
+    try:
+        return pq.ParquetFile(shard)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{shard} cannot be read as Parquet: {error}. Mend it, or fetch it again."
+        ) from error
+
+
+def _columns(schema: Any, shard: Path, config: DataConfig) -> Columns:
+    """Find the column of images and the one of labels, by type and by name."""
+    images = [item.name for item in schema if _holds_images(item.type)]
+    integers = [item.name for item in schema if pa.types.is_integer(item.type)]
+    image = config.options.get("image", "image" if "image" in images else None)
+    if image is None and len(images) == 1:
+        image = images[0]
+    if image is None or image not in images:
+        raise DataError(_no_image(image, images, schema, shard))
+    label = config.options.get("label", "label" if "label" in integers else None)
+    if label is None and len(integers) == 1:
+        label = integers[0]
+    if label is not None and label not in integers:
+        raise DataError(
+            unknown_name(f"data.options.label of {shard}, a column of integers,", label, integers)
+        )
+    return Columns(image=image, label=label, classes=_class_names(schema, label))
+
+
+def _holds_images(kind: Any) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type)
+    return _is_binary(kind)
+
+
+def _is_binary(kind: Any) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _no_image(given: str | None, images: list[str], schema: Any, shard: Path) -> str:
+    """Say which columns there are, and what to type."""
+    columns = ", ".join(f"{item.name} ({item.type})" for item in schema)
+    if images:
+        asked = "several columns of images" if given is None else f"no column of images {given!r}"
+        return f"{shard} has {asked}: {columns}. Type data.options.image={images[0]}."
+    return (
+        f"{shard} has no column of images (struct<bytes, path> or binary). Its columns: "
+        f"{columns}. Give Parquet files that hold compressed images, PNG or JPEG."
+    )
+
+
+def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
+    """Read `info.features.LABEL.names` of the `huggingface` metadata; () where it is not there."""
+    try:
+        tree = json.loads((schema.metadata or {})[b"huggingface"])
+        return tuple(str(name) for name in tree["info"]["features"][label]["names"])
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _count(shard: Path, columns: Columns) -> int:
+    """Return the number of rows, having seen that the shard has the first one's columns."""
+    file = _open(shard)
+    for name in (columns.image, columns.label):
+        if name is not None and name not in file.schema_arrow.names:
+            raise DataError(
+                f"{shard} has no column {name!r}, as other shards have; its columns: "
+                f"{', '.join(file.schema_arrow.names)}. Give shards of one table."
+            )
+    return int(file.metadata.num_rows)
+
+
+def _labels(shards: list[Path], label: str) -> Labels:
+    """Read the labels of every shard, int64, -1 for null."""
+    columns = [pq.read_table(shard, columns=[label])[label] for shard in shards]
+    return np.concatenate(
+        [pc.fill_null(column.cast(pa.int64()), -1).to_numpy() for column in columns]
+    )
+
+
+def _numbered(labels: Labels, columns: Columns) -> tuple[Labels, tuple[str, ...]]:
+    """Check labels against their names; without names, number the values that occur."""
+    known = labels[labels >= 0]
+    if not columns.classes:
+        values = np.unique(known)
+        numbered = np.where(labels >= 0, np.searchsorted(values, labels), -1)
+        return numbered, tuple(str(value) for value in values)
+    if len(known) and known.max() >= len(columns.classes):
+        raise DataError(
+            f"The column {columns.label!r} holds the label {known.max()}, but the metadata "
+            f"names {len(columns.classes)} classes. Mend the names or the labels."
+        )
+    return labels, columns.classes
+
+
+def _read(shard: Path, image: str, rows: Indices) -> Iterator[tuple[str, Encoded]]:
+    """Yield (name, bytes) of ascending rows; row groups without any of them are not read."""
+    file = _open(shard)
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    first = np.cumsum([0, *sizes])
+    groups = [
+        group
+        for group in range(file.num_row_groups)
+        if np.searchsorted(rows, first[group + 1]) > np.searchsorted(rows, first[group])
+    ]
+    present = np.concatenate([np.arange(first[group], first[group + 1]) for group in groups])
+    start = 0
+    for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=[image]):
+        here = present[start : start + len(batch)]
+        start += len(batch)
+        wanted = np.flatnonzero(np.isin(here, rows, assume_unique=True))
+        column = batch.column(0)
+        if pa.types.is_struct(column.type):
+            column = pc.struct_field(column, "bytes")
+        for row, value in zip(here[wanted], column.take(pa.array(wanted)), strict=True):
+            yield f"{shard.name}:{row}", value.as_py()

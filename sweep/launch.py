@@ -1,0 +1,364 @@
+"""Run a study from config to winner, or take one up again.
+
+    prepare -> folder and log -> candidates -> runner -> outcome -> test of the winner
+
+The folder appears only once nothing can be refused any more. What the log holds is never
+done again, so `resume` is the same path, entered with a log that is not empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sweep import local, store
+from sweep.checkpoint import ENCODER
+from sweep.config import StudyConfig, TrialConfig, digest
+from sweep.errors import StudyError, SweepError
+from sweep.history import State
+from sweep.interrupt import StopRequest
+from sweep.outcome import Outcome, outcome
+from sweep.plugins import importable, resolve
+from sweep.preflight import Devices, Prepared, devices, doubts, prepare
+from sweep.records import Event
+from sweep.rules import RULES
+from sweep.study import Listener, Study
+from sweep.tables import Snapshots
+from sweep.trial import Context, test_trial
+from sweep.worker import TRIALS, Worker
+
+Watch = Callable[[Study, StudyConfig, Path], contextlib.AbstractContextManager[Listener]]
+
+
+class Stopped(SweepError):
+    """The study was asked to stop, and can be resumed.
+
+    Args:
+        exit_code: 75, or 130 after Ctrl-C.
+        folder: of the study.
+    """
+
+    def __init__(self, exit_code: int, folder: Path) -> None:
+        super().__init__(f"The study stopped before its end. `sweep resume {folder}` goes on.")
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """A runner, ready: where trials run and how.
+
+    Args:
+        devices: for each trial.
+        drive: puts trials to work until none is left.
+        call: runs one function with a trial's devices.
+    """
+
+    devices: Devices
+    drive: Callable[[Study, Callable[[str], dict[str, Any]], StopRequest], None]
+    call: Callable[..., Any]
+
+
+@contextlib.contextmanager
+def unwatched(study: Study, config: StudyConfig, folder: Path) -> Iterator[Listener]:
+    """Show nothing of a study under way."""
+    yield lambda event: None
+
+
+def run(
+    config: StudyConfig | str | Path,
+    *,
+    results: str | Path = "results",
+    overrides: Sequence[str] = (),
+    watch: Watch = unwatched,
+    warn: Callable[[str], None] = warnings.warn,
+) -> Outcome:
+    """Run a study to its end.
+
+    Args:
+        config: a `StudyConfig`, or the path of a TOML file; plug-ins may lie beside it.
+        results: the folder in which the study's own folder is made.
+        overrides: `key=value`, for a path.
+        watch: shows progress.
+        warn: takes sentences about what is allowed and yet may not be meant.
+
+    Returns:
+        The winner, the zone, the probes paid and saved. `sweep.load(results/NAME)` has the rest.
+
+    Raises:
+        UserError: what was asked for cannot be; nothing was written.
+        Stopped: somebody asked to stop; `resume` goes on.
+    """
+    path = None if isinstance(config, StudyConfig) else Path(config).resolve().parent
+    if not isinstance(config, StudyConfig):
+        config = StudyConfig.load(config, overrides)
+    importable(path)
+    prepared = prepare(config)
+    for sentence in doubts(prepared):
+        warn(sentence)
+    with _backend(config, path) as backend:
+        folder = store.create(Path(results), config.name)
+        with store.EventLog(folder) as log, contextlib.closing(Snapshots(log)) as snapshots:
+            study = _study(config, log, backend, snapshots)
+            study.record("study", _birth(prepared, path))
+            _session(study, config, backend)
+            for candidate in prepared.candidates:
+                study.add(
+                    candidate.trial_id, candidate.point, candidate.config.model_dump(mode="json")
+                )
+            return _drive(study, config, folder, backend, watch)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    watch: Watch = unwatched,
+) -> Outcome:
+    """Take a study up where its log ends; no finished stage is run again.
+
+    Args:
+        folder: of the study.
+        overrides: `key=value`: budget and resources may change, the space may grow.
+        watch: shows progress.
+
+    Raises:
+        StudyError: there is no such study, another driver holds it, or more than budget,
+            resources and a larger space was changed.
+        Stopped: as in `run`.
+    """
+    folder = Path(folder)
+    events, _ = store.read(folder / store.EVENTS)
+    birth = _birth_of(events, folder)
+    path = Path(birth["path"]) if birth.get("path") else None
+    importable(path)
+    before = _config_of(events)
+    config = StudyConfig.parse(before.model_dump(mode="json"), overrides, source="the change")
+    _only_allowed_changes(before, config)
+    prepared = prepare(config)
+    if prepared.data_digest != birth["data_digest"]:
+        raise StudyError(
+            f"The images at {config.data.path or config.data.name} are not those that the study "
+            f"in {folder} began with. Put them back, or start another study with `sweep run`."
+        )
+    known = {event.trial_id for event in events if event.kind == "candidate"}
+    if gone := known - {candidate.trial_id for candidate in prepared.candidates}:
+        raise StudyError(
+            f"The changed space leaves out {len(gone)} candidates that the study has. A resume "
+            "may only enlarge the space; for another one, `sweep run` with another name."
+        )
+    with (
+        _backend(config, path) as backend,
+        store.EventLog(folder) as log,
+        contextlib.closing(Snapshots(log)) as snapshots,
+    ):
+        study = _study(config, log, backend, snapshots)
+        _session(study, config, backend)
+        if config != before:
+            changed = config.model_dump(mode="json")
+            parts = {name: changed[name] for name in ("budget", "resources")}
+            study.record("budget", {"config": changed, **parts}, ask=True)
+        for candidate in prepared.candidates:
+            study.add(candidate.trial_id, candidate.point, candidate.config.model_dump(mode="json"))
+        return _drive(study, config, folder, backend, watch)
+
+
+def _drive(
+    study: Study, config: StudyConfig, folder: Path, backend: Backend, watch: Watch
+) -> Outcome:
+    trials = _trial_configs(folder)
+    context = Context(
+        folder=folder,
+        device="cuda" if backend.devices.gpu else "cpu",
+        share=backend.devices.share,
+        threads=backend.devices.cpu,
+        heartbeat_seconds=config.resources.heartbeat_seconds,
+        checkpoint_seconds=config.resources.checkpoint_seconds,
+    )
+
+    def job(trial_id: str) -> dict[str, Any]:
+        fields = {**asdict(context), "folder": str(folder.resolve() / "trials" / trial_id)}
+        return {"config": trials[trial_id], "context": fields}
+
+    stop = StopRequest(folder)
+    with stop.installed(), watch(study, config, folder) as listener:
+        study.listen(listener)
+        study.listen(lambda event: _forget_stopped(event, config, folder))
+        backend.drive(study, job, stop)
+        if stop:
+            raise Stopped(stop.exit_code or 75, folder)
+        result = outcome(study.history, study.exhausted() or "every candidate is decided")
+        test_accuracy = None
+        if result.winner is not None and config.trial in TRIALS:
+            seen = backend.call(_test, job(result.winner))
+            study.observe(result.winner, seen)
+            measure = seen.measure("test_accuracy")
+            test_accuracy = measure.value if measure else None
+        if not study.finished:
+            study.record("finish", {**result.to_json(), "test_accuracy": test_accuracy})
+        _forget_losers(study, config, folder, result)
+    return result
+
+
+def _test(job: dict[str, Any]) -> Any:
+    context = Context(**{**job["context"], "folder": Path(job["context"]["folder"])})
+    return test_trial(TrialConfig(**job["config"]), context)
+
+
+@contextlib.contextmanager
+def _backend(config: StudyConfig, path: Path | None) -> Iterator[Backend]:
+    if config.resources.runner == "local":
+        yield _local_backend(config, path)
+        return
+    from sweep.ray_tune import cluster, runner  # here alone, so that a machine may lack ray
+
+    with cluster.cluster(config.resources.address) as found:
+        share = devices(config, gpus=found.gpus, cpus=found.cpus)
+
+        def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
+            stop.install()  # ray.init took SIGTERM
+            runner.drive(study, runner.Jobs(of=job, path=str(path) if path else None), share, stop)
+
+        def call(function: Callable[..., Any], *args: Any) -> Any:
+            return runner.call(function, *args, devices=share)
+
+        yield Backend(devices=share, drive=drive, call=call)
+
+
+def _local_backend(config: StudyConfig, path: Path | None) -> Backend:
+    def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
+        def open_worker(trial_id: str) -> Worker:
+            fields = job(trial_id)
+            context = Context(**{**fields["context"], "folder": Path(fields["context"]["folder"])})
+            return Worker(TrialConfig(**fields["config"]), context)
+
+        local.drive(study, open_worker, stop)
+
+    return Backend(
+        devices=devices(config), drive=drive, call=lambda function, *args: function(*args)
+    )
+
+
+def _study(config: StudyConfig, log: store.Log, backend: Backend, snapshots: Snapshots) -> Study:
+    return Study(
+        rule=resolve("The rule", config.rule.name, RULES)(config.rule),
+        log=log,
+        budget=config.budget,
+        workers=backend.devices.parallel,
+        retries=config.resources.retries,
+        price_per_device_hour=config.resources.price_per_device_hour,
+        listeners=[snapshots.update],
+    )
+
+
+def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
+    payload = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "runner": config.resources.runner,
+        "workers": backend.devices.parallel,
+        "device": "cuda" if backend.devices.gpu else "cpu",
+    }
+    study.record("session", payload, ask=True)
+
+
+def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
+    config = prepared.config.model_dump(mode="json")
+    return {
+        "name": prepared.config.name,
+        "config": config,
+        "config_digest": digest(config),
+        "data_digest": prepared.data_digest,
+        "path": str(path) if path else None,
+        "created": time.time(),
+        "commit": _commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in ("sweep", "torch", "torchvision", "numpy", "ray")},
+        },
+    }
+
+
+def _birth_of(events: Sequence[Event], folder: Path) -> dict[str, Any]:
+    if not events or events[0].kind != "study":
+        raise StudyError(
+            f"{folder} holds a log that never began. Remove the folder and `sweep run` again."
+        )
+    return dict(events[0].payload)
+
+
+def _config_of(events: Sequence[Event]) -> StudyConfig:
+    """Return the config as it was last changed."""
+    last = next(e for e in reversed(events) if e.kind in ("study", "budget"))
+    return StudyConfig.model_validate(last.payload["config"])
+
+
+def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:
+    free = {"budget", "resources", "space"}
+    fixed = [
+        name
+        for name in StudyConfig.model_fields
+        if name not in free and getattr(before, name) != getattr(after, name)
+    ]
+    if fixed:
+        raise StudyError(
+            f"A resume cannot change {', '.join(fixed)}: finished trials would not fit. It may "
+            "change budget and resources, and enlarge the space; for anything else, `sweep run` "
+            "with another name."
+        )
+
+
+def _trial_configs(folder: Path) -> dict[str, Any]:
+    """Return trial_id -> TrialConfig as JSON, as the log has it."""
+    events, _ = store.read(folder / store.EVENTS)
+    return {e.trial_id: e.payload["config"] for e in events if e.kind == "candidate"}
+
+
+def _forget_stopped(event: Event, config: StudyConfig, folder: Path) -> None:
+    """Remove the encoder of a trial that was stopped, as `resources.keep` says."""
+    if event.kind == "verdict" and event.payload["action"] == "stop":
+        _forget(config, folder, event.trial_id)
+
+
+def _forget_losers(study: Study, config: StudyConfig, folder: Path, result: Outcome) -> None:
+    """Remove whose encoder no longer serves; again after a crash in between."""
+    history = study.history
+    for trial_id in history.trial_ids:
+        lost = config.resources.keep == "winner" and trial_id != result.winner
+        if history.state_of(trial_id) == State.STOPPED or lost:
+            _forget(config, folder, trial_id)
+
+
+def _forget(config: StudyConfig, folder: Path, trial_id: str) -> None:
+    if config.resources.keep == "all":
+        return
+    encoder = folder / "trials" / trial_id / ENCODER
+    encoder.unlink(missing_ok=True)
+    encoder.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _commit() -> str | None:
+    """Return the commit of the package's source, where it runs from a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,59 @@
+"""Weighted nearest neighbours by cosine similarity: a probe without fitting or choices.
+
+Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance
+Discrimination", CVPR 2018, section 3.4; k and temperature as in solo-learn.
+Shapes: N training images, B asked for, D dimensions, K classes, k neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from sweep.config import ProbeConfig
+from sweep.probes.labelled import Fitted, Labelled, accuracy, measured, unusable
+
+SIMILARITIES = 1 << 26
+"""Similarities held at once: 256 MiB of float32."""
+
+
+def make(config: ProbeConfig) -> Callable[[Labelled, Labelled], Fitted]:
+    """Return the probe with `config.k` neighbours at `config.temperature`."""
+    return partial(probe, k=config.k, temperature=config.temperature)
+
+
+def probe(train: Labelled, validation: Labelled, *, k: int, temperature: float) -> Fitted:
+    """Return the accuracy of the vote of the k nearest training images.
+
+    Args:
+        train: whose labels vote; k is at most their number.
+        validation: what the accuracy is measured on.
+        k: neighbours.
+        temperature: each votes with weight exp(cosine / temperature).
+    """
+    if failed := unusable(train, validation):
+        return failed
+    k = min(k, len(train))
+    unit_ND = normalize(train.features_ND, dim=1)
+    classes_K, class_N = torch.unique(train.labels_N, return_inverse=True)
+    rows = max(1, SIMILARITIES // len(train))
+
+    def predict(features_ND: Tensor) -> Tensor:
+        return torch.cat([vote(part_BD) for part_BD in torch.split(features_ND, rows)])
+
+    def vote(part_BD: Tensor) -> Tensor:
+        cosine_Bk, near_Bk = (normalize(part_BD, dim=1) @ unit_ND.T).topk(k, dim=1)
+        # Relative to the nearest, so that a small temperature does not overflow.
+        weight_Bk = ((cosine_Bk - cosine_Bk[:, :1]) / temperature).exp()
+        votes_BK = weight_Bk.new_zeros(len(part_BD), len(classes_K))
+        votes_BK.scatter_add_(1, class_N[near_Bk], weight_Bk)
+        labels_B: Tensor = classes_K[votes_BK.argmax(1)]
+        return labels_B
+
+    share = accuracy(predict(validation.features_ND), validation.labels_N)
+    detail = {"k": k, "temperature": temperature, "train_images": len(train)}
+    return Fitted(measure=measured(share, len(validation), detail), predict=predict)

@@ -1,0 +1,206 @@
+"""Multinomial logistic regression on frozen features, its L2 strength chosen on validation.
+
+Full batch and deterministic. The features are standardised by the training part and
+rotated once into the eigenbasis of their correlation; there a diagonal scaling makes the
+objective's curvature nearly that of a sphere, and L-BFGS, warm-started from the next
+stronger penalty, needs about a dozen evaluations. Unrotated, as in sklearn's
+`LogisticRegression`, it needs three times as many.
+Shapes: N images, D dimensions, F = D + 1 with the bias last, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from sweep.config import ProbeConfig
+from sweep.probes.labelled import Fitted, Labelled, accuracy, constant, measured, unusable
+
+Array = npt.NDArray[np.float64]
+
+TOLERANCE = 2e-4
+"""Largest gradient at the end, in coordinates where the curvature is about 1: the
+objective is then within 1e-5 of its optimum."""
+MAX_EVALUATIONS = 300
+
+
+def make(config: ProbeConfig) -> Callable[[Labelled, Labelled], Fitted]:
+    """Return the probe that chooses among `config.l2`."""
+    return partial(probe, l2=config.l2)
+
+
+def probe(train: Labelled, validation: Labelled, *, l2: Sequence[float]) -> Fitted:
+    """Return the classifier of the strength that is best on `validation`.
+
+    Args:
+        train: what it is fitted to: mean cross-entropy + l2 / 2 ||W||^2 on standardised
+            features, the bias not penalised. Equivalent to sklearn's
+            `LogisticRegression(C=1 / (l2 * N))`.
+        validation: chooses among the strengths; of equals the strongest.
+        l2: strengths, > 0.
+
+    Returns:
+        `Fitted`; the measure's detail has l2, accuracies by strength, evaluations of the
+        objective in all, and whether every fit converged.
+    """
+    if failed := unusable(train, validation):
+        return failed
+    standard = Standardiser.of(train.features_ND)
+    problem = Problem.of(standard(train.features_ND), train.labels_N)
+    z_ND = standard(validation.features_ND)
+    weights_KF = problem.zeros()
+    accuracies: dict[float, float] = {}
+    chosen, best, evaluations, converged = 0.0, weights_KF, 0, True
+    for strength in sorted(set(l2), reverse=True):
+        solution = solve(problem, strength, weights_KF)
+        weights_KF = solution.weights_KF
+        evaluations += solution.evaluations
+        converged &= solution.converged
+        predicted_N = problem.predict(weights_KF, z_ND)
+        accuracies[strength] = accuracy(predicted_N, validation.labels_N)
+        if accuracies[strength] > accuracies.get(chosen, -1.0):
+            chosen, best = strength, weights_KF
+    detail = {
+        "l2": chosen,
+        "accuracies": {f"{strength:g}": share for strength, share in accuracies.items()},
+        "train_images": len(train),
+        "iterations": evaluations,
+        "converged": converged,
+    }
+    return Fitted(
+        measure=measured(accuracies[chosen], len(validation), detail),
+        predict=lambda features_ND: problem.predict(best, standard(features_ND)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Standardiser:
+    """Zero mean and unit variance by the training part; constant columns become zero."""
+
+    mean_D: Tensor
+    scale_D: Tensor
+
+    @classmethod
+    def of(cls, h_ND: Tensor) -> Standardiser:
+        std_D, mean_D = torch.std_mean(h_ND, 0, correction=0)
+        scale_D = torch.where(constant(std_D, mean_D), 0.0, 1 / std_D)
+        return cls(mean_D=mean_D, scale_D=scale_D)
+
+    def __call__(self, h_ND: Tensor) -> Tensor:
+        return (h_ND - self.mean_D) * self.scale_D
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Problem:
+    """The data in the eigenbasis of its correlation, feature-major.
+
+    Feature-major because both products of an evaluation are then fast: on 45,000 x 512,
+    one thread, 40 ms beside 65 ms image-major.
+
+    Args:
+        z_FN: rotated features; the last row is 1, the bias.
+        onehot_KN: labels.
+        classes_K: the label that each row of `onehot_KN` stands for.
+        basis_DD: eigenvectors in columns.
+        variance_F: eigenvalues, and 1 for the bias.
+    """
+
+    z_FN: Tensor
+    onehot_KN: Tensor
+    classes_K: Tensor
+    basis_DD: Tensor
+    variance_F: Array
+
+    @classmethod
+    def of(cls, z_ND: Tensor, labels_N: Tensor) -> Problem:
+        variance_D, basis_DD = torch.linalg.eigh(z_ND.T @ z_ND / len(z_ND))
+        z_FN = z_ND.new_ones(z_ND.shape[1] + 1, len(z_ND))
+        torch.mm(basis_DD.T, z_ND.T, out=z_FN[:-1])
+        classes_K, class_N = torch.unique(labels_N, return_inverse=True)
+        return cls(
+            z_FN=z_FN,
+            onehot_KN=one_hot(class_N, len(classes_K)).T.to(z_ND.dtype).contiguous(),
+            classes_K=classes_K,
+            basis_DD=basis_DD,
+            variance_F=np.append(variance_D.clamp_min(0).double().cpu().numpy(), 1.0),
+        )
+
+    def zeros(self) -> Array:
+        return np.zeros((len(self.classes_K), len(self.variance_F)))
+
+    def tensor(self, weights_KF: Array) -> Tensor:
+        return torch.from_numpy(weights_KF).to(self.z_FN.device, self.z_FN.dtype)
+
+    def loss_and_gradient(self, weights_KF: Array) -> tuple[float, Array]:
+        """Return the mean cross-entropy and its gradient [K, F]: (softmax - onehot) z^T / N."""
+        images = self.z_FN.shape[1]
+        log_p_KN = torch.log_softmax(self.tensor(weights_KF) @ self.z_FN, 0)
+        log_p_K = (log_p_KN * self.onehot_KN).sum(1)
+        residual_KN = log_p_KN.exp_().sub_(self.onehot_KN)
+        gradient_FK = self.z_FN @ residual_KN.T.contiguous()
+        loss = -float(log_p_K.cpu().double().sum()) / images
+        return loss, gradient_FK.T.cpu().double().numpy() / images
+
+    def uncertainty(self, weights_KF: Array) -> float:
+        """Return the mean of p (1 - p) over images and classes: the softmax's curvature."""
+        p_KN = torch.softmax(self.tensor(weights_KF) @ self.z_FN, 0)
+        return float((p_KN - p_KN.square()).mean())
+
+    def predict(self, weights_KF: Array, z_ND: Tensor) -> Tensor:
+        """Return labels [N] of standardised features that are not rotated."""
+        weights = self.tensor(weights_KF)
+        logits_NK = z_ND @ (self.basis_DD @ weights[:, :-1].T) + weights[:, -1]
+        return self.classes_K[logits_NK.argmax(1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Solution:
+    """Weights [K, F] in the problem's basis, and the price of them."""
+
+    weights_KF: Array
+    value: float
+    evaluations: int
+    converged: bool
+
+
+def solve(problem: Problem, l2: float, start_KF: Array) -> Solution:
+    """Minimise mean cross-entropy + l2 / 2 ||W||^2 by L-BFGS from `start_KF`.
+
+    The variables are scaled by the root of the objective's curvature along each
+    eigenvector, p (1 - p) variance + l2 with p (1 - p) averaged at the start: the diagonal
+    in this basis of a bound like Böhning's (1992), made tight where it matters.
+    """
+    penalty_F = np.full(len(problem.variance_F), l2)
+    penalty_F[-1] = 0.0
+    # Never below 1e-3, so that certain predictions leave the bias a scale.
+    curvature = max(problem.uncertainty(start_KF), 1e-3)
+    scale_F = 1 / np.sqrt(curvature * problem.variance_F + penalty_F)
+
+    def objective(flat: Array) -> tuple[float, Array]:
+        weights_KF = flat.reshape(start_KF.shape) * scale_F
+        loss, gradient_KF = problem.loss_and_gradient(weights_KF)
+        shrink_KF = penalty_F * weights_KF
+        value = loss + 0.5 * float(np.sum(shrink_KF * weights_KF))
+        return value, ((gradient_KF + shrink_KF) * scale_F).ravel()
+
+    result = minimize(
+        objective,
+        (start_KF / scale_F).ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"gtol": TOLERANCE, "ftol": 0.0, "maxfun": MAX_EVALUATIONS},
+    )
+    return Solution(
+        weights_KF=result.x.reshape(start_KF.shape) * scale_F,
+        value=float(result.fun),
+        evaluations=int(result.nfev),
+        converged=bool(np.abs(result.jac).max() <= TOLERANCE),
+    )

@@ -1,0 +1,192 @@
+"""What a person sees while a study runs, and when it ends.
+
+A live view on a terminal, plain lines elsewhere, nothing with `--quiet`. It reads the
+study's history and its events, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweep.config import StudyConfig
+from sweep.history import State
+from sweep.outcome import outcome
+from sweep.records import Event, Observation
+from sweep.study import Listener, Study
+
+
+class Watcher:
+    """Chooses the view by the console.
+
+    Args:
+        console: a terminal gets the live view.
+        quiet: show nothing but the end.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console, self._quiet = console, quiet
+
+    @contextlib.contextmanager
+    def __call__(self, study: Study, config: StudyConfig, folder: Path) -> Iterator[Listener]:
+        if self._quiet:
+            yield lambda event: None
+            return
+        lines = _Lines(self._console, folder)
+        if not self._console.is_terminal:
+            yield lines
+            return
+        view = _View(study, config, folder)
+        with Live(view, console=self._console, refresh_per_second=2, transient=True):
+            yield lambda event: (view(event), lines.only_trouble(event))[0]
+
+
+class _Lines:
+    """One line for each thing worth knowing, in the order in which it happened."""
+
+    def __init__(self, console: Console, folder: Path) -> None:
+        self._console, self._folder = console, folder
+        self._points: dict[str, Mapping[str, Any]] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "candidate":
+            self._points[event.trial_id] = event.payload["point"]
+        if (text := self._line(event)) is not None:
+            stamp = time.strftime("%H:%M:%S", time.localtime(event.time))
+            self._console.print(
+                Text(clean(f"{stamp}  {event.trial_id:10}  {text}")), soft_wrap=True
+            )
+
+    def only_trouble(self, event: Event) -> None:
+        """Print what a live view would hide."""
+        if event.kind == "failure":
+            self(event)
+
+    def _line(self, event: Event) -> str | None:
+        payload = event.payload
+        match event.kind:
+            case "observation":
+                return self._observation(event.trial_id, Observation.from_json(payload))
+            case "verdict":
+                return f"{payload['action']}: {payload['reason']}"
+            case "zone":
+                return f"zone {_bounds(payload['lo'], payload['hi'])}"
+            case "failure":
+                log = self._folder / "trials" / event.trial_id / "log.txt"
+                then = "given up" if payload["final"] else "will be tried again"
+                return f"failed: {payload['error']} ({then}; see {log})"
+            case "idle":
+                return f"nothing runs: {payload['reason']}"
+        return None
+
+    def _observation(self, trial_id: str, seen: Observation) -> str | None:
+        if seen.stage == "pretrain":
+            return None
+        numbers = ", ".join(
+            f"{m.name} {m.value:.4g}" if m.value is not None else f"{m.name} {m.status}"
+            for m in seen.measures
+        )
+        at = "" if seen.fraction >= 1.0 else f" at {seen.fraction:.0%}"
+        point = ""
+        if seen.stage == "trained":
+            point = "  " + " ".join(f"{k}={v}" for k, v in self._points.get(trial_id, {}).items())
+        return f"{seen.stage}{at}: {numbers} ({seen.cost.wall_seconds:.1f} s){point}"
+
+
+class _View:
+    """The live view: states, zone, best so far, probes, budget, time left."""
+
+    def __init__(self, study: Study, config: StudyConfig, folder: Path) -> None:
+        self._study, self._config, self._folder = study, config, folder
+        self._began = time.monotonic()
+        self._fractions: dict[str, float] = {}
+        self._at_start = -1.0
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "observation":
+            self._fractions[event.trial_id] = event.payload["fraction"]
+
+    def __rich__(self) -> Panel:
+        history, total = self._study.history, max(1, len(self._study.history))
+        done = self._done()
+        if self._at_start < 0:
+            self._at_start = done
+        grid = Table.grid(padding=(0, 2))
+        counts = {state: history.count(state) for state in State}
+        states = "  ".join(f"{n} {state.name.lower()}" for state, n in counts.items() if n)
+        grid.add_row("trials", states or "none yet")
+        grid.add_row("zone", f"alpha in {history.zone}")
+        grid.add_row("best", self._best())
+        saved = outcome(history, "").probes_saved - history.count(State.WAITING, State.HELD)
+        grid.add_row("probes", f"{history.count(State.PROBED)} paid, {max(0, saved)} saved")
+        grid.add_row("budget", self._budget())
+        grid.add_row("time left", self._left(done))
+        bar = ProgressBar(total=total, completed=done * total, width=60)
+        title = Text(clean(f"{self._config.name} ({self._folder})"))
+        return Panel(Group(grid, bar), title=title, title_align="left", width=100)
+
+    def _done(self) -> float:
+        """Return the share of the pretraining that is behind us, 0 to 1."""
+        history = self._study.history
+        if len(history) == 0:
+            return 0.0
+        state = history.state
+        whole = int((state >= State.WAITING).sum())
+        part = sum(
+            self._fractions.get(trial_id, 0.0)
+            for trial_id in list(self._study.working)
+            if history.state_of(trial_id) == State.TRAINING
+        )
+        return (whole + part) / len(history)
+
+    def _best(self) -> str:
+        history = self._study.history
+        best = outcome(history, "")
+        if best.winner is None or best.accuracy is None:
+            return "nothing probed yet"
+        row = history.row(best.winner)
+        point = {name: history.column(name)[row] for name in ("d", "lambd", "alpha")}
+        numbers = "  ".join(f"{k} {v:.4g}" for k, v in point.items() if not math.isnan(v))
+        return f"{best.accuracy:.2%}  {numbers}  ({best.winner})"
+
+    def _budget(self) -> str:
+        limits = self._study.budget.model_dump(exclude_none=True)
+        if not limits:
+            return "without limit"
+        return self._study.exhausted() or ", ".join(f"{k} {v:g}" for k, v in limits.items())
+
+    def _left(self, done: float) -> str:
+        gained = done - self._at_start
+        if gained <= 0.02:
+            return "not known yet"
+        seconds = (time.monotonic() - self._began) / gained * (1.0 - done)
+        return f"about {duration(seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them: `45 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def clean(text: str) -> str:
+    """Return the text without the control characters that could steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _bounds(lo: float | None, hi: float | None) -> str:
+    return f"[{'-inf' if lo is None else f'{lo:.3f}'}, {'inf' if hi is None else f'{hi:.3f}'}]"

@@ -1,0 +1,208 @@
+"""Our own studies on Ray Tune: M trials at once, actors reused.
+
+`Study.next` is the only order of work: a `Searcher` hands its trials to Tune while fewer
+than M are at work, and a `TrialScheduler` hands each result to `Study.observe`. A trial
+that is told to wait leaves its actor at once, and a Tune trial of the same name begins
+when it is told to go on: its journal makes that cheap, so no trial is ever PAUSED, and
+neither retries nor resumes depend on Tune's own state.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from sweep.config import TrialConfig
+from sweep.interrupt import StopRequest
+from sweep.preflight import Devices
+from sweep.records import Observation
+from sweep.study import Study
+from sweep.trial import Context
+from sweep.worker import Worker
+
+Job = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Jobs:
+    """What a worker needs to know of each trial, as plain JSON.
+
+    Args:
+        of: trial_id -> {"config": TrialConfig as JSON, "context": fields of Context}.
+        path: folder of the config, for plug-ins.
+    """
+
+    of: Callable[[str], Job]
+    path: str | None
+
+
+def drive(study: Study, jobs: Jobs, devices: Devices, stop: StopRequest) -> None:
+    """Put trials to work on the cluster that is initialised, until none is left.
+
+    Args:
+        study: says which trial comes next and what it is to do.
+        jobs: turns a trial's name into what the worker needs.
+        devices: for each trial, and how many at once.
+        stop: looked at in Tune's loop.
+    """
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(devices.parallel)
+    scratch = Path(tempfile.mkdtemp(prefix="sweep-tune-"))
+    tuner = tune.Tuner(
+        tune.with_resources(_Trainable, {"cpu": devices.cpu, "gpu": devices.gpu}),
+        tune_config=tune.TuneConfig(
+            search_alg=_Searcher(study, jobs, devices.parallel, stop),
+            scheduler=_Scheduler(study),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="study",
+            storage_path=str(scratch),
+            stop=_Stopper(stop),
+            failure_config=tune.FailureConfig(max_failures=0),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Trainable(tune.Trainable):  # type: ignore[misc]  # ray is untyped
+    """A `Worker` in an actor; each step is one observation."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._worker: Worker | None = None
+        self._job = json.loads(config["job"])
+
+    def step(self) -> dict[str, Any]:
+        if self._worker is None:
+            context = self._job["context"]
+            self._worker = Worker(
+                TrialConfig(**self._job["config"]),
+                Context(**{**context, "folder": Path(context["folder"])}),
+                path=self._job["path"],
+            )
+        seen = self._worker.next()
+        return {"observation": json.dumps(seen.to_json()) if seen else ""}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.cleanup()
+        self.setup(new_config)
+        return True
+
+    def cleanup(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+
+class _Driver:
+    """Stays on the driver: Tune pickles what it is given, and gets nothing of this."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Searcher(_Driver, Searcher):  # type: ignore[misc]
+    """Hands trials to Tune, lazily and in the study's order, while fewer than M are at work."""
+
+    def __init__(self, study: Study, jobs: Jobs, parallel: int, stop: StopRequest) -> None:
+        Searcher.__init__(self)
+        self._study, self._jobs, self._parallel, self._stop = study, jobs, parallel, stop
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._stop:
+            return Searcher.FINISHED  # type: ignore[no-any-return]
+        if len(self._study.working) >= self._parallel:
+            return None
+        ours = self._study.next()
+        if ours is None:
+            return None if self._study.working else Searcher.FINISHED
+        self._study.start(ours)
+        job = {**self._jobs.of(ours), "path": self._jobs.path}
+        return {"trial": ours, "job": json.dumps(job)}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        pass
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a study resumes from its own log")  # Tune never gets to ask
+
+
+class _Scheduler(_Driver, FIFOScheduler):  # type: ignore[misc]
+    """Hands every result to the study, and its answer to Tune."""
+
+    _supports_buffered_results = False
+
+    def __init__(self, study: Study) -> None:
+        FIFOScheduler.__init__(self)
+        self._study = study
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        ours = trial.config["trial"]
+        if not result["observation"]:
+            self._study.fail(ours, "the trial ended unprobed", cause="exception")
+            return TrialScheduler.STOP  # type: ignore[no-any-return]
+        seen = Observation.from_json(json.loads(result["observation"]))
+        action = self._study.observe(ours, seen)
+        return TrialScheduler.CONTINUE if action == "continue" else TrialScheduler.STOP  # type: ignore[no-any-return]
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        error, trace, cause = _what_happened(trial)
+        self._study.fail(trial.config["trial"], error, traceback=trace, cause=cause)
+
+
+class _Stopper(_Driver, Stopper):  # type: ignore[misc]
+    """Ends Tune's loop once a stop is asked for."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        self._asked = stop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return bool(self._asked)
+
+
+def _what_happened(trial: Trial) -> tuple[str, str, str]:
+    """Return a trial's error in one line, its traceback, and the cause to count it by."""
+    error = trial.get_pickled_error()
+    if isinstance(error, RayTaskError):
+        inner = error.cause
+        return f"{type(inner).__name__}: {inner}", str(error), "exception"
+    if isinstance(error, RayActorError):
+        return "the worker's process died", str(error), "worker died"
+    return f"{type(error).__name__}: {error}", str(error), "tune"
+
+
+@ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
+def _call(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
+def call(function: Callable[..., Any], *args: Any, devices: Devices) -> Any:
+    """Run one function on the cluster with a trial's devices, and return its result."""
+    task = _call.options(num_cpus=devices.cpu, num_gpus=devices.gpu)
+    return ray.get(task.remote(function, *args))

@@ -1,0 +1,390 @@
+"""Where a study lies on disk, and its log: one line per event, the only truth.
+
+`events.jsonl` is appended to by one driver, which holds the study's lock, and is never
+rewritten. An event is in the log once `append` has returned: its line, newline included,
+is on the disk. Whatever else lies in the folder is derived from the log (`sweep.tables`)
+or belongs to the trials' workers. Folding events into rows is left to others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import filelock
+
+from sweep.errors import StudyError, UserError, unknown_name
+from sweep.records import Event
+
+EVENTS = "events.jsonl"
+LOCK = "driver.lock"
+DRIVER = "driver.json"  # beside the lock: some versions of filelock truncate what they lock
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Log(Protocol):
+    """Where a study's events go, and come from when it is taken up again."""
+
+    def append(self, event: Event) -> None:
+        """Keep one event, whose `seq` follows the last; it is kept when this returns."""
+
+    def read(self) -> Iterable[Event]:
+        """Return every event from the first on."""
+
+
+class MemoryLog:
+    """A log that lives as long as its process: for replays and users' own schedulers."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._events: list[Event] = []
+        for event in events:
+            self.append(event)
+
+    def append(self, event: Event) -> None:
+        """Keep one event; raise `ValueError` unless its `seq` follows the last."""
+        _check_seq(event, len(self._events))
+        self._events.append(event)
+
+    def read(self) -> list[Event]:
+        """Return every event from the first on."""
+        return list(self._events)
+
+
+class EventLog:
+    """The log of a study on disk, open for appending by the one driver that holds its lock.
+
+    Opening reads the whole log once: a study whose log is damaged is not gone on with. A
+    torn last line, which nobody was told of, is cut off, so that nothing is glued to it.
+
+    Args:
+        folder: the study's, which must exist.
+
+    Attributes:
+        seq: of the last event; -1 before the first.
+        offset: bytes up to the end of that event.
+
+    Raises:
+        StudyError: another driver holds the study, or a line is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / EVENTS
+        self._lock = _acquire(folder)
+        try:
+            self._file = self.path.open("ab", buffering=0)
+            self.seq, self.offset = -1, 0
+            for event, offset in scan(self.path):
+                self.seq, self.offset = event.seq, offset
+            self._file.truncate(self.offset)
+            os.fsync(self._file.fileno())
+            _sync_folder(folder)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, event: Event) -> None:
+        """Put one event on the disk.
+
+        Raises:
+            ValueError: its `seq` does not follow the last, or it holds NaN or what is no
+                JSON; nothing was written.
+            StudyError: the disk refused. What the last line holds is then unknown, so the
+                log takes no more; opening it again finds out.
+        """
+        _check_seq(event, self.seq + 1)
+        line = encode(event)
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError("the disk took only part of a line")
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.close()
+            raise StudyError(
+                f"{self.path} cannot be written: {error}. "
+                f"Free some space there, then `sweep resume {self.folder}`."
+            ) from error
+        except BaseException:  # a signal's exception, somewhere between the two calls
+            self.close()
+            raise
+        self.seq, self.offset = event.seq, self.offset + len(line)
+
+    def read(self) -> Iterator[Event]:
+        """Yield every event from the first on."""
+        return (event for event, _ in scan(self.path))
+
+    def close(self) -> None:
+        """Close the file and let go of the study."""
+        if hasattr(self, "_file"):
+            self._file.close()
+        if self._lock.is_locked:
+            (self.folder / DRIVER).unlink(missing_ok=True)
+            self._lock.release()
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def encode(event: Event) -> bytes:
+    """Return the event's line; ASCII, so that no reader takes another line end for ours."""
+    fields = {
+        "seq": event.seq,
+        "time": event.time,
+        "kind": event.kind,
+        "trial_id": event.trial_id,
+        "attempt": event.attempt,
+        "payload": event.payload,
+    }
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def decode(line: bytes) -> Event:
+    """Return the event of a line; raise `ValueError` where there is none."""
+    try:
+        return Event(**json.loads(line))
+    except TypeError as error:  # JSON, but not an event's fields
+        raise ValueError(str(error)) from error
+
+
+def scan(
+    path: Path, *, offset: int = 0, seq: int = 0, end: int | None = None
+) -> Iterator[tuple[Event, int]]:
+    """Yield each event of a log with the offset of the byte behind it.
+
+    What stands last and is no whole line was torn by a crash, or is being written now: it
+    is left out. Anywhere else it is damage.
+
+    Args:
+        path: the log.
+        offset: where to begin: 0, or an offset that an earlier scan gave.
+        seq: of the event there.
+        end: read as if the file ended at this byte.
+
+    Raises:
+        StudyError: there is no log, no line begins at `offset`, or a line is damaged.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise StudyError(f"There is no study at {path.parent}: it has no {path.name}.") from None
+    with file:
+        end = os.fstat(file.fileno()).st_size if end is None else end
+        file.seek(max(0, offset - 1))
+        if offset and file.read(1) != b"\n":
+            raise StudyError(f"{path} has no line that begins at byte {offset}.")
+        for line in file:
+            offset += len(line)
+            if offset > end or not line.endswith(b"\n"):
+                return
+            try:
+                event = decode(line)
+                _check_seq(event, seq)
+            except ValueError as error:
+                # A crash of the machine may leave the last line's newline without its text.
+                if offset == end and not _is_json(line):
+                    return
+                raise StudyError(
+                    f"{path} is damaged at line {seq + 1}: {error}. What stands before it is "
+                    "whole; restore the file from a copy."
+                ) from error
+            yield event, offset
+            seq += 1
+
+
+def read(path: Path, *, offset: int = 0, seq: int = 0) -> tuple[list[Event], int]:
+    """Return the events from `offset` on, and the offset behind them; see `scan`."""
+    events = []
+    for event, behind in scan(path, offset=offset, seq=seq):
+        events.append(event)
+        offset = behind
+    return events, offset
+
+
+def _check_seq(event: Event, expected: int) -> None:
+    if event.seq != expected:
+        raise ValueError(f"event {event.seq} stands where event {expected} is due")
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+# Who drives a study ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Driver:
+    """The process that holds a study's lock; `time` in seconds since the epoch."""
+
+    host: str
+    pid: int
+    time: float
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.time))
+        return f"process {self.pid} on {self.host}, since {since}"
+
+
+def driver(folder: Path) -> Driver | None:
+    """Return who drives the study now, or None; a killed driver's note does not count."""
+    found = _noted(folder)
+    if found is None:
+        return None
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    with suppress(filelock.Timeout, OSError), lock:
+        return None
+    return found
+
+
+def _acquire(folder: Path) -> filelock.BaseFileLock:
+    """Take the study's lock and note who has it, or raise `StudyError`."""
+    # A second of patience: `driver` takes the lock for a moment, to see whether it is free.
+    lock = filelock.FileLock(folder / LOCK, timeout=1, thread_local=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        holder = _noted(folder) or "another process"
+        raise StudyError(
+            f"The study {folder} is driven already, by {holder}. "
+            f"`sweep stop {folder}` stops that one."
+        ) from None
+    except OSError as error:
+        raise StudyError(f"The study {folder} cannot be locked: {error}.") from error
+    try:
+        me = Driver(host=socket.gethostname(), pid=os.getpid(), time=time.time())
+        replace(folder / DRIVER, json.dumps(asdict(me)).encode())
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _noted(folder: Path) -> Driver | None:
+    try:
+        fields: Any = json.loads((folder / DRIVER).read_bytes())
+        return Driver(**fields)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+# Where studies lie -------------------------------------------------------------------
+
+
+def create(results: Path, name: str) -> Path:
+    """Make the folder of a new study and return it.
+
+    A folder in which a driver died before its first event is taken over.
+
+    Raises:
+        UserError: `results` is not writable.
+        StudyError: the name is no file name, or is taken.
+    """
+    if not NAME.fullmatch(name):
+        raise StudyError(
+            f"A study cannot be named {name!r}: letters, digits, '.', '_' and '-', "
+            "at most 100 of them, a letter or digit first."
+        )
+    check_writable(results)
+    folder = results / name
+    with suppress(FileExistsError):
+        folder.mkdir()
+        return folder
+    if not folder.is_dir():
+        raise StudyError(f"{folder} is there already and is no folder. Choose another name=NAME.")
+    if next(scan(folder / EVENTS), None) if _is_study(folder) else None:
+        raise StudyError(
+            f"The study {folder} exists already. `sweep resume {folder}` goes on with it; "
+            "name=NAME begins another."
+        )
+    if others := {path.name for path in folder.iterdir()} - {EVENTS, LOCK, DRIVER, "config.json"}:
+        raise StudyError(
+            f"{folder} is no study but holds {min(others)!r}. Choose another name=NAME."
+        )
+    return folder
+
+
+def find(results: Path, study: str) -> Path:
+    """Return the folder of a study, given its name under `results` or a path.
+
+    Raises:
+        StudyError: there is none; the sentence lists those there are.
+    """
+    named = study.rstrip("/")
+    if NAME.fullmatch(named) and _is_study(results / named):
+        return results / named
+    if study and _is_study(Path(study)):
+        return Path(study)
+    names = [folder.name for folder in listing(results)]
+    if not names:
+        raise StudyError(
+            f"There is no study {study!r}, and none at all in {results}. "
+            "`sweep run experiments/quickstart.toml` makes one; --results DIR looks elsewhere."
+        )
+    raise StudyError(unknown_name("The study", study, names) + f" They lie in {results}.")
+
+
+def listing(results: Path) -> list[Path]:
+    """Return the folders of all studies under `results`, by name."""
+    if not results.is_dir():
+        return []
+    return sorted(folder for folder in results.iterdir() if _is_study(folder))
+
+
+def check_writable(results: Path) -> None:
+    """Make the folder if need be and try to write into it; raise `UserError` if that fails."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"Results cannot be written to {results}: {error.strerror}. "
+            "Name another folder with --results DIR."
+        ) from error
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / EVENTS).is_file()
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a derived file so that a reader sees all of the old one or all of the new."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise StudyError(f"{path} cannot be written: {error}.") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file's name is on the disk only once its folder is."""
+    if os.name == "nt":  # has no such call, and needs none
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,331 @@
+"""The whole path of one trial: data, pretraining, criteria, probe.
+
+    pretrain ... -> trained -> measured -> (a verdict) -> probed
+
+`run_trial` yields observations; to stop a trial, stop asking. It writes only its own
+folder: a checkpoint while it trains, the encoder once trained, and a journal of finished
+observations, written before each is yielded. Re-entered, it yields the journal first and
+goes on where it stopped, so a stage that ended is never run again. Here the seams meet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sweep import checkpoint, train
+from sweep.config import DataConfig, TrialConfig
+from sweep.criteria import CRITERIA
+from sweep.data import Data, load
+from sweep.features import encode
+from sweep.images import Split
+from sweep.plugins import resolve
+from sweep.probes import PROBES, Fitted, Labelled
+from sweep.records import Cost, Measure, Observation
+from sweep.spectrum import Moments
+
+JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """Where and on what a trial runs; none of it changes its weights.
+
+    Args:
+        folder: the trial's own; nothing else is written.
+        device: `cpu`, `cuda`, `cuda:1`, ...
+        share: devices held, for the cost: GPUs, or cores where there is no GPU.
+        threads: of torch on the CPU.
+        heartbeat_seconds: at most so long between two observations of training.
+        checkpoint_seconds: between two checkpoints of training.
+    """
+
+    folder: Path
+    device: str = "cpu"
+    share: float = 1.0
+    threads: int = 1
+    heartbeat_seconds: float = 5.0
+    checkpoint_seconds: float = 60.0
+
+
+TrialFn = Callable[[TrialConfig, Context], Iterator[Observation]]
+
+
+def run_trial(config: TrialConfig, context: Context) -> Iterator[Observation]:
+    """Yield what the trial sees, stage after stage; what its journal holds comes first.
+
+    Args:
+        config: the candidate.
+        context: folder and device.
+
+    Yields:
+        `pretrain` (loss) at each heartbeat, `measured` at each of `criteria.at` and at the
+        end, `trained`, and `probed` (accuracy on the validation split). A loss or alpha
+        that is no number ends it early.
+
+    Raises:
+        DataError: the images cannot be read.
+    """
+    torch.set_num_threads(context.threads)
+    journal = _Journal(context.folder)
+    watch = _Watch(context.share)
+    past = journal.read()
+    yield from past
+    if any(seen.broken for seen in past):
+        return
+    done = {seen.stage for seen in past if seen.fraction >= 1.0}
+    data = load(config.data)
+    if "trained" not in done:
+        for seen in _pretrain(config, context, data, {seen.step for seen in past}):
+            timed = replace(seen, cost=watch.lap())
+            if timed.stage != "pretrain":
+                journal.write(timed)
+            yield timed
+            if timed.broken:
+                return
+    encoder = checkpoint.load_encoder(
+        context.folder / checkpoint.ENCODER, device=context.device
+    ).encoder
+    steps = train.total_steps(config, len(data.splits.pretrain))
+    if "measured" not in done:
+        seen = _measure(config, context, data, encoder, step=steps, fraction=1.0)
+        seen = replace(seen, cost=watch.lap())
+        journal.write(seen)
+        yield seen
+        if seen.broken:
+            return
+    if "probed" not in done:
+        fitted = _probe(config, context, data, encoder)
+        detail = {"classes": len(_labelled_data(config, data).splits.classes)}
+        seen = Observation(
+            stage="probed", step=steps, measures=(fitted.measure,), cost=watch.lap(), detail=detail
+        )
+        journal.write(seen)
+        yield seen
+
+
+def test_trial(config: TrialConfig, context: Context) -> Observation:
+    """Return the accuracy on the test split, which is read here and nowhere else.
+
+    The probe is fitted again: it is deterministic, so it is the one that was selected.
+    """
+    torch.set_num_threads(context.threads)
+    journal = _Journal(context.folder)
+    for seen in journal.read():
+        if seen.stage == "tested":
+            return seen
+    watch = _Watch(context.share)
+    data = load(config.data)
+    loaded = checkpoint.load_encoder(context.folder / checkpoint.ENCODER, device=context.device)
+    fitted = _probe(config, context, data, loaded.encoder)
+    test = _labelled(_labelled_data(config, data).splits.test, loaded.encoder, data, context)
+    right = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
+    accuracy = float(right.mean())
+    measure = Measure(
+        name="test_accuracy",
+        value=accuracy,
+        detail={
+            "images": len(right),
+            "standard_error": float(np.sqrt(accuracy * (1 - accuracy) / len(right))),
+        },
+    )
+    seen = Observation(
+        stage="tested",
+        step=train.total_steps(config, len(data.splits.pretrain)),
+        measures=(measure,),
+        cost=watch.lap(),
+    )
+    journal.write(seen)
+    return seen
+
+
+test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest goes by the name
+
+
+def _pretrain(
+    config: TrialConfig, context: Context, data: Data, measured: set[int]
+) -> Iterator[Observation]:
+    """Train from the last checkpoint, or from the start, to the end; write the encoder."""
+    images = _on_device(data.splits.pretrain, context.device)
+    steps = train.total_steps(config, len(images))
+    marks = {max(1, round(fraction * steps)): fraction for fraction in config.criteria.at}
+    run = train.begin(config, data.shape, context.device)
+    if (state := checkpoint.load_state(context.folder, context.device)) is not None:
+        run.load_state_dict(state)
+    saved_at = time.monotonic()
+    progress = None
+    for progress in train.pretrain(
+        run,
+        images,
+        config,
+        device=context.device,
+        mean=data.mean,
+        std=data.std,
+        heartbeat_seconds=context.heartbeat_seconds,
+        marks=tuple(marks),
+    ):
+        fraction = progress.step / steps
+        loss = _loss(progress)
+        yield Observation(stage="pretrain", step=progress.step, fraction=fraction, measures=(loss,))
+        if progress.status != "ok":
+            break
+        if progress.step in marks and progress.step not in measured:
+            encoder = run.encoder.eval()
+            yield _measure(
+                config, context, data, encoder, step=progress.step, fraction=marks[progress.step]
+            )
+            run.encoder.train()
+        if time.monotonic() - saved_at >= context.checkpoint_seconds and progress.step < steps:
+            checkpoint.save_state(context.folder, run.state_dict())
+            saved_at = time.monotonic()
+    if progress is None:
+        raise RuntimeError("pretraining took no step")  # no checkpoint is of the last step
+    if progress.status == "ok":
+        checkpoint.save_encoder(
+            context.folder / checkpoint.ENCODER, run.encoder, _about(config, data)
+        )
+    checkpoint.drop_state(context.folder)
+    detail = {"device": _device_name(context.device), "precision": run.precision}
+    if progress.status == "ok":
+        detail["checkpoint"] = str(context.folder / checkpoint.ENCODER)
+    yield Observation(
+        stage="trained",
+        step=progress.step,
+        fraction=progress.step / steps,
+        measures=(_loss(progress),),
+        detail=detail,
+    )
+
+
+def _loss(progress: train.Progress) -> Measure:
+    if progress.status == "ok":
+        return Measure(name="loss", value=progress.loss)
+    why = f"training broke down at step {progress.step}"
+    return Measure(name="loss", value=None, status=progress.status, detail={"reason": why})
+
+
+def _measure(
+    config: TrialConfig,
+    context: Context,
+    data: Data,
+    encoder: nn.Module,
+    *,
+    step: int,
+    fraction: float,
+) -> Observation:
+    """Take every criterion from one pass over fixed pretraining images."""
+    split = data.splits.pretrain
+    count = min(config.criteria.images, len(split))
+    rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
+    moments = Moments()
+    for h_BD in _encode(Split(images=split.images[rows]), encoder, data, context):
+        moments.update(h_BD)
+    features = moments.features()
+    measures = []
+    for name in config.criteria.names:
+        measure = resolve("The criterion", name, CRITERIA)(config.criteria)(features)
+        detail = {**measure.detail, "images": count, "split": "pretrain"}
+        measures.append(replace(measure, detail=detail))
+    spectrum = [float(f"{value:.7g}") for value in features.eigenvalues_D if np.isfinite(value)]
+    return Observation(
+        stage="measured",
+        step=step,
+        fraction=fraction,
+        measures=tuple(measures),
+        detail={"spectrum": spectrum},
+    )
+
+
+def _probe(config: TrialConfig, context: Context, data: Data, encoder: nn.Module) -> Fitted:
+    splits = _labelled_data(config, data).splits
+    train_split = _labelled(splits.train, encoder, data, context)
+    validation = _labelled(splits.validation, encoder, data, context)
+    return resolve("The probe", config.probe.name, PROBES)(config.probe)(train_split, validation)
+
+
+def _labelled_data(config: TrialConfig, data: Data) -> Data:
+    other: DataConfig | None = config.probe.data
+    return data if other is None else load(other)
+
+
+def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) -> Labelled:
+    features_ND = torch.cat(list(_encode(split, encoder, data, context)))
+    labels_N = torch.from_numpy(np.array(split.labels, dtype=np.int64)).to(features_ND.device)
+    return Labelled(features_ND=features_ND, labels_N=labels_N)
+
+
+def _encode(split: Split, encoder: nn.Module, data: Data, context: Context) -> Iterator[Tensor]:
+    """Features in float32, whatever pretraining used: alpha reads the spectrum's tail."""
+    return encode(encoder, split.images, mean=data.mean, std=data.std, device=context.device)
+
+
+def _on_device(split: Split, device: str) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        images = torch.from_numpy(split.images)  # never written: pages stay shared
+    if device == "cpu":
+        return images
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.to(device) if images.numel() < free // 2 else images
+
+
+def _about(config: TrialConfig, data: Data) -> dict[str, Any]:
+    return {
+        "encoder": config.encoder.model_dump(mode="json"),
+        "shape": list(data.shape),
+        "mean": [float(value) for value in data.mean],
+        "std": [float(value) for value in data.std],
+        "config": config.model_dump(mode="json"),
+        "versions": {"torch": torch.__version__},
+    }
+
+
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+
+
+class _Watch:
+    """Seconds since the last lap, and what they cost."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._last = time.perf_counter()
+
+    def lap(self) -> Cost:
+        now = time.perf_counter()
+        seconds, self._last = now - self._last, now
+        return Cost(wall_seconds=seconds, device_seconds=seconds * self._share)
+
+
+class _Journal:
+    """Finished observations of one trial, one JSON line each, on disk before they are told."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / JOURNAL
+        data = self._path.read_bytes() if self._path.exists() else b""
+        if not data.endswith(b"\n") and data:  # a torn last line was never told to anybody
+            os.truncate(self._path, data.rfind(b"\n") + 1)
+
+    def read(self) -> list[Observation]:
+        if not self._path.exists():
+            return []
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        return [Observation.from_json(json.loads(line)) for line in lines]
+
+    def write(self, seen: Observation) -> None:
+        line = json.dumps(seen.to_json(), separators=(",", ":"), allow_nan=False) + "\n"
+        with self._path.open("ab") as file:
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
