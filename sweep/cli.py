@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -256,7 +255,7 @@ def export(
 def bench(
     name: Annotated[str, typer.Argument(help="train, alpha, probe, overhead or query.")],
     as_json: Json = False,
-    device: Annotated[str, typer.Option(help="cpu, or cuda.")] = "cpu",
+    device: Annotated[str | None, typer.Option(help="cpu, the default, or cuda.")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="Of each side, in turn.")] = None,
 ) -> None:
     """Measure one of the project's figures beside its baseline, in turn.
@@ -265,19 +264,22 @@ def bench(
     """
     from sweep.bench import load
 
-    options = {} if repeats is None else {"repeats": repeats}
-    figure = load(name)(device=device, **options)
+    given = {"device": device, "repeats": repeats}
+    figure = load(name)(**{key: value for key, value in given.items() if value is not None})
     typer.echo(figure.to_json() if as_json else figure.to_text())
 
 
 def main() -> NoReturn:
-    """Run the command line, and turn errors of the user into one sentence and a code."""
-    sys.exit(_guarded(app))
+    """Run the command line of this process."""
+    sys.exit(run_command(sys.argv[1:]))
 
 
-def _guarded(command: Callable[..., Any]) -> int:
+def run_command(words: list[str]) -> int:
+    """Run one command and return its exit code; a user's error is one sentence."""
     try:
-        command(standalone_mode=True)
+        app(words, prog_name="sweep")
+    except SystemExit as end:  # how typer says that it is done
+        return end.code if isinstance(end.code, int) else 0
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
         return error.exit_code
@@ -287,11 +289,8 @@ def _guarded(command: Callable[..., Any]) -> int:
     except KeyboardInterrupt:
         typer.echo("Interrupted.", err=True)
         return 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # `sweep show | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else 0
     return 0
 
 

@@ -39,6 +39,7 @@ from sweep.trial import Context, test_trial
 from sweep.worker import TRIALS, Worker
 
 Watch = Callable[[Study, StudyConfig, Path], contextlib.AbstractContextManager[Listener]]
+"""Shows a study under way: entered once its candidates are known, it returns a listener."""
 
 
 class Stopped(SweepError):

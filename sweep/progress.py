@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -43,7 +42,7 @@ class Watcher:
         if self._quiet:
             yield lambda event: None
             return
-        lines = _Lines(self._console, folder)
+        lines = _Lines(self._console, study, folder)
         if not self._console.is_terminal:
             yield lines
             return
@@ -55,13 +54,11 @@ class Watcher:
 class _Lines:
     """One line for each thing worth knowing, in the order in which it happened."""
 
-    def __init__(self, console: Console, folder: Path) -> None:
-        self._console, self._folder = console, folder
-        self._points: dict[str, Mapping[str, Any]] = {}
+    def __init__(self, console: Console, study: Study, folder: Path) -> None:
+        self._console, self._study, self._folder = console, study, folder
+        self._seconds: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
-        if event.kind == "candidate":
-            self._points[event.trial_id] = event.payload["point"]
         if (text := self._line(event)) is not None:
             stamp = time.strftime("%H:%M:%S", time.localtime(event.time))
             self._console.print(
@@ -91,7 +88,9 @@ class _Lines:
         return None
 
     def _observation(self, trial_id: str, seen: Observation) -> str | None:
+        seconds = self._seconds.pop(trial_id, 0.0) + seen.cost.wall_seconds
         if seen.stage == "pretrain":
+            self._seconds[trial_id] = seconds
             return None
         numbers = ", ".join(
             f"{m.name} {m.value:.4g}" if m.value is not None else f"{m.name} {m.status}"
@@ -100,8 +99,11 @@ class _Lines:
         at = "" if seen.fraction >= 1.0 else f" at {seen.fraction:.0%}"
         point = ""
         if seen.stage == "trained":
-            point = "  " + " ".join(f"{k}={v}" for k, v in self._points.get(trial_id, {}).items())
-        return f"{seen.stage}{at}: {numbers} ({seen.cost.wall_seconds:.1f} s){point}"
+            history = self._study.history
+            row = history.row(trial_id)
+            known = ((name, history.column(name)[row]) for name in ("d", "lambd"))
+            point = "".join(f"  {name} {value:g}" for name, value in known if value == value)
+        return f"{seen.stage}{at}: {numbers} ({seconds:.1f} s){point}"
 
 
 class _View:

@@ -25,6 +25,7 @@ GOOD_FIT = 0.95
 
 
 BLOCK = 512
+"""Columns of the covariance that are accumulated at once."""
 
 
 class Moments:
@@ -55,14 +56,10 @@ class Moments:
         # Apple's GPUs have no float64.
         device = "cpu" if h_BD.device.type == "mps" else h_BD.device
         h_BD = h_BD.detach().to(device)
-        first_D = h_BD[0].double()
-        # From the first row, so that constant features give exactly zero.
-        x_BD = h_BD.double() - first_D
-        shift_D = x_BD.mean(0)
-        x_BD -= shift_D
-        self._begin(first_D)
-        _add_gram(self._scatter_DD, x_BD)
-        self._absorb(len(x_BD), first_D + shift_D)
+        mean_D = h_BD.mean(0, dtype=torch.float64)
+        self._begin(mean_D)
+        _add_gram(self._scatter_DD, h_BD - mean_D)
+        self._absorb(len(h_BD), mean_D)
         self._eps = max(self._eps, torch.finfo(h_BD.dtype).eps)
 
     def merge(self, other: Moments) -> None:
@@ -84,8 +81,8 @@ class Moments:
     @property
     def covariance_DD(self) -> Tensor:
         """Centred covariance with 1/N, float64 [D, D]."""
-        upper_DD = self._scatter_DD.triu() / max(self.count, 1)
-        return upper_DD + upper_DD.triu(1).T
+        upper_DD = self._scatter_DD.triu()
+        return upper_DD.add_(upper_DD.triu(1).T).div_(max(self.count, 1))
 
     def features(self) -> Features:
         """Return the summary that criteria read."""
@@ -148,7 +145,9 @@ class Features:
     @cached_property
     def finite(self) -> bool:
         """False if any feature was NaN or infinite."""
-        return bool(self.covariance_DD.isfinite().all() and self.mean_D.isfinite().all())
+        # The diagonal bounds the rest: |c_ij| <= sqrt(c_ii c_jj).
+        variance_D = self.covariance_DD.diagonal()
+        return bool(variance_D.isfinite().all() and self.mean_D.isfinite().all())
 
     @cached_property
     def eigenvalues_D(self) -> Array:
@@ -167,13 +166,16 @@ class Features:
 
         That is D eps lambda_1 of the eigenvalue solver in float64, and, of features that
         were rounded to `eps`, noise of variance (eps h)^2 / 12 a dimension; the bound is
-        48 times that, because a network's last sum rounds more than once.
+        48 times that, because a network's last sum rounds more than once. Centring
+        itself rounds to about 1e-15 of the mean, in each dimension alike.
         """
         if not self.finite:
             return 0
-        square = float((self.covariance_DD.diagonal() + self.mean_D.square()).max())
+        square_D = self.covariance_DD.diagonal() + self.mean_D.square()
         solver = self.dim * np.finfo(np.float64).eps * self.eigenvalues_D[0]
-        return int(np.sum(self.eigenvalues_D > max(solver, (2 * self.eps) ** 2 * square)))
+        arrival = (2 * self.eps) ** 2 * float(square_D.max())
+        centring = 1e-15**2 * float(self.mean_D.square().sum())
+        return int(np.sum(self.eigenvalues_D > max(solver, arrival, centring)))
 
 
 def _eigenvalues(matrix_DD: Tensor, finite: bool) -> Array:

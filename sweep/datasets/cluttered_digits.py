@@ -34,7 +34,7 @@ ONE = 256  # one pixel, or a gain of one
 COSINE = np.round(4096 * np.cos(2 * np.pi * np.arange(TURN) / TURN)).astype(np.int32)
 
 DRAWN = {
-    "scale": (19 * ONE, 28 * ONE),  # side of the digit's box
+    "scale": (20 * ONE, 28 * ONE),  # side of the digit's box
     "x": (0, ONE),  # of the room that the box leaves
     "y": (0, ONE),
     "rotation": (-50, 51),  # of TURN: 18 degrees either way
@@ -42,19 +42,19 @@ DRAWN = {
     "ink_r": (0, 60),  # from black or from white
     "ink_g": (0, 60),
     "ink_b": (0, 60),
-    "first_r": (0, 110),  # the background's two colours, from the other end
-    "first_g": (0, 110),
-    "first_b": (0, 110),
-    "second_r": (0, 110),
-    "second_g": (0, 110),
-    "second_b": (0, 110),
-    "contrast": (ONE // 8, ONE // 2),  # how much of the second colour the texture takes
+    "first_r": (30, 95),  # the background's two colours, from the other end
+    "first_g": (30, 95),
+    "first_b": (30, 95),
+    "second_r": (20, 110),
+    "second_g": (20, 110),
+    "second_b": (20, 110),
+    "contrast": (80, ONE),  # how much of the second colour the texture takes
     "stripes": (0, ONE + 1),  # the rest is clouds
     "period": (4 * ONE, 16 * ONE),
     "direction": (0, TURN),
     "phase": (0, TURN),
     "gain": (180, 290),
-    "warmth": (-40, 41),  # added to the gain of red, taken from blue's
+    "warmth": (-25, 26),  # added to the gain of red, taken from blue's
     "shade": (0, 100),  # gain lost and won across the image
     "light": (0, TURN),
     "hide_x": (6, 27),  # the occluding patch, in 32nds of the digit's box

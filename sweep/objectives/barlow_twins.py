@@ -12,7 +12,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import batch_norm
 
 from sweep.config import ObjectiveConfig
 from sweep.errors import ConfigError
@@ -63,5 +62,7 @@ def barlow_twins_loss(z_a: Tensor, z_b: Tensor, *, lambd: float) -> Tensor:
 
 
 def _standardised(z_Bd: Tensor) -> Tensor:
-    full = z_Bd if z_Bd.dtype == torch.float64 else z_Bd.float()
-    return batch_norm(full, None, None, training=True, eps=1e-5)
+    """Equivalent to `batch_norm` without affine, which on a CPU loses digits to a large mean."""
+    full_Bd = z_Bd if z_Bd.dtype == torch.float64 else z_Bd.float()
+    centred_Bd = full_Bd - full_Bd.mean(0)
+    return centred_Bd * (centred_Bd.square().mean(0) + 1e-5).rsqrt()

@@ -74,6 +74,7 @@ def drive(study: Study, jobs: Jobs, devices: Devices, stop: StopRequest) -> None
             storage_path=str(scratch),
             stop=_Stopper(stop),
             failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
     )

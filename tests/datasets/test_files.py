@@ -1,0 +1,264 @@
+"""Parquet tables, image folders and torchvision's files: what is read, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from sweep.config import DataConfig
+from sweep.datasets import DATASETS, detect
+from sweep.datasets._decode import resize
+from sweep.datasets.torchvision_sets import READERS
+from sweep.errors import DataError
+from sweep.images import Splits
+from tests.datasets.fixtures import (
+    NAMES,
+    pictures,
+    png,
+    write_cifar,
+    write_image_folder,
+    write_parquet,
+    write_shards,
+    write_stl10,
+)
+
+
+def read(name: str, path: Path, **fields: object) -> Splits:
+    return DATASETS[name](DataConfig.model_validate({"name": name, "path": str(path), **fields}))
+
+
+def test_parquet_returns_the_very_pixels_and_labels(tmp_path: Path) -> None:
+    file = tmp_path / "images.parquet"
+    source = pictures(50)
+    write_parquet(file, [png(picture) for picture in source], [index % 3 for index in range(50)])
+    splits = read("parquet", file)
+    assert splits.classes == NAMES
+    assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [36, 4, 10]
+    index = {picture.transpose(2, 0, 1).tobytes(): row for row, picture in enumerate(source)}
+    for split in (splits.train, splits.validation, splits.test):
+        rows = [index[image.tobytes()] for image in split.images]
+        assert split.labels is not None
+        assert split.labels.tolist() == [row % 3 for row in rows]
+
+
+def test_shards_give_their_splits_by_name(tmp_path: Path) -> None:
+    splits = read("parquet", write_shards(tmp_path))
+    assert len(splits.test) == 12
+    assert len(splits.train) + len(splits.validation) == 60
+    expected = {picture.transpose(2, 0, 1).tobytes() for picture in pictures(12, seed=2)}
+    assert {image.tobytes() for image in splits.test.images} == expected
+
+
+def test_a_table_of_plain_bytes_without_labels_is_enough_to_pretrain(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    column = pa.array([png(picture) for picture in pictures(20)], pa.binary())
+    pq.write_table(pa.table({"jpg": column}), file)
+    splits = read("parquet", file)
+    assert splits.train.labels is None
+    assert splits.classes == ()
+
+
+def test_labels_below_0_are_none(tmp_path: Path) -> None:
+    encoded = [png(picture) for picture in pictures(20)]
+    write_parquet(tmp_path / "train.parquet", encoded, [index % 3 for index in range(20)])
+    write_parquet(tmp_path / "test.parquet", encoded[:5], [-1] * 5)
+    splits = read("parquet", tmp_path)
+    assert splits.test.labels is None
+    assert splits.train.labels is not None
+
+
+def test_a_split_labelled_in_part_is_refused(tmp_path: Path) -> None:
+    labels = [None if index % 2 else 1 for index in range(20)]
+    write_parquet(tmp_path / "a.parquet", [png(picture) for picture in pictures(20)], labels)
+    with pytest.raises(DataError, match=r"7 of 14 images in one split have no label"):
+        read("parquet", tmp_path)
+
+
+def test_labels_without_names_are_numbered_in_order(tmp_path: Path) -> None:
+    column = pa.array([png(picture) for picture in pictures(30)], pa.binary())
+    labels = pa.array([(3, 7)[index % 2] for index in range(30)])
+    pq.write_table(pa.table({"image": column, "label": labels}), tmp_path / "a.parquet")
+    splits = read("parquet", tmp_path)
+    assert splits.classes == ("3", "7")
+    assert splits.train.labels is not None
+    assert set(splits.train.labels.tolist()) == {0, 1}
+
+
+def test_columns_may_be_named(tmp_path: Path) -> None:
+    encoded = pa.array([png(picture) for picture in pictures(30)], pa.binary())
+    two = pa.table({"a": encoded, "b": encoded, "fine": [0, 1] * 15, "coarse": [0] * 30})
+    pq.write_table(two, tmp_path / "a.parquet")
+    splits = read("parquet", tmp_path, options={"image": "b", "label": "fine"})
+    assert splits.classes == ("0", "1")
+    with pytest.raises(DataError, match=r"several columns of images.*data\.options\.image=a"):
+        read("parquet", tmp_path)
+    with pytest.raises(DataError, match=r"'fin' is not known\. Did you mean 'fine'\?"):
+        read("parquet", tmp_path, options={"image": "b", "label": "fin"})
+
+
+def test_parquet_without_images_is_refused_with_its_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"], "n": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"no column of images.*text \(string\), n \(int64\)"):
+        read("parquet", tmp_path)
+
+
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet"):
+        read("parquet", tmp_path)
+
+
+def test_shards_of_test_alone_are_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "test.parquet", [png(picture) for picture in pictures(5)], None)
+    with pytest.raises(DataError, match=r"shards named test only"):
+        read("parquet", tmp_path)
+
+
+def test_a_label_beyond_its_names_is_refused(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", [png(p) for p in pictures(12)], [0, 1, 3] * 4)
+    with pytest.raises(DataError, match=r"holds the label 3, but the metadata names 3 classes"):
+        read("parquet", tmp_path)
+
+
+def test_an_undecodable_image_is_named_and_left_out(tmp_path: Path) -> None:
+    encoded: list[bytes | None] = [png(picture) for picture in pictures(400)]
+    encoded[7] = b"not an image"
+    write_parquet(tmp_path / "train.parquet", encoded, [index % 3 for index in range(400)])
+    write_parquet(tmp_path / "test.parquet", encoded[100:110], [0] * 10)
+    splits = read("parquet", tmp_path, validation=0.3)
+    assert splits.undecodable == ("train.parquet:7",)
+    assert len(splits.train) + len(splits.validation) == 399
+    for split in (splits.train, splits.validation):
+        assert split.labels is not None
+        assert len(split.labels) == len(split)
+
+
+def test_more_than_one_percent_undecodable_is_refused(tmp_path: Path) -> None:
+    whole = png(pictures(1)[0])
+    encoded = [whole[:60] if index % 10 == 0 else whole for index in range(100)]
+    write_parquet(tmp_path / "train.parquet", [*encoded, None], None)
+    with pytest.raises(DataError, match=r"images cannot be decoded, more than 1%: train\.parquet:"):
+        read("parquet", tmp_path, test=0.3)
+
+
+def test_mixed_sizes_need_a_size(tmp_path: Path) -> None:
+    root = write_image_folder(tmp_path)
+    Image.new("RGB", (20, 10)).save(root / "train" / "cat" / "wide.png")
+    with pytest.raises(DataError, match=r"20x10, 12x12 \(width x height\).*data\.size=PIXELS"):
+        read("imagefolder", root)
+    assert read("imagefolder", root, size=8).train.images.shape[1:] == (3, 8, 8)
+
+
+def test_sizes_that_differ_between_splits_need_a_size(tmp_path: Path) -> None:
+    encoded = [png(picture) for picture in pictures(20)]
+    write_parquet(tmp_path / "train.parquet", encoded, None)
+    write_parquet(tmp_path / "test.parquet", [png(p) for p in pictures(5, side=9)], None)
+    with pytest.raises(DataError, match=r"9x9, 12x12"):
+        read("parquet", tmp_path)
+
+
+def test_resizing_an_array_equals_pillow() -> None:
+    source = pictures(3)
+    wanted = [
+        np.asarray(Image.fromarray(p).resize((5, 5), Image.Resampling.BICUBIC)) for p in source
+    ]
+    resized = resize(np.ascontiguousarray(source.transpose(0, 3, 1, 2)), 5)
+    np.testing.assert_array_equal(resized.transpose(0, 2, 3, 1), np.stack(wanted))
+
+
+def test_grey_and_transparent_images_become_rgb(tmp_path: Path) -> None:
+    for index in range(20):
+        mode, colour = (("L", 9), ("RGBA", (9, 9, 9, 40)))[index % 2]
+        Image.new(mode, (6, 6), colour).save(tmp_path / f"{index}.png")
+    splits = read("imagefolder", tmp_path)
+    assert splits.train.images.shape[1:] == (3, 6, 6)
+    assert (splits.train.images == 9).all()
+
+
+def test_an_image_folder_gives_labels_in_order_of_class_names(tmp_path: Path) -> None:
+    splits = read("imagefolder", write_image_folder(tmp_path))
+    assert splits.classes == NAMES
+    assert len(splits.test) == 12
+    eels = {picture.transpose(2, 0, 1).tobytes() for picture in pictures(4, seed=12)}
+    assert splits.test.labels is not None
+    found = {splits.test.images[row].tobytes() for row in np.flatnonzero(splits.test.labels == 2)}
+    assert found == eels
+
+
+def test_images_without_class_folders_have_no_labels(tmp_path: Path) -> None:
+    for index, picture in enumerate(pictures(20)):
+        (tmp_path / f"{index}.png").write_bytes(png(picture))
+    assert read("imagefolder", tmp_path).train.labels is None
+
+
+def test_images_beside_class_folders_are_refused(tmp_path: Path) -> None:
+    root = write_image_folder(tmp_path)
+    (root / "train" / "loose.png").write_bytes(png(pictures(1)[0]))
+    with pytest.raises(DataError, match=r"class folders and 1 images beside them"):
+        read("imagefolder", root)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no images; looked for \.jpg"):
+        read("imagefolder", tmp_path)
+
+
+def test_stl10_pretrains_on_unlabelled_and_train_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = read("stl10", write_stl10(tmp_path, monkeypatch), size=24)
+    assert len(splits.train) == 36
+    assert len(splits.pretrain) == 96
+    assert splits.pretrain.images.shape[1:] == (3, 24, 24)
+
+
+def test_cifar_keeps_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = read("cifar10", write_cifar(tmp_path, READERS["cifar10"], monkeypatch))
+    expected = pictures(30, 99, side=32).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(splits.test.images, expected)
+
+
+def test_a_damaged_file_of_torchvision_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_cifar(tmp_path, READERS["cifar10"], monkeypatch)
+    (root / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"cut")
+    with pytest.raises(DataError, match=r"does not hold cifar10 .*data\.download=true"):
+        read("cifar10", root)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "imagefolder", "parquet", "stl10"])
+def test_a_missing_path_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.path=.*nowhere cannot be read on this machine"):
+        read(name, tmp_path / "nowhere")
+    with pytest.raises(DataError, match=rf"data\.name={name} needs the files' place"):
+        DATASETS[name](DataConfig(name=name))
+
+
+def test_what_lies_at_a_path_is_told_from_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert detect(DataConfig()) == "cluttered_digits"
+    for name, root in {
+        "parquet": write_shards(tmp_path / "a"),
+        "imagefolder": write_image_folder(tmp_path / "b"),
+        "cifar10": write_cifar(tmp_path / "c", READERS["cifar10"], monkeypatch),
+        "cifar100": write_cifar(tmp_path / "d", READERS["cifar100"], monkeypatch),
+        "stl10": write_stl10(tmp_path / "e", monkeypatch),
+    }.items():
+        assert detect(DataConfig(path=str(root))) == name
+    inside = tmp_path / "c" / "cifar-10-batches-py"
+    assert detect(DataConfig(path=str(inside))) == "cifar10"
+    file = next((tmp_path / "a").rglob("*.parquet"))
+    assert detect(DataConfig(path=str(file))) == "parquet"
+
+
+def test_a_path_that_holds_nothing_known_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no images")
+    with pytest.raises(DataError, match=r"looked for \.parquet files, cifar-10-batches-py/"):
+        detect(DataConfig(path=str(tmp_path)))

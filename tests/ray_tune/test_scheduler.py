@@ -1,0 +1,83 @@
+"""GoldilocksScheduler in a user's own Tuner, on a real Ray, with plain PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+
+from sweep import GoldilocksScheduler
+from tests.ray_tune import trainables
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+WIDTHS = [2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 32]
+
+
+def fit(trainable: Any, scheduler: GoldilocksScheduler, path: Path) -> tune.ResultGrid:
+    return tune.Tuner(
+        tune.with_resources(trainable, {"cpu": 1}),
+        param_space={"d": tune.grid_search(WIDTHS)},
+        tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
+        run_config=tune.RunConfig(storage_path=str(path), verbose=0),
+    ).fit()
+
+
+def probed(results: tune.ResultGrid) -> int:
+    return sum("accuracy" in result.metrics for result in results)
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_function_that_checkpoints_is_paused_and_goes_on(tmp_path: Path, sync: bool) -> None:
+    scheduler = GoldilocksScheduler(round=4, sync=sync)
+    results = fit(trainables.with_checkpoint, scheduler, tmp_path)
+    outcome = scheduler.outcome()
+    assert results.num_errors == 0
+    assert probed(results) == outcome.probes_paid
+    assert 4 <= outcome.probes_paid < len(WIDTHS)
+    assert outcome.probes_paid + outcome.probes_saved == len(WIDTHS)
+    best = max(r.metrics["accuracy"] for r in results if "accuracy" in r.metrics)
+    assert outcome.accuracy == best
+
+
+def test_a_paused_trial_is_not_pretrained_again(tmp_path: Path) -> None:
+    results = fit(trainables.with_checkpoint, GoldilocksScheduler(round=4, sync=True), tmp_path)
+    for result in results:
+        frame = result.metrics_dataframe
+        if frame is not None and "pretrained" in frame:
+            assert frame["pretrained"].sum() == 1
+
+
+def test_a_trial_without_a_checkpoint_is_probed_instead_of_paused(tmp_path: Path) -> None:
+    scheduler = GoldilocksScheduler(round=4, sync=True)
+    results = fit(trainables.without_checkpoint, scheduler, tmp_path)
+    assert results.num_errors == 0
+    assert probed(results) == scheduler.outcome().probes_paid
+
+
+def test_a_class_with_a_last_result_that_says_done_is_heard(tmp_path: Path) -> None:
+    scheduler = GoldilocksScheduler(round=4, sync=True)
+    results = fit(trainables.AsClass, scheduler, tmp_path)
+    assert results.num_errors == 0
+    assert scheduler.outcome().probes_paid == probed(results) >= 4
+
+
+def test_results_with_neither_number_pass(tmp_path: Path) -> None:
+    scheduler = GoldilocksScheduler(round=4)
+    results = fit(trainables.silent, scheduler, tmp_path)
+    assert [result.metrics["training_iteration"] for result in results] == [3] * len(WIDTHS)
+    assert scheduler.outcome().winner is None
+
+
+def test_a_failed_trial_does_not_hold_the_others(tmp_path: Path) -> None:
+    scheduler = GoldilocksScheduler(round=4, sync=True)
+    results = fit(trainables.failing, scheduler, tmp_path)
+    assert results.num_errors == sum(d % 2 for d in WIDTHS)
+    assert scheduler.outcome().probes_paid >= 4
+
+
+def test_a_round_below_four_is_refused() -> None:
+    with pytest.raises(ValueError, match="greater than or equal to 4"):
+        GoldilocksScheduler(round=3)

@@ -1,0 +1,194 @@
+"""The command line as a person meets it: messages, exit codes, forms of output."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweep import cli, launch
+from sweep.config import StudyConfig
+
+TINY = """
+[data]
+name = "digits"
+[encoder]
+name = "small_conv"
+[augment]
+flip = 0.0
+[train]
+epochs = 1
+batch = 256
+[criteria]
+last = 30
+images = 500
+[space.axes]
+d = [8, 32]
+lambd = [0.005, 0.1]
+[rule]
+round = 4
+[resources]
+runner = "local"
+"""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study of four small models; returns its results folder."""
+    results = tmp_path_factory.mktemp("results")
+    import tomllib
+
+    config = StudyConfig.parse({**tomllib.loads(TINY), "name": "tiny"})
+    launch.run(config, results=results, warn=lambda sentence: None)
+    return results
+
+
+def call(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of one command."""
+    code = cli.run_command([str(word) for word in words])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_ls_show_and_best_agree_on_the_winner(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call("ls", "--results", done, "--json", capsys=capsys)
+    assert code == 0
+    winner = json.loads(out)[0]["winner"]
+    _, out, _ = call("best", "tiny", "--results", done, "--json", capsys=capsys)
+    row = json.loads(out)[0]
+    assert row["trial_id"] == winner
+    assert 0.0 < row["test_accuracy"] <= 1.0
+    _, out, _ = call("show", "tiny", "--results", done, capsys=capsys)
+    assert winner in out.splitlines()[2]
+    assert "trials  4 probed" in out
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv", "--table"])
+def test_a_query_answers_in_three_forms(
+    done: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sql = "SELECT d, lambd, alpha, accuracy FROM trials ORDER BY accuracy DESC LIMIT 2"
+    code, out, _ = call("query", done / "tiny", sql, form, capsys=capsys)
+    assert code == 0
+    if form == "--json":
+        assert [set(row) for row in json.loads(out)] == [{"d", "lambd", "alpha", "accuracy"}] * 2
+    elif form == "--csv":
+        assert len(list(csv.DictReader(io.StringIO(out)))) == 2
+    else:
+        assert len(out.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "none.toml"], "There is no config none.toml. `sweep init none.toml` writes"),
+        (["show", "tiney"], "The study 'tiney' is not known. Did you mean 'tiny'?"),
+        (["query", "tiny", "DROP TABLE trials"], "SELECT"),
+        (["query", "tiny", "SELECT lambda FROM trials"], "lambd"),
+        (["query", "SELECT 1"], "A query names a study and then a SELECT"),
+        (["ls", "--json", "--csv"], "exclude each other"),
+        (["stop", "tiny"], "Nobody runs"),
+        (["export", "tiny", "-o", "x.pt"], "does not end in .safetensors"),
+        (["export", "tiny", "-o", "x.safetensors", "--trial", "zz"], "has no trial 'zz'"),
+        (["bench", "trian"], "The bench 'trian' is not known. Did you mean 'train'?"),
+        (["resume", "tiny", "train.epochs=2"], "A resume cannot change train"),
+        (["resume", "tiny", "space.axes.d=[8]"], "may only enlarge the space"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(
+    done: Path, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = [] if words[0] == "bench" else ["--results", done]
+    code, out, err = call(*words, *where, capsys=capsys)
+    assert code == 2
+    assert sentence in err
+    assert "Traceback" not in err + out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["data.path=/no/such/folder"], "/no/such/folder"),
+        (["train.batch=5000"], "fewer than a batch of 5000. Set train.batch to"),
+        (["criteria.last=257"], "reaches beyond the encoder's 256 features"),
+        (["space.axes.d=[0]"], "impossible candidate"),
+        (["space.axes.lambd=[-1.0]"], "impossible candidate"),
+        (["encoder.name=resnet19"], "Did you mean 'resnet18'?"),
+        (["objective.name=barlow"], "Did you mean 'barlow_twins'?"),
+        (["criteria.names=['alfa']"], "Did you mean 'alpha'?"),
+        (["criteria.names=['rankme']"], "decides by alpha"),
+        (["probe.name=liner"], "Did you mean 'linear'?"),
+        (["rule.name=papr"], "Did you mean 'paper'?"),
+        (["trial=mine:run"], "No module named 'mine'"),
+        (["resources.gpu=1"], "no GPU was found. Set resources.gpu=0"),
+        (["resources.cpu=4096"], "resources.cpu is 4096, and there are"),
+        (["trainn.epochs=1"], "Did you mean 'train'?"),
+    ],
+)
+def test_a_study_that_cannot_be_leaves_nothing_behind(
+    tmp_path: Path, overrides: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY, encoding="utf-8")
+    results = tmp_path / "results"
+    code, _, err = call("run", path, *overrides, "--results", results, capsys=capsys)
+    assert code == 2
+    assert sentence in err
+    assert not results.exists()
+
+
+def test_an_existing_study_is_not_overwritten(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY, encoding="utf-8")
+    code, _, err = call("run", path, "--results", done, capsys=capsys)
+    assert code == 2
+    assert "exists already. `sweep resume" in err
+
+
+def test_init_writes_a_config_that_dry_run_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    assert call("init", path, capsys=capsys)[0] == 0
+    assert call("init", path, capsys=capsys)[0] == 2
+    path.write_text(TINY, encoding="utf-8")
+    code, out, _ = call("run", path, "--dry-run", capsys=capsys)
+    assert code == 0
+    assert "4 candidates, 1 at once" in out
+    assert "pretraining" in out
+    assert "disk" in out
+
+
+def test_a_study_in_which_every_trial_fails_says_so_and_exits_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken_code.py").write_text(
+        "def trial(config, context):\n    raise OSError('gone')\n"
+    )
+    path = tmp_path / "fails.toml"
+    path.write_text(TINY.replace("[data]", 'trial = "broken_code:trial"\n[data]'), encoding="utf-8")
+    code, out, err = call("run", path, "--results", tmp_path / "results", capsys=capsys)
+    assert code == 1
+    assert "Every trial failed." in err
+    assert "OSError: gone (see" in out
+    log = next((tmp_path / "results").glob("fails/trials/*/log.txt"))
+    assert "OSError: gone" in log.read_text(encoding="utf-8")
+
+
+def test_importing_sweep_imports_neither_ray_nor_duckdb_nor_torch() -> None:
+    code = "import sweep, sys; print([m for m in ('ray', 'duckdb', 'torch') if m in sys.modules])"
+    env = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
+    )
+    assert done.stdout.strip() == "[]"

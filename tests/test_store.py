@@ -1,0 +1,315 @@
+"""The log keeps what it was told, and says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweep.errors import StudyError, UserError
+from sweep.records import Event
+from sweep.store import (
+    DRIVER,
+    EVENTS,
+    EventLog,
+    Log,
+    MemoryLog,
+    check_writable,
+    create,
+    decode,
+    driver,
+    encode,
+    find,
+    listing,
+    read,
+    replace,
+    scan,
+)
+
+
+def event(seq: int, **payload: object) -> Event:
+    return Event(seq=seq, time=float(seq), kind="start", trial_id="t", payload=payload)
+
+
+def lines(count: int) -> bytes:
+    return b"".join(encode(event(seq)) for seq in range(count))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return create(tmp_path, "study")
+
+
+@pytest.fixture(params=["memory", "disk"])
+def log(request: pytest.FixtureRequest, folder: Path) -> Iterator[Log]:
+    if request.param == "memory":
+        yield MemoryLog()
+    else:
+        with EventLog(folder) as opened:
+            yield opened
+
+
+# Both logs ---------------------------------------------------------------------------
+
+
+def test_a_log_gives_back_what_it_was_told(log: Log) -> None:
+    told = [event(0, text='é "x"\n\u2028\udcff', value=0.1 + 0.2, none=None), event(1, items=[1])]
+    for one in told:
+        log.append(one)
+    assert list(log.read()) == told
+    assert list(log.read()) == told, "and again"
+
+
+def test_a_log_refuses_an_event_out_of_turn(log: Log) -> None:
+    log.append(event(0))
+    for seq in (0, 2):
+        with pytest.raises(ValueError, match=f"event {seq} stands where event 1 is due"):
+            log.append(event(seq))
+    log.append(event(1))
+    assert [one.seq for one in log.read()] == [0, 1]
+
+
+# The log on disk ---------------------------------------------------------------------
+
+
+def test_nan_is_refused_and_nothing_is_written(folder: Path) -> None:
+    with EventLog(folder) as log:
+        log.append(event(0))
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            log.append(event(1, value=float("nan")))
+        log.append(event(1))
+    assert (folder / EVENTS).read_bytes() == lines(2)
+
+
+def test_an_event_is_one_line_of_ascii() -> None:
+    line = encode(event(0, text="a\u2028b\nc\udcff"))
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+    assert decode(line) == event(0, text="a\u2028b\nc\udcff")
+
+
+def test_a_log_that_is_opened_again_goes_on(folder: Path) -> None:
+    for seq in range(3):
+        with EventLog(folder) as log:
+            assert log.seq == seq - 1
+            log.append(event(seq))
+            assert log.offset == (folder / EVENTS).stat().st_size
+    assert (folder / EVENTS).read_bytes() == lines(3)
+
+
+@pytest.mark.parametrize("kept", range(1, len(encode(event(2)))))
+def test_a_line_torn_anywhere_is_skipped_and_nothing_is_glued_to_it(
+    folder: Path, kept: int
+) -> None:
+    (folder / EVENTS).write_bytes(lines(2) + encode(event(2))[:kept])
+    assert read(folder / EVENTS) == ([event(0), event(1)], len(lines(2)))
+    with EventLog(folder) as log:
+        log.append(event(2, again=True))
+    assert read(folder / EVENTS)[0] == [event(0), event(1), event(2, again=True)]
+
+
+def test_a_last_line_whose_text_never_reached_the_disk_is_torn_too(folder: Path) -> None:
+    (folder / EVENTS).write_bytes(lines(2) + b"\0" * 40 + b'"payload":{}}\n')
+    assert read(folder / EVENTS) == ([event(0), event(1)], len(lines(2)))
+    with EventLog(folder) as log:
+        log.append(event(2))
+    assert (folder / EVENTS).read_bytes() == lines(3)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\n",
+        b"{\n",
+        b"[1]\n",
+        b"\xff\n",
+        b'{"seq":1}\n',
+        encode(event(0)),
+        encode(event(1))[:-1] + b" " + encode(event(1)),
+    ],
+)
+def test_a_damaged_line_in_the_middle_is_named_and_left_alone(folder: Path, damage: bytes) -> None:
+    data = lines(1) + damage + encode(event(2))
+    (folder / EVENTS).write_bytes(data)
+    with pytest.raises(StudyError, match=r"events.jsonl is damaged at line 2: .*from a copy"):
+        read(folder / EVENTS)
+    with pytest.raises(StudyError, match="is damaged at line 2"):
+        EventLog(folder)
+    assert (folder / EVENTS).read_bytes() == data
+    assert driver(folder) is None, "the study is let go of"
+
+
+def test_a_whole_last_line_out_of_turn_is_damage(folder: Path) -> None:
+    (folder / EVENTS).write_bytes(lines(1) + encode(event(5)))
+    with pytest.raises(StudyError, match="line 2: event 5 stands where event 1 is due"):
+        read(folder / EVENTS)
+
+
+def test_reading_goes_on_where_it_stopped(folder: Path) -> None:
+    path = folder / EVENTS
+    path.write_bytes(lines(3))
+    for start, (_, offset) in enumerate(scan(path), start=1):
+        events, end = read(path, offset=offset, seq=start)
+        assert [one.seq for one in events] == list(range(start, 3))
+        assert end == len(lines(3))
+    assert [one.seq for one, _ in scan(path, end=len(lines(2)) + 5)] == [0, 1]
+    with pytest.raises(StudyError, match="no line that begins at byte 5"):
+        read(path, offset=5, seq=1)
+
+
+def test_a_disk_that_refuses_closes_the_log_for_good(folder: Path) -> None:
+    script = f"""
+import resource, signal
+from pathlib import Path
+from sweep.errors import StudyError
+from sweep.records import Event
+from sweep.store import EventLog
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+event = lambda seq: Event(seq=seq, time=float(seq), kind="start", trial_id="t")
+with EventLog(Path({str(folder)!r})) as log:
+    log.append(event(0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.offset + 20, log.offset + 20))
+    try:
+        log.append(event(1))
+    except StudyError as error:
+        print(error)
+    try:
+        log.append(event(1))
+    except ValueError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    refused, closed = done.stdout.splitlines()
+    assert "only part of a line. Free some space there, then `sweep resume" in refused
+    assert "closed" in closed
+    assert (folder / EVENTS).stat().st_size == len(lines(1)) + 20
+    with EventLog(folder) as log:
+        log.append(event(1))
+    assert (folder / EVENTS).read_bytes() == lines(2)
+
+
+# One driver --------------------------------------------------------------------------
+
+HOLD = """
+import sys
+from pathlib import Path
+from sweep.store import EventLog
+log = EventLog(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_driver_is_told_who_the_first_one_is(folder: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        host = os.uname().nodename
+        with pytest.raises(
+            StudyError, match=rf"driven already, by process {first.pid} on {host}, since .*stop"
+        ):
+            EventLog(folder)
+        seen = driver(folder)
+        assert seen is not None
+        assert seen.pid == first.pid
+        first.kill()
+    assert (folder / DRIVER).exists(), "a killed driver leaves its note"
+    assert driver(folder) is None, "which does not count"
+    with EventLog(folder):
+        mine = driver(folder)
+        assert mine is not None
+        assert mine.pid == os.getpid()
+    assert driver(folder) is None
+
+
+def test_two_logs_in_one_process_are_two_drivers(folder: Path) -> None:
+    with EventLog(folder), pytest.raises(StudyError, match=f"by process {os.getpid()}"):
+        EventLog(folder)
+
+
+# Where studies lie -------------------------------------------------------------------
+
+
+def begun(results: Path, name: str) -> Path:
+    folder = create(results, name)
+    (folder / EVENTS).write_bytes(lines(1))
+    return folder
+
+
+def test_a_study_is_found_by_name_and_by_path(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "results", "one")
+    assert find(tmp_path / "results", "one") == folder
+    assert find(tmp_path / "results", "one/") == folder
+    assert find(tmp_path / "elsewhere", str(folder)) == folder
+    assert listing(tmp_path / "results") == [folder]
+
+
+def test_a_missing_study_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    begun(tmp_path, "cifar10")
+    begun(tmp_path, "stl10")
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(StudyError, match=r"'cifar1' is not known. Did you mean 'cifar10'.*stl10"):
+        find(tmp_path, "cifar1")
+    for odd in ("", ".", "..", "notes", "cifar10/trials"):
+        with pytest.raises(StudyError, match=r"Known: cifar10, stl10\. They lie in"):
+            find(tmp_path, odd)
+    with pytest.raises(StudyError, match=r"none at all in .*sweep run experiments/quickstart"):
+        find(tmp_path / "nowhere", "cifar10")
+
+
+def test_a_name_cannot_leave_the_folder(tmp_path: Path) -> None:
+    for name in ("", ".", "..", "../x", "a/b", "/etc", "a\n", "-x", "x" * 101):
+        with pytest.raises(StudyError, match="A study cannot be named"):
+            create(tmp_path / "results", name)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_study_that_exists_is_not_begun_again(tmp_path: Path) -> None:
+    begun(tmp_path, "one")
+    with pytest.raises(StudyError, match=r"exists already. `sweep resume .*one` goes on with it"):
+        create(tmp_path, "one")
+
+
+def test_a_driver_that_died_before_its_first_event_leaves_the_name_free(tmp_path: Path) -> None:
+    with EventLog(create(tmp_path, "one")):
+        pass
+    assert create(tmp_path, "one") == tmp_path / "one"
+
+
+def test_somebody_elses_folder_or_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").touch()
+    (tmp_path / "file").touch()
+    with pytest.raises(StudyError, match=r"is no study but holds 'cat.png'"):
+        create(tmp_path, "photos")
+    with pytest.raises(StudyError, match="is no folder"):
+        create(tmp_path, "file")
+
+
+def test_results_that_cannot_be_written_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot be written to .*Name another .*--results DIR"):
+        check_writable(tmp_path / "file" / "results")
+    with pytest.raises(UserError, match="cannot be written to"):
+        create(tmp_path / "file", "one")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    replace(path, b"old")
+    replace(path, json.dumps({"new": 1}).encode())
+    assert path.read_bytes() == b'{"new": 1}'
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(StudyError, match="taken cannot be written"):
+        replace(tmp_path / "taken", b"x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "taken"]
