@@ -12,9 +12,8 @@ Precision = Literal["float32", "bfloat16"]
 def resolve_precision(asked: Literal["auto", "float32", "bfloat16"], device: str) -> Precision:
     """Return what `auto` means on a device, or what was asked for.
 
-    bfloat16 on a GPU from Ampere on and on a processor with AMX, where a ResNet-18 of 32
-    pixels trains 2 to 3 times as fast and a small net 1.4 times; float32 elsewhere, where a
-    processor would emulate it.
+    bfloat16 on a GPU from Ampere on and on a processor with AMX, where `small_conv` on 16
+    pixels trains 1.8 times as fast and larger nets gain more; float32 elsewhere.
     """
     if asked != "auto":
         return asked

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.datasets import load_digits
 
 from sweep.config import DataConfig
 from sweep.datasets._rows import Rows, split_rows
@@ -18,6 +17,8 @@ def base_digits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     Source: UCI, "Optical Recognition of Handwritten Digits", its test part; the values
     are counts of black pixels in 4 x 4 blocks.
     """
+    from sklearn.datasets import load_digits  # seconds, which a trial on a cached set is spared
+
     bunch = load_digits()
     return bunch.images.astype(np.uint8), bunch.target.astype(np.int64)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torchvision import datasets
 
 from sweep.config import DataConfig
 from sweep.datasets._checks import existing_path, refuse_options
@@ -16,12 +15,21 @@ from sweep.datasets._rows import Indices, Labels, limited, split_rows
 from sweep.errors import DataError
 from sweep.images import Split, Splits
 
-READERS: dict[str, Any] = {
-    "cifar10": datasets.CIFAR10,
-    "cifar100": datasets.CIFAR100,
-    "stl10": datasets.STL10,
+READERS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10"}
+"""Name of torchvision's class for each."""
+FOLDERS = {
+    "cifar10": "cifar-10-batches-py",
+    "cifar100": "cifar-100-python",
+    "stl10": "stl10_binary",
 }
-FOLDERS: dict[str, str] = {name: reader.base_folder for name, reader in READERS.items()}
+"""Where torchvision puts each, below `data.path`."""
+
+
+def reader(name: str) -> Any:
+    """Return torchvision's class for a set."""
+    from torchvision import datasets  # seconds, which a trial on a cached set is spared
+
+    return getattr(datasets, READERS[name])
 
 
 def checksums(config: DataConfig, name: str) -> list[list[str]]:
@@ -33,7 +41,7 @@ def checksums(config: DataConfig, name: str) -> list[list[str]]:
     root = _root(config, name)
     if not config.download and not (root / FOLDERS[name]).is_dir():
         raise _missing(config, name)
-    return [*READERS[name].train_list, *READERS[name].test_list]
+    return [*reader(name).train_list, *reader(name).test_list]
 
 
 def _cifar(config: DataConfig, name: str) -> Splits:
@@ -136,7 +144,7 @@ def _open(config: DataConfig, name: str, **split: Any) -> Any:
     refuse_options(config, name)
     root = _root(config, name)
     try:
-        return READERS[name](root, download=config.download, **split)
+        return reader(name)(root, download=config.download, **split)
     except (RuntimeError, OSError) as error:
         raise _missing(config, name, str(error)) from error
 

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from sweep.config import EncoderConfig
 from sweep.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import BasicBlock, Bottleneck
 
 WIDTH = 64
 
 
 def resnet18(config: EncoderConfig) -> Callable[[tuple[int, int, int]], ResNet]:
     """Return a maker of ResNet-18; 8 * width features."""
+    from torchvision.models.resnet import BasicBlock  # seconds, which other encoders are spared
+
     return _maker(BasicBlock, (2, 2, 2, 2), config)
 
 
 def resnet50(config: EncoderConfig) -> Callable[[tuple[int, int, int]], ResNet]:
     """Return a maker of ResNet-50 (stride in the 3x3 convolution); 32 * width features."""
+    from torchvision.models.resnet import Bottleneck
+
     return _maker(Bottleneck, (3, 4, 6, 3), config)
 
 

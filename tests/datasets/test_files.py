@@ -13,7 +13,7 @@ from PIL import Image
 from sweep.config import DataConfig
 from sweep.datasets import DATASETS, detect
 from sweep.datasets._decode import resize
-from sweep.datasets.torchvision_sets import READERS
+from sweep.datasets.torchvision_sets import reader
 from sweep.errors import DataError
 from sweep.images import Splits
 from tests.datasets.fixtures import (
@@ -218,7 +218,7 @@ def test_stl10_pretrains_on_unlabelled_and_train_images(
 
 
 def test_cifar_keeps_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    splits = read("cifar10", write_cifar(tmp_path, READERS["cifar10"], monkeypatch))
+    splits = read("cifar10", write_cifar(tmp_path, reader("cifar10"), monkeypatch))
     expected = pictures(30, 99, side=32).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(splits.test.images, expected)
 
@@ -226,7 +226,7 @@ def test_cifar_keeps_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_damaged_file_of_torchvision_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = write_cifar(tmp_path, READERS["cifar10"], monkeypatch)
+    root = write_cifar(tmp_path, reader("cifar10"), monkeypatch)
     (root / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"cut")
     with pytest.raises(DataError, match=r"does not hold cifar10 .*data\.download=true"):
         read("cifar10", root)
@@ -247,8 +247,8 @@ def test_what_lies_at_a_path_is_told_from_names(
     for name, root in {
         "parquet": write_shards(tmp_path / "a"),
         "imagefolder": write_image_folder(tmp_path / "b"),
-        "cifar10": write_cifar(tmp_path / "c", READERS["cifar10"], monkeypatch),
-        "cifar100": write_cifar(tmp_path / "d", READERS["cifar100"], monkeypatch),
+        "cifar10": write_cifar(tmp_path / "c", reader("cifar10"), monkeypatch),
+        "cifar100": write_cifar(tmp_path / "d", reader("cifar100"), monkeypatch),
         "stl10": write_stl10(tmp_path / "e", monkeypatch),
     }.items():
         assert detect(DataConfig(path=str(root))) == name
