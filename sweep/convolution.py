@@ -77,7 +77,7 @@ class _Convolution(torch.autograd.Function):
         x_BCHW, weight = ctx.saved_tensors
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            grad_x = conv2d_input(  # type: ignore[no-untyped-call]  # torch has no types there
+            grad_x = conv2d_input(  # torch has no types there
                 x_BCHW.shape, weight, grad_BOHW, ctx.stride, ctx.padding
             )
         if ctx.needs_input_grad[1]:

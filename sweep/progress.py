@@ -48,7 +48,12 @@ class Watcher:
             return
         view = _View(study, config, folder)
         with Live(view, console=self._console, refresh_per_second=2, transient=True):
-            yield lambda event: (view(event), lines.only_trouble(event))[0]
+
+            def listener(event: Event) -> None:
+                view(event)
+                lines.only_trouble(event)
+
+            yield listener
 
 
 class _Lines:

@@ -109,4 +109,4 @@ def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
 
 def test_configs_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        StudyConfig().seed = 1  # type: ignore[misc]
+        StudyConfig().seed = 1

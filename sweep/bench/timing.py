@@ -124,8 +124,8 @@ def seconds(work: Callable[[], object], device: str) -> float:
         start = time.perf_counter()
         work()
         return time.perf_counter() - start
-    begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch
-    end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    begin = torch.cuda.Event(enable_timing=True)  # torch
+    end = torch.cuda.Event(enable_timing=True)
     torch.cuda.synchronize(device)
     begin.record(torch.cuda.current_stream(device))
     work()

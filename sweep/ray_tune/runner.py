@@ -84,7 +84,7 @@ def drive(study: Study, jobs: Jobs, devices: Devices, stop: StopRequest) -> None
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-class _Trainable(tune.Trainable):  # type: ignore[misc]  # ray is untyped
+class _Trainable(tune.Trainable):
     """A `Worker` in an actor; each step is one observation."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -120,16 +120,16 @@ class _Driver:
         return {}
 
 
-class _Searcher(_Driver, Searcher):  # type: ignore[misc]
+class _Searcher(_Driver, Searcher):
     """Hands trials to Tune, lazily and in the study's order, while fewer than M are at work."""
 
     def __init__(self, study: Study, jobs: Jobs, parallel: int, stop: StopRequest) -> None:
         Searcher.__init__(self)
         self._study, self._jobs, self._parallel, self._stop = study, jobs, parallel, stop
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:  # a config, None (not now), or FINISHED
         if self._stop:
-            return Searcher.FINISHED  # type: ignore[no-any-return]
+            return Searcher.FINISHED
         if len(self._study.working) >= self._parallel:
             return None
         ours = self._study.next()
@@ -151,7 +151,7 @@ class _Searcher(_Driver, Searcher):  # type: ignore[misc]
         raise NotImplementedError("a study resumes from its own log")  # Tune never gets to ask
 
 
-class _Scheduler(_Driver, FIFOScheduler):  # type: ignore[misc]
+class _Scheduler(_Driver, FIFOScheduler):
     """Hands every result to the study, and its answer to Tune."""
 
     _supports_buffered_results = False
@@ -164,17 +164,17 @@ class _Scheduler(_Driver, FIFOScheduler):  # type: ignore[misc]
         ours = trial.config["trial"]
         if not result["observation"]:
             self._study.fail(ours, "the trial ended unprobed", cause="exception")
-            return TrialScheduler.STOP  # type: ignore[no-any-return]
+            return TrialScheduler.STOP
         seen = Observation.from_json(json.loads(result["observation"]))
         action = self._study.observe(ours, seen)
-        return TrialScheduler.CONTINUE if action == "continue" else TrialScheduler.STOP  # type: ignore[no-any-return]
+        return TrialScheduler.CONTINUE if action == "continue" else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         error, trace, cause = _what_happened(trial)
         self._study.fail(trial.config["trial"], error, traceback=trace, cause=cause)
 
 
-class _Stopper(_Driver, Stopper):  # type: ignore[misc]
+class _Stopper(_Driver, Stopper):
     """Ends Tune's loop once a stop is asked for."""
 
     def __init__(self, stop: StopRequest) -> None:
@@ -198,7 +198,7 @@ def _what_happened(trial: Trial) -> tuple[str, str, str]:
     return f"{type(error).__name__}: {error}", str(error), "tune"
 
 
-@ray.remote(max_retries=0)  # type: ignore[untyped-decorator]
+@ray.remote(max_retries=0)
 def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 

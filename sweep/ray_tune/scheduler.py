@@ -25,7 +25,7 @@ from sweep.store import MemoryLog
 from sweep.study import Study
 
 
-class GoldilocksScheduler(TrialScheduler):  # type: ignore[misc]  # ray is untyped
+class GoldilocksScheduler(TrialScheduler):
     """A Tune scheduler that probes only models whose alpha lies in the zone.
 
     A trainable reports `alpha` once it has pretrained, before it spends anything on a
@@ -66,7 +66,7 @@ class GoldilocksScheduler(TrialScheduler):  # type: ignore[misc]  # ray is untyp
         sync: bool = False,
         rule: Rule | None = None,
     ) -> None:
-        super().__init__()
+        TrialScheduler.__init__(self)
         RuleConfig(round=round, sync=sync)
         self._alpha, self._accuracy = alpha, accuracy
         self._study = Study(rule=rule or Paper(round=round, sync=sync), log=MemoryLog())
@@ -87,9 +87,9 @@ class GoldilocksScheduler(TrialScheduler):  # type: ignore[misc]  # ray is untyp
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         match self._ingest(trial, result):
             case "stop":
-                return TrialScheduler.STOP  # type: ignore[no-any-return]
+                return TrialScheduler.STOP
             case "hold" if _can_pause(trial, result):
-                return TrialScheduler.PAUSE  # type: ignore[no-any-return]
+                return TrialScheduler.PAUSE
             case "hold":
                 self._study.overrule(
                     Verdict(
@@ -98,7 +98,7 @@ class GoldilocksScheduler(TrialScheduler):  # type: ignore[misc]  # ray is untyp
                         reason="it has no checkpoint to wait on, so it is probed at once",
                     )
                 )
-        return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
+        return TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Also the only call that a result with done=True gets."""
@@ -124,7 +124,7 @@ class GoldilocksScheduler(TrialScheduler):  # type: ignore[misc]  # ray is untyp
         for trial in paused:
             match self._study.action(trial.trial_id):
                 case "continue":
-                    return trial
+                    return trial  # type: ignore[no-any-return]  # the controller is untyped
                 case "stop":
                     tune_controller.stop_trial(trial)
         return pending

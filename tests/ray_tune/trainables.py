@@ -79,7 +79,7 @@ def without_checkpoint(config: dict[str, Any]) -> None:
     tune.report({"accuracy": probe(encoder)})
 
 
-class AsClass(tune.Trainable):  # type: ignore[misc]  # ray is untyped
+class AsClass(tune.Trainable):
     """The same in Tune's class interface; the last result says done."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -100,8 +100,8 @@ class AsClass(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         state = {"encoder": self.encoder.state_dict(), "measured": self.measured}
         torch.save(state, Path(checkpoint_dir) / "state.pt")
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        state = torch.load(Path(checkpoint_dir) / "state.pt", weights_only=True)
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        state = torch.load(Path(checkpoint) / "state.pt", weights_only=True)
         self.encoder.load_state_dict(state["encoder"])
         self.measured = state["measured"]
 

@@ -76,5 +76,5 @@ def test_random_passes_over_models_that_collapsed() -> None:
 
 
 def test_an_unknown_rule_is_named_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="'papr' is not known. Did you mean 'paper'"):
+    with pytest.raises(ConfigError, match=r"'papr' is not known\. Did you mean 'paper'"):
         resolve("The rule", "papr", RULES)
