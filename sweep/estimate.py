@@ -18,6 +18,7 @@ from sweep.data import Data
 from sweep.encoders import build
 from sweep.preflight import Devices, Prepared
 from sweep.space import Candidate
+from sweep.trial import on_device
 
 SECONDS = 3.0
 """How long each of the two candidates is trained at least, beyond its first step."""
@@ -69,7 +70,7 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
 
 def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     device = "cuda" if devices.gpu else "cpu"
-    images = torch.from_numpy(data.splits.pretrain.images)
+    images = on_device(data.splits.pretrain, device)
     run = train.begin(config, data.shape, device)
     steps = train.total_steps(config, len(images))
     began, first = 0.0, 0

@@ -138,7 +138,7 @@ class History:
                 self.closed = True
             case "budget":
                 self.closed = False
-            case "study" | "session" | "finish":
+            case "study" | "session" | "dropped" | "finish":
                 pass
 
     def _add(self, trial_id: str, point: Mapping[str, Any]) -> None:

@@ -194,20 +194,20 @@ def _drive(
     stop = StopRequest(folder)
     with stop.installed(), watch(study, config, folder) as listener:
         study.listen(listener)
-        study.listen(lambda event: _forget_stopped(event, config, folder))
+        study.listen(_drop_stopped(study, config, folder))
         backend.drive(study, job, stop)
         if stop:
             raise Stopped(stop.exit_code or 75, folder)
-        result = outcome(study.history, study.exhausted() or "every candidate is decided")
+        result = outcome(study.history, study.why_it_ends())
         test_accuracy = None
         if result.winner is not None and config.trial in TRIALS:
             seen = backend.call(_test, job(result.winner))
             study.observe(result.winner, seen)
             measure = seen.measure("test_accuracy")
             test_accuracy = measure.value if measure else None
+        _drop_losers(study, config, folder, result)
         if not study.finished:
             study.record("finish", {**result.to_json(), "test_accuracy": test_accuracy})
-        _forget_losers(study, config, folder, result)
     return result
 
 
@@ -325,27 +325,30 @@ def _trial_configs(folder: Path) -> dict[str, Any]:
     return {e.trial_id: e.payload["config"] for e in events if e.kind == "candidate"}
 
 
-def _forget_stopped(event: Event, config: StudyConfig, folder: Path) -> None:
-    """Remove the encoder of a trial that was stopped, as `resources.keep` says."""
-    if event.kind == "verdict" and event.payload["action"] == "stop":
-        _forget(config, folder, event.trial_id)
+def _drop_stopped(study: Study, config: StudyConfig, folder: Path) -> Listener:
+    """Return a listener that removes the encoder of a trial as soon as it is stopped."""
+
+    def listener(event: Event) -> None:
+        if event.kind == "verdict" and event.payload["action"] == "stop":
+            _drop(study, config, folder, event.trial_id)
+
+    return listener
 
 
-def _forget_losers(study: Study, config: StudyConfig, folder: Path, result: Outcome) -> None:
-    """Remove whose encoder no longer serves; again after a crash in between."""
-    history = study.history
-    for trial_id in history.trial_ids:
+def _drop_losers(study: Study, config: StudyConfig, folder: Path, result: Outcome) -> None:
+    """Remove what no longer serves; also what a crash left between an event and its deed."""
+    for trial_id in study.history.trial_ids:
         lost = config.resources.keep == "winner" and trial_id != result.winner
-        if history.state_of(trial_id) == State.STOPPED or lost:
-            _forget(config, folder, trial_id)
+        if study.history.state_of(trial_id) == State.STOPPED or lost:
+            _drop(study, config, folder, trial_id)
 
 
-def _forget(config: StudyConfig, folder: Path, trial_id: str) -> None:
-    if config.resources.keep == "all":
-        return
+def _drop(study: Study, config: StudyConfig, folder: Path, trial_id: str) -> None:
     encoder = folder / "trials" / trial_id / ENCODER
-    encoder.unlink(missing_ok=True)
-    encoder.with_suffix(".json").unlink(missing_ok=True)
+    if config.resources.keep != "all" and encoder.exists():
+        study.record("dropped", {}, trial_id=trial_id)
+        encoder.with_suffix(".json").unlink(missing_ok=True)
+        encoder.unlink()
 
 
 def _commit() -> str | None:

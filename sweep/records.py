@@ -23,6 +23,7 @@ EventKind = Literal[
     "observation",  # what the trial saw
     "verdict",  # what the rule says of one trial
     "zone",  # the interval that the rule believes in, whenever it changes
+    "dropped",  # its encoder is removed from disk, as `resources.keep` says
     "failure",  # an attempt that ended in an exception
     "idle",  # nothing runs and nothing may start: whoever is held must be decided
     "budget",  # a changed budget, on resume

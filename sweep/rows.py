@@ -408,6 +408,8 @@ class _Trials:
                 row["reason"] = said["error"]
                 if said["final"]:
                     _advance(row, "failed")
+            case "dropped":
+                self._row(event)["checkpoint"] = None
             case "finish":
                 self._winner = (said["winner"],)
 

@@ -82,6 +82,10 @@ class Study:
         """True if the last thing that happened is that the study ended."""
         return self._finished
 
+    def events(self) -> Iterable[Event]:
+        """Return every event so far, from the log."""
+        return self._log.read()
+
     # What a runner calls -------------------------------------------------------------
 
     def record(
@@ -125,7 +129,9 @@ class Study:
         """
         found = self._startable()
         while found is None and not self.working and not self.history.closed:
-            self.record("idle", {"reason": self.exhausted() or "no candidate is left"}, ask=True)
+            self.record(
+                "idle", {"reason": self.exhausted() or "no candidate is left to start"}, ask=True
+            )
             self._release()
             found = self._startable()
         return found
@@ -186,6 +192,12 @@ class Study:
             if limit is not None and amount >= limit:
                 return f"budget.{name} is spent ({amount:.6g} of {limit:.6g})"
         return None
+
+    def why_it_ends(self) -> str:
+        """Return why nothing more is put to work, once `next` has none."""
+        if not self.history.count(State.PENDING, State.HELD):
+            return "every candidate is decided"
+        return self.exhausted() or f"budget.probes is spent ({self.budget.probes})"
 
     # The step ------------------------------------------------------------------------
 

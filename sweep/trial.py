@@ -156,7 +156,7 @@ def _pretrain(
     config: TrialConfig, context: Context, data: Data, measured: set[int]
 ) -> Iterator[Observation]:
     """Train from the last checkpoint, or from the start, to the end; write the encoder."""
-    images = _on_device(data.splits.pretrain, context.device)
+    images = on_device(data.splits.pretrain, context.device)
     steps = train.total_steps(config, len(images))
     marks = {max(1, round(fraction * steps)): fraction for fraction in config.criteria.at}
     run = train.begin(config, data.shape, context.device)
@@ -269,7 +269,8 @@ def _encode(split: Split, encoder: nn.Module, data: Data, context: Context) -> I
     return encode(encoder, split.images, mean=data.mean, std=data.std, device=context.device)
 
 
-def _on_device(split: Split, device: str) -> Tensor:
+def on_device(split: Split, device: str) -> Tensor:
+    """Return a split's images, uint8 [N, C, H, W], on the device if they fit into half of it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         images = torch.from_numpy(split.images)  # never written: pages stay shared

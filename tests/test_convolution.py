@@ -20,7 +20,9 @@ def test_the_weight_gradient_is_torchs(
     weight = torch.zeros(4, 3, *kernel, dtype=torch.float64)
     out = torch.conv2d(x, weight, None, stride, padding)
     grad = torch.randn_like(out)
-    expected = conv2d_weight(x, list(weight.shape), grad, stride, padding)  # torch has no types there
+    expected = conv2d_weight(
+        x, list(weight.shape), grad, stride, padding
+    )  # torch has no types there
     torch.testing.assert_close(weight_gradient(x, grad, kernel, stride, padding), expected)
 
 

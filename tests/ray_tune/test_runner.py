@@ -1,0 +1,275 @@
+"""Our own studies on a real Ray: the same verdicts and numbers as in process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from sweep import cli, launch, store
+from sweep.config import StudyConfig
+from sweep.plugins import resolve
+from sweep.records import Event, Observation
+from sweep.results import Results
+from sweep.rules import RULES
+from sweep.store import MemoryLog
+from sweep.study import Study
+from tests.small import small_study
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+ROOT = Path(__file__).parent.parent.parent
+RAY = ("resources.runner=ray", "resources.parallel=2")
+
+
+def run(study: StudyConfig, results: Path) -> Any:
+    return launch.run(study, results=results, warn=lambda sentence: None)
+
+
+def events_of(folder: Path) -> list[Event]:
+    return store.read(folder / store.EVENTS)[0]
+
+
+def verdicts(events: list[Event]) -> list[tuple[str, str, str]]:
+    return [
+        (event.trial_id, event.payload["action"], event.payload["reason"])
+        for event in events
+        if event.kind == "verdict"
+    ]
+
+
+@pytest.fixture(scope="module")
+def study_on_ray(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Path:
+    results = tmp_path_factory.mktemp("ray")
+    run(small_study(*RAY, "rule.sync=true"), results)
+    return results / "small"
+
+
+def test_trials_give_the_numbers_that_they_give_in_process(
+    study_on_ray: Path, tmp_path: Path
+) -> None:
+    run(small_study("rule.sync=true"), tmp_path)
+    columns = ["trial_id", "status", "loss", "alpha", "rankme", "accuracy", "test_accuracy"]
+    tables = (Results(f).trials.select(columns) for f in (study_on_ray, tmp_path / "small"))
+    one, other = (sorted(t.to_pylist(), key=lambda row: row["trial_id"]) for t in tables)
+    assert one == other
+
+
+def test_the_same_events_give_the_same_verdicts_without_ray(study_on_ray: Path) -> None:
+    events = events_of(study_on_ray)
+    config = Results(study_on_ray).config
+    replay = Study(rule=resolve("The rule", config.rule.name, RULES)(config.rule), log=MemoryLog())
+    for event in events:
+        match event.kind:
+            case "candidate":
+                replay.add(event.trial_id, event.payload["point"], event.payload["config"])
+            case "start":
+                replay.start(event.trial_id)
+            case "observation":
+                replay.observe(event.trial_id, Observation.from_json(event.payload))
+            case "idle":
+                replay.next()
+    assert verdicts(list(replay.events())) == verdicts(events)
+
+
+def test_two_trials_are_at_work_at_once_and_no_more(study_on_ray: Path) -> None:
+    working: set[str] = set()
+    most = 0
+    for event in events_of(study_on_ray):
+        payload = event.payload
+        told_to_leave = event.kind == "verdict" and payload["action"] != "continue"
+        if event.kind == "start":
+            working.add(event.trial_id)
+        elif told_to_leave or payload.get("stage") == "probed":
+            working.discard(event.trial_id)
+        most = max(most, len(working))
+    assert most == 2
+
+
+MISBEHAVING = """
+import os, time
+from pathlib import Path
+from sweep import Measure, Observation
+
+def trial(config, context):
+    number = config.options["number"]
+    tries = Path(context.folder) / "tries"
+    first = not tries.exists()
+    tries.touch()
+    if number == 1:
+        raise ValueError("never works")
+    if number == 2 and first:
+        os._exit(3)  # as the kernel's out-of-memory killer would
+    yield Observation(stage="pretrain", step=1, fraction=0.5)
+    alpha = Measure(name="alpha", value=float(number))
+    yield Observation(stage="measured", step=2, measures=(alpha,))
+    accuracy = Measure(name="accuracy", value=0.1 * number)
+    yield Observation(stage="probed", step=2, measures=(accuracy,))
+"""
+
+MISBEHAVING_CONFIG = """
+name = "wild"
+trial = "misbehaving:trial"
+[space.axes]
+"options.number" = [1, 2, 3, 4]
+[rule]
+name = "all"
+[resources]
+parallel = 2
+"""
+
+
+def test_trials_that_raise_or_die_are_rows_and_stop_no_other(tmp_path: Path) -> None:
+    (tmp_path / "misbehaving.py").write_text(MISBEHAVING, encoding="utf-8")
+    (tmp_path / "wild.toml").write_text(MISBEHAVING_CONFIG, encoding="utf-8")
+    outcome = launch.run(tmp_path / "wild.toml", results=tmp_path, warn=lambda sentence: None)
+    rows = {row["options_number"]: row for row in Results(tmp_path / "wild").trials.to_pylist()}
+    assert [rows[n]["status"] for n in (1, 2, 3, 4)] == ["failed", "probed", "probed", "probed"]
+    assert rows[1]["attempt"] == rows[2]["attempt"] == 2
+    assert rows[1]["reason"] == "ValueError: never works"
+    assert outcome.winner == rows[4]["trial_id"]
+    failures = [e for e in events_of(tmp_path / "wild") if e.kind == "failure"]
+    assert Counter(e.payload["cause"] for e in failures) == {"exception": 2, "worker died": 1}
+    raised = next(e for e in failures if e.payload["cause"] == "exception")
+    assert "never works" in raised.payload["traceback"]
+    log = tmp_path / "wild/trials" / rows[1]["trial_id"] / "log.txt"
+    assert "ValueError: never works" in log.read_text(encoding="utf-8")
+
+
+def start_driver(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Start `sweep` in a process group of its own, with a Ray of its own unless words say so."""
+    config = folder / "small.toml"
+    config.write_text(SMALL_TOML, encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env.pop("RAY_ADDRESS", None)
+    command = [sys.executable, "-m", "sweep.cli", "run", str(config), "--results", str(folder)]
+    return subprocess.Popen(
+        [*command, *words],
+        env=env,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+SMALL_TOML = """
+name = "small"
+[data]
+name = "digits"
+[encoder]
+name = "small_conv"
+[augment]
+flip = 0.0
+[train]
+epochs = 2
+batch = 128
+[criteria]
+last = 30
+images = 500
+[space.axes]
+d = [8, 32, 64]
+lambd = [0.005, 0.1]
+[rule]
+round = 4
+[resources]
+parallel = 2
+"""
+
+
+def processes_of(group: int) -> list[int]:
+    """Return the processes of a group that still live."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to see what was left behind")
+def test_a_killed_driver_is_gone_on_with_and_leaves_no_process(tmp_path: Path) -> None:
+    process = start_driver(tmp_path)
+    try:
+        wait_for(tmp_path / "small", '"stage":"probed"', 2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 30
+        while (left := processes_of(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert left == []
+    finally:
+        if processes_of(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+    before = Counter(names(tmp_path / "small"))
+    launch.resume(tmp_path / "small")
+    after = Counter(names(tmp_path / "small"))
+    assert max(after.values()) == 1
+    assert before <= after
+    assert events_of(tmp_path / "small")[-1].kind == "finish"
+
+
+def test_a_running_cluster_is_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    address = ray.get_runtime_context().gcs_address
+    process = start_driver(tmp_path, "--address", address, "train.epochs=1", "rule.name=none")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    assert "6 stopped" in out
+
+
+def test_an_address_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
+    process = start_driver(tmp_path, "--address", "127.0.0.1:9")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "No Ray cluster answers at '127.0.0.1:9'" in out
+    assert "Traceback" not in out
+    assert not (tmp_path / "small").exists()
+
+
+def test_ray_client_is_refused(tmp_path: Path) -> None:
+    process = start_driver(tmp_path, "--address", "ray://127.0.0.1:10001")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "ray job submit" in out
+
+
+def test_more_at_once_than_fits_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "small.toml"
+    config.write_text(SMALL_TOML, encoding="utf-8")
+    words = ["run", str(config), "--results", str(tmp_path / "r"), "resources.parallel=4096"]
+    assert cli.run_command(words) == 2
+    assert "resources.parallel is 4096, and " in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+def names(folder: Path) -> list[tuple[str, str, int]]:
+    return [
+        (event.trial_id, event.payload["stage"], event.payload["step"])
+        for event in events_of(folder)
+        if event.kind == "observation"
+    ]
+
+
+def wait_for(folder: Path, text: str, count: int, seconds: float = 180.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        log = folder / store.EVENTS
+        if log.exists() and log.read_text(encoding="utf-8").count(text) >= count:
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{text} does not stand {count} times in {folder}")

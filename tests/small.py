@@ -1,0 +1,29 @@
+"""A study small enough for tests that train for real: digits, a small net, seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sweep.config import StudyConfig, TrialConfig
+from sweep.space import candidates
+
+
+def small_study(*overrides: str, **fields: Any) -> StudyConfig:
+    """Return a study of six models on the embedded digits, run in process."""
+    tree: dict[str, Any] = {
+        "name": "small",
+        "data": {"name": "digits"},
+        "encoder": {"name": "small_conv"},
+        "augment": {"flip": 0.0, "crop_min": 0.6},
+        "train": {"epochs": 2, "batch": 128, "precision": "float32"},
+        "criteria": {"last": 30, "images": 500},
+        "space": {"axes": {"d": [8, 32, 64], "lambd": [0.005, 0.1]}},
+        "rule": {"round": 4},
+        "resources": {"runner": "local", "heartbeat_seconds": 0.2},
+    }
+    return StudyConfig.parse({**tree, **fields}, overrides)
+
+
+def small_trial(*overrides: str) -> TrialConfig:
+    """Return the first candidate of that study."""
+    return candidates(small_study(*overrides), "digits")[0].config
