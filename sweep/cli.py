@@ -22,8 +22,6 @@ from sweep.errors import QueryError, StudyError, SweepError, UserError
 from sweep.text import Form, to_text
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from sweep.outcome import Outcome
     from sweep.results import Results
 
@@ -54,8 +52,6 @@ Address = Annotated[
     str | None, typer.Option(help="Join a running Ray cluster: auto, or HOST:PORT.")
 ]
 RESULTS = Path("results")
-
-BEST = "SELECT trial_id, {columns} FROM trials WHERE accuracy IS NOT NULL ORDER BY accuracy DESC"
 
 
 @app.command()
@@ -177,16 +173,13 @@ def show(
 
     Example: sweep show quickstart
     """
+    from sweep.summary import every_trial, of_trials
+
     form = _form(as_json, as_csv, as_table)
     found = _load(results, study)
-    columns = _columns(found, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
-    sql = (
-        f"SELECT trial_id, {columns} FROM trials "
-        "ORDER BY accuracy DESC NULLS LAST, status, alpha NULLS LAST"
-    )
-    typer.echo(to_text(found.sql(sql), form))
+    typer.echo(to_text(every_trial(found), form))
     if form == "table":
-        typer.echo("\n".join(["", *_standing(found)]))
+        typer.echo("\n".join(["", *of_trials(found)]))
 
 
 @app.command()
@@ -201,9 +194,10 @@ def best(
 
     Example: sweep best quickstart --json
     """
+    from sweep.summary import best_trials
+
     found = _load(results, study)
-    columns = _columns(found, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
-    row = found.sql(f"{BEST.format(columns=columns)}, index LIMIT 1")
+    row = best_trials(found, 1)
     if row.num_rows == 0:
         raise StudyError(f"Nothing of {found.name} is probed yet. `sweep show {study}` tells more.")
     typer.echo(to_text(row, _form(as_json, as_csv, as_table)))
@@ -340,60 +334,14 @@ def _dry_run(study: StudyConfig, path: Path) -> None:
 def _end(outcome: Outcome, folder: Path) -> None:
     """Print what a study came to; exit 1 where every trial failed."""
     from sweep.results import Results
+    from sweep.summary import of_study, of_trials
 
     found = Results(folder)
-    states = dict(
-        found.sql("SELECT status, count(*) AS n FROM trials GROUP BY status").to_pydict().items()
-    )
-    counts = dict(zip(states["status"], states["n"], strict=True))
-    if set(counts) == {"failed"}:
-        typer.echo("\n".join(_standing(found)))
+    if set(found.trials["status"].to_pylist()) == {"failed"}:
+        typer.echo("\n".join(of_trials(found)))
         typer.echo("Every trial failed.", err=True)
         raise typer.Exit(EXIT_ALL_FAILED)
-    columns = _columns(found, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
-    typer.echo(to_text(found.sql(f"{BEST.format(columns=columns)}, index LIMIT 5"), "table"))
-    typer.echo("\n".join(["", *_standing(found), *_verdict(outcome), ""]))
-    typer.echo(f'Query   sweep query {folder} "SELECT d, lambd, alpha, accuracy FROM trials"')
-    if outcome.winner:
-        typer.echo(f"Export  sweep export {folder} -o encoder.safetensors")
-
-
-def _verdict(outcome: Outcome) -> list[str]:
-    lines = [f"zone    alpha in {outcome.zone}"]
-    lines.append(f"probes  {outcome.probes_paid} paid, {outcome.probes_saved} saved")
-    lines.append(f"end     {outcome.reason}")
-    if outcome.winner is None:
-        return [*lines, "winner  none: nothing was probed"]
-    said = f"winner  {outcome.winner}: {outcome.accuracy:.2%} on validation"
-    if outcome.interval:
-        said += f", 95 % interval {outcome.interval[0]:.2%} to {outcome.interval[1]:.2%}"
-    if outcome.ties:
-        said += (
-            f"; {len(outcome.ties)} others cannot be told from it: {', '.join(outcome.ties[:5])}"
-        )
-    return [*lines, said]
-
-
-def _standing(found: Results) -> list[str]:
-    """Return lines about the trials by status, and each failure with its log."""
-    from sweep.progress import clean
-
-    rows = found.sql("SELECT status, count(*) AS n FROM trials GROUP BY status ORDER BY n DESC")
-    lines = ["trials  " + ", ".join(f"{r['n']} {r['status']}" for r in rows.to_pylist())]
-    failed = found.sql("SELECT trial_id, reason FROM trials WHERE status = 'failed' LIMIT 5")
-    for row in failed.to_pylist():
-        log = found.folder / "trials" / row["trial_id"] / "log.txt"
-        lines.append(clean(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
-    return lines
-
-
-def _columns(found: Results, *names: str) -> str:
-    """Return the varied columns and these, those that the study has, as SQL."""
-    table: pa.Table = found.trials
-    schema = table.schema.names
-    varied = schema[schema.index("d") : schema.index("encoder")]
-    used = [name for name in varied if len(set(table[name].to_pylist())) > 1]
-    return ", ".join(f'"{name}"' for name in [*used, *names] if name in schema)
+    typer.echo("\n".join(of_study(found, outcome)))
 
 
 def _load(results: Path, study: str) -> Results:

@@ -27,7 +27,7 @@ from sweep import checkpoint, train
 from sweep.config import DataConfig, TrialConfig
 from sweep.criteria import CRITERIA
 from sweep.data import Data, load
-from sweep.features import encode
+from sweep.features import encode, encode_all
 from sweep.images import Split
 from sweep.plugins import resolve
 from sweep.probes import PROBES, Fitted, Labelled
@@ -223,12 +223,17 @@ def _measure(
     step: int,
     fraction: float,
 ) -> Observation:
-    """Take every criterion from one pass over fixed pretraining images."""
+    """Take every criterion from one pass over fixed pretraining images.
+
+    Features are float32 whatever pretraining used: alpha reads the spectrum's tail.
+    """
     split = data.splits.pretrain
     count = min(config.criteria.images, len(split))
     rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
     moments = Moments()
-    for h_BD in _encode(Split(images=split.images[rows]), encoder, data, context):
+    for h_BD in encode(
+        encoder, split.images[rows], mean=data.mean, std=data.std, device=context.device
+    ):
         moments.update(h_BD)
     features = moments.features()
     measures = []
@@ -259,14 +264,11 @@ def _labelled_data(config: TrialConfig, data: Data) -> Data:
 
 
 def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) -> Labelled:
-    features_ND = torch.cat(list(_encode(split, encoder, data, context)))
+    features_ND = encode_all(
+        encoder, split.images, mean=data.mean, std=data.std, device=context.device
+    )
     labels_N = torch.from_numpy(np.array(split.labels, dtype=np.int64)).to(features_ND.device)
     return Labelled(features_ND=features_ND, labels_N=labels_N)
-
-
-def _encode(split: Split, encoder: nn.Module, data: Data, context: Context) -> Iterator[Tensor]:
-    """Features in float32, whatever pretraining used: alpha reads the spectrum's tail."""
-    return encode(encoder, split.images, mean=data.mean, std=data.std, device=context.device)
 
 
 def on_device(split: Split, device: str) -> Tensor:
