@@ -23,6 +23,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -75,6 +76,12 @@ class DataConfig(Model):
     test: Fraction = 0.2
     seed: int = 0
     options: dict[str, Any] = {}
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        """Workers and later resumes run in other folders than the user does now."""
+        return None if path is None else str(Path(path).expanduser().absolute())
 
 
 class EncoderConfig(Model):

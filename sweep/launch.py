@@ -113,11 +113,7 @@ def run(
             study = _study(config, log, backend, snapshots)
             study.record("study", _birth(prepared, path))
             _session(study, config, backend)
-            for candidate in prepared.candidates:
-                study.add(
-                    candidate.trial_id, candidate.point, candidate.config.model_dump(mode="json")
-                )
-            return _drive(study, config, folder, backend, watch)
+            return _drive(study, prepared, folder, backend, watch)
 
 
 def resume(
@@ -169,15 +165,16 @@ def resume(
             changed = config.model_dump(mode="json")
             parts = {name: changed[name] for name in ("budget", "resources")}
             study.record("budget", {"config": changed, **parts}, ask=True)
-        for candidate in prepared.candidates:
-            study.add(candidate.trial_id, candidate.point, candidate.config.model_dump(mode="json"))
-        return _drive(study, config, folder, backend, watch)
+        return _drive(study, prepared, folder, backend, watch)
 
 
 def _drive(
-    study: Study, config: StudyConfig, folder: Path, backend: Backend, watch: Watch
+    study: Study, prepared: Prepared, folder: Path, backend: Backend, watch: Watch
 ) -> Outcome:
-    trials = _trial_configs(folder)
+    config = prepared.config
+    trials = {c.trial_id: c.config.model_dump(mode="json") for c in prepared.candidates}
+    for candidate in prepared.candidates:
+        study.add(candidate.trial_id, candidate.point, trials[candidate.trial_id])
     context = Context(
         folder=folder,
         device="cuda" if backend.devices.gpu else "cpu",
@@ -306,6 +303,8 @@ def _config_of(events: Sequence[Event]) -> StudyConfig:
 
 def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:
     free = {"budget", "resources", "space"}
+    moved = before.data.model_copy(update={"path": after.data.path})  # the digest guards content
+    before = before.model_copy(update={"data": moved})
     fixed = [
         name
         for name in StudyConfig.model_fields
@@ -317,12 +316,6 @@ def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:
             "change budget and resources, and enlarge the space; for anything else, `sweep run` "
             "with another name."
         )
-
-
-def _trial_configs(folder: Path) -> dict[str, Any]:
-    """Return trial_id -> TrialConfig as JSON, as the log has it."""
-    events, _ = store.read(folder / store.EVENTS)
-    return {e.trial_id: e.payload["config"] for e in events if e.kind == "candidate"}
 
 
 def _drop_stopped(study: Study, config: StudyConfig, folder: Path) -> Listener:

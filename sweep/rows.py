@@ -18,143 +18,9 @@ import pyarrow.compute as pc
 from sweep.config import SHORT, digest
 from sweep.errors import SweepError
 from sweep.records import Event
+from sweep.schemas import SCHEMAS, STUDIES, TRIALS
 
 Row = dict[str, Any]
-
-VERSION = 1
-"""Of the schemas below; a snapshot of another version is built anew from the log."""
-
-STUDIES = pa.schema(
-    {
-        "study": pa.string(),
-        "created": pa.float64(),  # seconds since the epoch, like every time below
-        "updated": pa.float64(),
-        "status": pa.string(),  # created, running (also if its driver died), finished
-        "reason": pa.string(),  # why it finished
-        "winner": pa.string(),
-        "zone_lo": pa.float64(),
-        "zone_hi": pa.float64(),
-        "candidates": pa.int64(),
-        "pretrained": pa.int64(),
-        "probes": pa.int64(),
-        "failures": pa.int64(),
-        "wall_seconds": pa.float64(),  # of all trials together
-        "device_seconds": pa.float64(),
-        "seed": pa.int64(),
-        "sessions": pa.int64(),  # runs and resumes
-        "host": pa.string(),
-        "runner": pa.string(),
-        "device": pa.string(),
-        "workers": pa.int64(),
-        "commit": pa.string(),
-        "versions": pa.string(),  # JSON, as is config
-        "config": pa.string(),  # as last changed by a resume
-        "config_digest": pa.string(),
-        "data_digest": pa.string(),
-    }
-)
-
-_SECONDS = {
-    f"{part}_{unit}": pa.float64()
-    for part in ("pretrain", "measure", "probe", "test")
-    for unit in ("seconds", "device_seconds")
-}
-
-TRIALS = pa.schema(
-    {
-        "study": pa.string(),
-        "trial_id": pa.string(),
-        "index": pa.int64(),
-        "d": pa.int64(),
-        "lambd": pa.float64(),
-        "seed": pa.int64(),
-        # here: every other varied field
-        "encoder": pa.string(),
-        "dataset": pa.string(),
-        "epochs": pa.int64(),
-        "status": pa.string(),
-        "reason": pa.string(),
-        "fraction": pa.float64(),
-        "loss": pa.float64(),
-        "alpha": pa.float64(),
-        "alpha_r2": pa.float64(),
-        "alpha_status": pa.string(),
-        "alpha_first": pa.int64(),
-        "alpha_last": pa.int64(),
-        "rankme": pa.float64(),
-        # here: every other measure of a finished stage
-        "accuracy": pa.float64(),
-        "accuracy_se": pa.float64(),
-        "test_accuracy": pa.float64(),
-        **_SECONDS,
-        "attempt": pa.int64(),
-        "winner": pa.bool_(),
-        "zone_lo": pa.float64(),  # that its last verdict was given by
-        "zone_hi": pa.float64(),
-        "device": pa.string(),
-        "worker": pa.string(),
-        "checkpoint": pa.string(),
-        "log": pa.string(),
-        "config_digest": pa.string(),
-    }
-)
-
-OBSERVATIONS = pa.schema(
-    {
-        "study": pa.string(),
-        "trial_id": pa.string(),
-        "seq": pa.int64(),
-        "attempt": pa.int64(),
-        "time": pa.float64(),
-        "stage": pa.string(),
-        "step": pa.int64(),
-        "fraction": pa.float64(),
-        "loss": pa.float64(),
-        "wall_seconds": pa.float64(),
-        "device_seconds": pa.float64(),
-        "detail": pa.string(),
-    }
-)
-
-MEASURES = pa.schema(
-    {
-        "study": pa.string(),
-        "trial_id": pa.string(),
-        "seq": pa.int64(),
-        "stage": pa.string(),
-        "step": pa.int64(),
-        "fraction": pa.float64(),
-        "name": pa.string(),
-        "value": pa.float64(),
-        "status": pa.string(),
-        "detail": pa.string(),
-    }
-)
-
-SPECTRA = pa.schema(
-    {
-        "study": pa.string(),
-        "trial_id": pa.string(),
-        "step": pa.int64(),
-        "fraction": pa.float64(),
-        "eigenvalues": pa.list_(pa.float64()),
-    }
-)
-
-VERDICTS = pa.schema(
-    {
-        "study": pa.string(),
-        "trial_id": pa.string(),  # null where the zone moved
-        "seq": pa.int64(),
-        "time": pa.float64(),
-        "action": pa.string(),  # continue, hold, stop; or zone
-        "reason": pa.string(),
-        "lo": pa.float64(),
-        "hi": pa.float64(),
-        "through": pa.int64(),
-        "answers_seq": pa.int64(),
-    }
-)
 
 
 class Stale(SweepError):
@@ -184,17 +50,6 @@ def builder(name: str, *, before: pa.Table | None = None, study: str = "") -> Bu
     if name == "trials":
         return _Trials(before, study)
     return _Appended(name, before, study)
-
-
-SCHEMAS = {
-    "studies": STUDIES,
-    "trials": TRIALS,
-    "observations": OBSERVATIONS,
-    "measures": MEASURES,
-    "spectra": SPECTRA,
-    "verdicts": VERDICTS,
-}
-"""Every table; `trials` has a column more for each other varied field and criterion."""
 
 
 # Tables that only grow ---------------------------------------------------------------

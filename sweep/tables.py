@@ -2,7 +2,8 @@
 
 The driver rewrites the snapshots now and then, whole; each file says up to which byte of
 the log it was taken. A reader adds the events behind that byte, so it sees every event
-whatever became of the files, and writes nothing. What the tables say: `sweep.rows`.
+whatever became of the files, and writes nothing. What the tables say: `sweep.rows`; their
+columns: `sweep.schemas`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import pyarrow.parquet as pq
 
 from sweep.errors import StudyError, SweepError, unknown_name
 from sweep.records import Event
-from sweep.rows import SCHEMAS, VERSION, builder
+from sweep.rows import builder
+from sweep.schemas import SCHEMAS, VERSION
 from sweep.store import EVENTS, EventLog, replace, scan
 
 TABLES = tuple(SCHEMAS)

@@ -14,7 +14,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Context:
 TrialFn = Callable[[TrialConfig, Context], Iterator[Observation]]
 
 
-def run_trial(config: TrialConfig, context: Context) -> Iterator[Observation]:
+def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, None, None]:
     """Yield what the trial sees, stage after stage; what its journal holds comes first.
 
     Args:

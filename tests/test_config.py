@@ -107,6 +107,13 @@ def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
         StudyConfig.load(path)
 
 
+def test_a_path_is_made_absolute_where_the_user_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert StudyConfig.parse({}, ["data.path=photos"]).data.path == str(tmp_path / "photos")
+
+
 def test_configs_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         StudyConfig().seed = 1
