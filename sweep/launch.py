@@ -104,6 +104,7 @@ def run(
     if not isinstance(config, StudyConfig):
         config = StudyConfig.load(config, overrides)
     importable(path)
+    store.check_vacant(Path(results), config.name)
     prepared = prepare(config)
     for sentence in doubts(prepared):
         warn(sentence)

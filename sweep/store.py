@@ -297,15 +297,21 @@ def create(results: Path, name: str) -> Path:
         UserError: `results` is not writable.
         StudyError: the name is no file name, or is taken.
     """
+    folder = check_vacant(results, name)
+    check_writable(results)
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def check_vacant(results: Path, name: str) -> Path:
+    """Return where a new study of that name would lie; raise `StudyError` if it cannot."""
     if not NAME.fullmatch(name):
         raise StudyError(
             f"A study cannot be named {name!r}: letters, digits, '.', '_' and '-', "
             "at most 100 of them, a letter or digit first."
         )
-    check_writable(results)
     folder = results / name
-    with suppress(FileExistsError):
-        folder.mkdir()
+    if not os.path.lexists(folder):
         return folder
     if not folder.is_dir():
         raise StudyError(f"{folder} is there already and is no folder. Choose another name=NAME.")
@@ -314,7 +320,7 @@ def create(results: Path, name: str) -> Path:
             f"The study {folder} exists already. `sweep resume {folder}` goes on with it; "
             "name=NAME begins another."
         )
-    if others := {path.name for path in folder.iterdir()} - {EVENTS, LOCK, DRIVER, "config.json"}:
+    if others := {path.name for path in folder.iterdir()} - {EVENTS, LOCK, DRIVER}:
         raise StudyError(
             f"{folder} is no study but holds {min(others)!r}. Choose another name=NAME."
         )

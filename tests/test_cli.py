@@ -10,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sweep import cli, launch
 from sweep.config import StudyConfig
@@ -143,6 +145,26 @@ def test_a_study_that_cannot_be_leaves_nothing_behind(
     assert code == 2
     assert sentence in err
     assert not results.exists()
+
+
+def test_a_probe_without_labels_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(300):
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{number}.png")
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.replace('name = "digits"', f'path = "{photos}"'), encoding="utf-8")
+    small = ["train.batch=64", "criteria.images=200", "--results", tmp_path / "results"]
+    code, _, err = call("run", path, *small, capsys=capsys)
+    assert code == 2
+    assert "The probe needs labels, and the train split has none. Name a labelled set" in err
+    code, out, _ = call("run", path, "rule.name=none", *small, capsys=capsys)
+    assert code == 0
+    assert "winner  none: nothing was probed" in out
 
 
 def test_an_existing_study_is_not_overwritten(

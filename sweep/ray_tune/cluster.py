@@ -52,6 +52,7 @@ def cluster(address: str | None) -> Iterator[Cluster]:
     Raises:
         ConfigError: the address is of Ray Client, or nobody answers there.
     """
+    check_address(address)
     logging.getLogger("ray").setLevel(logging.ERROR)
     ours = not ray.is_initialized()
     if ours:
@@ -66,13 +67,17 @@ def cluster(address: str | None) -> Iterator[Cluster]:
             ray.shutdown()
 
 
-def _start(address: str | None) -> None:
+def check_address(address: str | None) -> None:
+    """Raise `ConfigError` for Ray Client, which moves the driver away from the files."""
     if address is not None and address.startswith("ray://"):
         raise ConfigError(
             f"resources.address is {address!r}: through Ray Client the study would run on the "
             "head node, away from these files. Run this command on a node of the cluster with "
             'resources.address="auto", or submit it there: ray job submit -- sweep run CONFIG.'
         )
+
+
+def _start(address: str | None) -> None:
     try:
         ray.init(
             address=address or "local",
