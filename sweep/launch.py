@@ -17,7 +17,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -186,8 +186,8 @@ def _drive(
     )
 
     def job(trial_id: str) -> dict[str, Any]:
-        fields = {**asdict(context), "folder": str(folder.resolve() / "trials" / trial_id)}
-        return {"config": trials[trial_id], "context": fields}
+        own = replace(context, folder=folder.resolve() / "trials" / trial_id)
+        return {"config": trials[trial_id], "context": own.to_json()}
 
     stop = StopRequest(folder)
     with stop.installed(), watch(study, config, folder) as listener:
@@ -210,8 +210,7 @@ def _drive(
 
 
 def _test(job: dict[str, Any]) -> Any:
-    context = Context(**{**job["context"], "folder": Path(job["context"]["folder"])})
-    return test_trial(TrialConfig(**job["config"]), context)
+    return test_trial(TrialConfig(**job["config"]), Context.from_json(job["context"]))
 
 
 @contextlib.contextmanager
@@ -229,6 +228,8 @@ def _backend(config: StudyConfig, path: Path | None) -> Iterator[Backend]:
             runner.drive(study, runner.Jobs(of=job, path=str(path) if path else None), share, stop)
 
         def call(function: Callable[..., Any], *args: Any) -> Any:
+            if not share.gpu and config.resources.address is None:
+                return function(*args)  # this process has imported all: 15 s less than a new one
             return runner.call(function, *args, devices=share)
 
         yield Backend(devices=share, drive=drive, call=call)
@@ -238,7 +239,7 @@ def _local_backend(config: StudyConfig, path: Path | None) -> Backend:
     def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
         def open_worker(trial_id: str) -> Worker:
             fields = job(trial_id)
-            context = Context(**{**fields["context"], "folder": Path(fields["context"]["folder"])})
+            context = Context.from_json(fields["context"])
             return Worker(TrialConfig(**fields["config"]), context)
 
         local.drive(study, open_worker, stop)

@@ -14,8 +14,8 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,15 @@ class Context:
     threads: int = 1
     heartbeat_seconds: float = 5.0
     checkpoint_seconds: float = 60.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as they travel to a worker."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Context:
+        """Read what `to_json` wrote."""
+        return cls(**{**fields, "folder": Path(fields["folder"])})
 
 
 TrialFn = Callable[[TrialConfig, Context], Iterator[Observation]]

@@ -93,10 +93,9 @@ class _Trainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         if self._worker is None:
-            context = self._job["context"]
             self._worker = Worker(
                 TrialConfig(**self._job["config"]),
-                Context(**{**context, "folder": Path(context["folder"])}),
+                Context.from_json(self._job["context"]),
                 path=self._job["path"],
             )
         seen = self._worker.next()
