@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ def cluster(address: str | None) -> Iterator[Cluster]:
     """
     check_address(address)
     logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are rows, and ours to tell
     ours = not ray.is_initialized()
     if ours:
         _start(address)
@@ -68,13 +70,20 @@ def cluster(address: str | None) -> Iterator[Cluster]:
 
 
 def check_address(address: str | None) -> None:
-    """Raise `ConfigError` for Ray Client, which moves the driver away from the files."""
+    """Raise `ConfigError` for Ray Client, and where nobody listens: Ray would try for minutes."""
     if address is not None and address.startswith("ray://"):
         raise ConfigError(
             f"resources.address is {address!r}: through Ray Client the study would run on the "
             "head node, away from these files. Run this command on a node of the cluster with "
             'resources.address="auto", or submit it there: ray job submit -- sweep run CONFIG.'
         )
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # none, or `auto`, which Ray looks up by itself
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise _nobody(address) from error
 
 
 def _start(address: str | None) -> None:
@@ -86,9 +95,13 @@ def _start(address: str | None) -> None:
             log_to_driver=False,
         )
     except ConnectionError as error:
-        raise ConfigError(
-            f"No Ray cluster answers at {address!r}. `ray status --address {address}` looks for "
-            "one; leave resources.address out to start Ray here."
-        ) from error
+        raise _nobody(address) from error
     except ValueError as error:
         raise ConfigError(f"resources.address {address!r} is no address: {error}.") from error
+
+
+def _nobody(address: str | None) -> ConfigError:
+    return ConfigError(
+        f"No Ray cluster answers at {address!r}. `ray status --address {address}` looks for one; "
+        "leave resources.address out to start Ray here."
+    )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -188,7 +188,8 @@ class _Stopper(_Driver, Stopper):
 
 def _what_happened(trial: Trial) -> tuple[str, str, str]:
     """Return a trial's error in one line, its traceback, and the cause to count it by."""
-    error = trial.get_pickled_error()
+    path = trial.pickled_error_file  # on this machine; `get_pickled_error` reads a later copy
+    error = cloudpickle.loads(Path(path).read_bytes()) if path else None
     if isinstance(error, RayTaskError):
         inner = error.cause
         return f"{type(inner).__name__}: {inner}", str(error), "exception"
