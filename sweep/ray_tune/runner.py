@@ -194,7 +194,8 @@ def _what_happened(trial: Trial) -> tuple[str, str, str]:
         inner = error.cause
         return f"{type(inner).__name__}: {inner}", str(error), "exception"
     if isinstance(error, RayActorError):
-        return "the worker's process died", str(error), "worker died"
+        last = str(error).strip().splitlines()[-1].strip()
+        return f"the worker's process died: {last}", str(error), "worker died"
     return f"{type(error).__name__}: {error}", str(error), "tune"
 
 
