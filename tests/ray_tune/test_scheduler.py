@@ -33,10 +33,19 @@ def probed(results: tune.ResultGrid) -> int:
     return sum("accuracy" in found for found in metrics(results))
 
 
-@pytest.mark.parametrize("sync", [True, False])
-def test_a_function_that_checkpoints_is_paused_and_goes_on(tmp_path: Path, sync: bool) -> None:
-    scheduler = GoldilocksScheduler(round=4, sync=sync)
-    results = fit(trainables.with_checkpoint, scheduler, tmp_path)
+@pytest.fixture(scope="module")
+def checkpointed(
+    ray_cluster: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[GoldilocksScheduler, tune.ResultGrid]:
+    scheduler = GoldilocksScheduler(round=4, sync=True)
+    path = tmp_path_factory.mktemp("checkpointed")
+    return scheduler, fit(trainables.with_checkpoint, scheduler, path)
+
+
+def test_a_function_that_checkpoints_is_paused_and_goes_on(
+    checkpointed: tuple[GoldilocksScheduler, tune.ResultGrid],
+) -> None:
+    scheduler, results = checkpointed
     outcome = scheduler.outcome()
     assert results.num_errors == 0
     assert probed(results) == outcome.probes_paid
@@ -46,8 +55,10 @@ def test_a_function_that_checkpoints_is_paused_and_goes_on(tmp_path: Path, sync:
     assert outcome.accuracy == best
 
 
-def test_a_paused_trial_is_not_pretrained_again(tmp_path: Path) -> None:
-    results = fit(trainables.with_checkpoint, GoldilocksScheduler(round=4, sync=True), tmp_path)
+def test_a_paused_trial_is_not_pretrained_again(
+    checkpointed: tuple[GoldilocksScheduler, tune.ResultGrid],
+) -> None:
+    _, results = checkpointed
     for number in range(len(results)):
         frame = results[number].metrics_dataframe
         if frame is not None and "pretrained" in frame:
