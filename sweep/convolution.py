@@ -1,8 +1,8 @@
-"""A convolution whose weight gradient is one matrix product, where the maps are small.
+"""A convolution whose three products are matrix products, where the maps are small.
 
-oneDNN's own runs at under a tenth of the processor's speed there, in bfloat16 above all.
+oneDNN's own run at a tenth to a half of the processor's speed there, in bfloat16 above all.
 Plain version: `torch.conv2d` and its gradient, which it equals up to rounding.
-Shapes: B images, C channels in, O out, KK the kernel's area, P pixels of the output.
+Shapes: B images, C channels in, O out, P pixels of all outputs, K = C times the kernel's area.
 """
 
 from __future__ import annotations
@@ -17,16 +17,23 @@ from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 
 SMALL = 16
-"""Pixels of an output map up to which the product wins.
+"""Pixels of an output map up to which the products win.
 
-Milliseconds on one AMX core, 256 images, oneDNN's and the product's. bfloat16: 512 channels at
-4x4 221 and 71, 256 at 2x2 18 and 2.2; at 8x8, 256 channels, 69 and 96. float32: 236 and 218,
-12 and 9.8; 160 and 278.
+Milliseconds on two AMX cores, 256 images, oneDNN's and the product's, bfloat16. 512 channels at
+4x4: forward 87 and 56, gradient of the input 86 and 63, of the weight 238 and 62; at 2x2: 51
+and 21, 59 and 23, 174 and 15. 256 channels at 8x8: 39 and 67, 40 and 66, 102 and 83. On one
+core alike. In float32 only the gradient of the weight gains: 236 and 218 at 4x4.
+"""
+
+SMALL_STRIDED = 64
+"""Likewise for the gradient of the weight where the kernel takes strides.
+
+128 to 256 channels, 16x16 to 8x8: 70 and 50 ms on two cores, 123 and 84 on one.
 """
 
 
 class SmallMaps(TorchFunctionMode):
-    """Within it, `torch.conv2d` on the CPU takes the product for maps of up to 16 pixels."""
+    """Within it, `torch.conv2d` on the CPU takes the products where they are faster."""
 
     def __torch_function__(
         self,
@@ -57,9 +64,8 @@ def _applies(
         return False
     if isinstance(padding, str) or x_BCHW.ndim != 4:
         return False
-    sides = zip(x_BCHW.shape[2:], weight.shape[2:], stride, padding, strict=True)
-    height, width = ((side + 2 * p - k) // s + 1 for side, k, s, p in sides)
-    return 0 < height * width <= SMALL
+    height, width = output_side(x_BCHW, weight, stride, padding)
+    return 0 < height * width <= (SMALL if min(stride) == 1 else SMALL_STRIDED)
 
 
 class _Convolution(torch.autograd.Function):
@@ -69,6 +75,9 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x_BCHW, weight)
         ctx.stride, ctx.padding = stride, padding
+        height, width = output_side(x_BCHW, weight, stride, padding)
+        if x_BCHW.dtype == torch.bfloat16 and height * width <= SMALL:
+            return product(x_BCHW, weight, stride, padding)
         return torch.conv2d(x_BCHW, weight, None, stride, padding)
 
     @staticmethod
@@ -77,14 +86,50 @@ class _Convolution(torch.autograd.Function):
         x_BCHW, weight = ctx.saved_tensors
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            grad_x = conv2d_input(  # torch has no types there
-                x_BCHW.shape, weight, grad_BOHW, ctx.stride, ctx.padding
-            )
+            grad_x = input_gradient(x_BCHW, weight, grad_BOHW, ctx.stride, ctx.padding)
         if ctx.needs_input_grad[1]:
             grad_weight = weight_gradient(
                 x_BCHW, grad_BOHW, weight.shape[2:], ctx.stride, ctx.padding
             )
         return grad_x, grad_weight, None, None
+
+
+def output_side(
+    x_BCHW: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int]
+) -> tuple[int, int]:
+    """Return height and width of a convolution's output."""
+    sides = zip(x_BCHW.shape[2:], weight.shape[2:], stride, padding, strict=True)
+    height, width = ((side + 2 * p - k) // s + 1 for side, k, s, p in sides)
+    return height, width
+
+
+def product(
+    x_BCHW: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int]
+) -> Tensor:
+    """Return the convolution [B, O, H', W'], channels last, as X W^T. Equals `torch.conv2d`."""
+    height, width = output_side(x_BCHW, weight, stride, padding)
+    x_PK = patches(x_BCHW, weight.shape[2:], stride, padding)
+    y_PO = x_PK @ weight.permute(0, 2, 3, 1).reshape(len(weight), -1).T
+    return y_PO.view(len(x_BCHW), height, width, -1).permute(0, 3, 1, 2)
+
+
+def input_gradient(
+    x_BCHW: Tensor,
+    weight: Tensor,
+    grad_BOHW: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+) -> Tensor:
+    """Return the gradient of a convolution's input; equals `torch.nn.grad.conv2d_input`.
+
+    Without strides it is a convolution of `grad_BOHW` with the kernel turned round.
+    """
+    high, wide = weight.shape[2:]
+    rest = (high - 1 - padding[0], wide - 1 - padding[1])
+    small = x_BCHW.shape[2] * x_BCHW.shape[3] <= SMALL
+    if grad_BOHW.dtype == torch.bfloat16 and small and max(stride) == 1 and min(rest) >= 0:
+        return product(grad_BOHW, weight.flip(2, 3).transpose(0, 1), stride, rest)
+    return conv2d_input(x_BCHW.shape, weight, grad_BOHW, stride, padding)  # type: ignore[no-any-return]  # torch has no types there
 
 
 def weight_gradient(
@@ -96,18 +141,24 @@ def weight_gradient(
 ) -> Tensor:
     """Return the gradient of a convolution's weight, [O, C, *kernel].
 
-    Equivalent to `torch.nn.grad.conv2d_weight`: G^T X with G [B*P, O], the output's gradient,
-    and X [B*P, KK*C], the input's patches.
+    Equivalent to `torch.nn.grad.conv2d_weight`: G^T X with G [P, O] the output's gradient.
 
     Args:
         x_BCHW: the input.
         grad_BOHW: gradient of the output.
         kernel, stride, padding: of the convolution, height first.
     """
+    maps = grad_BOHW.shape[1]
+    x_PK = patches(x_BCHW, kernel, stride, padding)
+    grad_PO = grad_BOHW.permute(0, 2, 3, 1).reshape(-1, maps)
+    return (grad_PO.T.contiguous() @ x_PK).view(maps, *kernel, -1).permute(0, 3, 1, 2)
+
+
+def patches(
+    x_BCHW: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+) -> Tensor:
+    """Return what the kernel sees at each pixel of the output, [P, K], channels fastest."""
     (high, wide), (down, right) = kernel, padding
     rows_BHWC = pad(x_BCHW.permute(0, 2, 3, 1), (0, 0, right, right, down, down))
-    patches = rows_BHWC.unfold(1, high, stride[0]).unfold(2, wide, stride[1])
-    channels, maps = x_BCHW.shape[1], grad_BOHW.shape[1]
-    x_PK = patches.permute(0, 1, 2, 4, 5, 3).reshape(-1, high * wide * channels)
-    grad_PO = grad_BOHW.permute(0, 2, 3, 1).reshape(-1, maps)
-    return (grad_PO.T @ x_PK).view(maps, high, wide, channels).permute(0, 3, 1, 2)
+    seen = rows_BHWC.unfold(1, high, stride[0]).unfold(2, wide, stride[1])
+    return seen.permute(0, 1, 2, 4, 5, 3).reshape(-1, high * wide * x_BCHW.shape[1])

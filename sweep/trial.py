@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sweep import checkpoint, train
+from sweep.allocator import keep_freed_memory
 from sweep.config import DataConfig, TrialConfig
 from sweep.criteria import CRITERIA
 from sweep.data import Data, load
@@ -86,6 +87,8 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
         DataError: the images cannot be read.
     """
     torch.set_num_threads(context.threads)
+    if context.device == "cpu":
+        keep_freed_memory()
     journal = _Journal(context.folder)
     watch = _Watch(context.share)
     past = journal.read()

@@ -3,16 +3,42 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_weight
+from torch.nn.grad import conv2d_input, conv2d_weight
 
-from sweep.convolution import SmallMaps, weight_gradient
+from sweep.convolution import SmallMaps, input_gradient, product, weight_gradient
 
-
-@pytest.mark.parametrize(
+LAYERS = pytest.mark.parametrize(
     ("kernel", "stride", "padding", "side"),
     [((3, 3), (1, 1), (1, 1), 4), ((3, 3), (2, 2), (1, 1), 7), ((1, 1), (2, 2), (0, 0), 8),
-     ((3, 1), (1, 2), (0, 1), 6)],
+     ((3, 1), (1, 2), (0, 1), 6), ((3, 3), (1, 1), (0, 0), 5), ((1, 1), (1, 1), (1, 1), 3)],
 )  # fmt: skip
+
+
+@LAYERS
+def test_the_product_is_the_convolution(
+    kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], side: int
+) -> None:
+    x = torch.randn(5, 3, side, side, dtype=torch.float64)
+    weight = torch.randn(4, 3, *kernel, dtype=torch.float64)
+    expected = torch.conv2d(x, weight, None, stride, padding)
+    torch.testing.assert_close(product(x, weight, stride, padding), expected)
+
+
+@LAYERS
+def test_the_input_gradient_is_torchs_in_bfloat16(
+    kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], side: int
+) -> None:
+    whole = {"dtype": torch.float64, "generator": torch.Generator().manual_seed(0)}
+    x = torch.zeros(5, 3, side, side)
+    weight = torch.randint(-3, 4, (4, 3, *kernel), **whole)  # type: ignore[call-overload]
+    out = torch.conv2d(x.double(), weight, None, stride, padding)
+    grad = torch.randint(-3, 4, out.shape, **whole)  # type: ignore[call-overload]
+    expected = conv2d_input(x.shape, weight, grad, stride, padding)  # sums that bfloat16 holds
+    ours = input_gradient(x.bfloat16(), weight.bfloat16(), grad.bfloat16(), stride, padding)
+    torch.testing.assert_close(ours.double(), expected, atol=0, rtol=2**-8)
+
+
+@LAYERS
 def test_the_weight_gradient_is_torchs(
     kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], side: int
 ) -> None:
@@ -47,10 +73,9 @@ def test_a_layer_computes_the_same_within_the_mode(side: int, half: bool) -> Non
     layer = nn.Conv2d(8, 16, 3, padding=1, bias=False)
     x = torch.randn(6, 8, side, side)
     plain, ours = (step(layer, x, mode=mode, half=half) for mode in (False, True))
-    assert torch.equal(ours[0], plain[0])
-    assert torch.equal(ours[1], plain[1])
-    scale = plain[2].abs().max().item()
-    torch.testing.assert_close(ours[2], plain[2], atol=scale * (2**-7 if half else 1e-5), rtol=0)
+    for one, other in zip(ours, plain, strict=True):
+        scale = other.abs().max().item()
+        torch.testing.assert_close(one, other, atol=scale * (2**-7 if half else 1e-5), rtol=0)
 
 
 def test_the_product_is_taken_for_small_maps_only() -> None:

@@ -1,11 +1,19 @@
-"""Images per second of a trial's pretraining, beside the plain way to write the same."""
+"""Images per second of a machine that pretrains, beside the plain way to write the same.
+
+On a CPU as a sweep uses it (`resources.cpu = 1`): a process of one thread for each core, all at
+work at once, both ways alike, in processes of their own.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import statistics
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import chain
+from multiprocessing.connection import Connection
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models, transforms
 
+from sweep.allocator import keep_freed_memory
 from sweep.bench.timing import Figure, in_turn, of_ceiling
 from sweep.config import (
     AugmentConfig,
@@ -45,6 +54,7 @@ def run(
     d: int = 2048,
     side: int = 32,
     steps: int | None = None,
+    workers: int | None = None,
 ) -> Figure:
     """Time Barlow Twins with a ResNet-18 (CIFAR stem) on random images, ours by `pretrain`.
 
@@ -59,34 +69,108 @@ def run(
         d: units of the projector.
         side: of the images, in pixels.
         steps: in a run; by default 1, and 20 on a GPU.
+        workers: processes at once, of one thread each, whose images are added up; by default
+            one for each core, and on a GPU this process alone.
     """
     on_gpu = torch.device(device).type == "cuda"
     count = steps or (20 if on_gpu else 1)
+    sizes = _Sizes(images=images, batch=batch, d=d, side=side, steps=count)
+    workers = workers or (1 if on_gpu else os.cpu_count() or 1)
+    with contextlib.ExitStack() as stack:
+        if workers > 1:
+            ours, baseline = (
+                stack.enter_context(_team(workers, way, sizes, device))
+                for way in ("ours", "baseline")
+            )
+        else:
+            ours, baseline = (_work(way, sizes, device) for way in ("ours", "baseline"))
+        flop = 0
+        if on_gpu:
+            with FlopCounterMode(display=False) as counter:
+                ours()
+            flop = counter.get_total_flops()
+        timing = in_turn(ours, baseline, repeats=repeats, device=device)
+    extra = of_ceiling(flop, statistics.median(timing.ours), device) if on_gpu else {}
+    return timing.figure(
+        "train",
+        device=device,
+        items=workers * count * batch,
+        batch=batch,
+        d=d,
+        side=side,
+        workers=workers,
+        **extra,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sizes:
+    images: int
+    batch: int
+    d: int
+    side: int
+    steps: int
+
+
+Work = Callable[[], None]
+
+
+def _work(way: str, sizes: _Sizes, device: str) -> Work:
+    """Return what takes so many steps, our way or the plain one."""
     draws = np.random.default_rng(0)
-    images_NCHW = draws.integers(0, 256, (images, 3, side, side), dtype=np.uint8)
-    runs = _ours(images_NCHW, device, batch, d, count)
-    plain = _baseline(images_NCHW, device, batch, d)
+    shape = (sizes.images, 3, sizes.side, sizes.side)
+    images_NCHW = draws.integers(0, 256, shape, dtype=np.uint8)
+    if way == "ours":
+        runs = _ours(images_NCHW, device, sizes.batch, sizes.d, sizes.steps)
+    else:
+        plain = _baseline(images_NCHW, device, sizes.batch, sizes.d)
 
     def ours() -> None:
         if (progress := next(runs)).status != "ok":
             raise RuntimeError(f"training broke down in the bench: {progress}.")
 
     def baseline() -> None:
-        for _ in range(count):
+        for _ in range(sizes.steps):
             plain()
 
-    extra: dict[str, float] = {}
-    flop = 0
-    if on_gpu:
-        with FlopCounterMode(display=False) as counter:
-            ours()
-        flop = counter.get_total_flops()
-    timing = in_turn(ours, baseline, repeats=repeats, device=device)
-    if on_gpu:
-        extra = of_ceiling(flop, statistics.median(timing.ours), device)
-    return timing.figure(
-        "train", device=device, items=count * batch, batch=batch, d=d, side=side, **extra
-    )
+    return ours if way == "ours" else baseline
+
+
+@contextlib.contextmanager
+def _team(workers: int, way: str, sizes: _Sizes, device: str) -> Iterator[Work]:
+    """Yield one of both ways, done by several processes of one thread at once."""
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in range(workers)]
+    team = [
+        context.Process(target=_member, args=(theirs, way, sizes, device), daemon=True)
+        for _, theirs in pipes
+    ]
+    for member in team:
+        member.start()
+
+    def work() -> None:
+        for here, _ in pipes:
+            here.send(None)
+        for here, _ in pipes:
+            here.recv()  # EOFError where a member died
+
+    for _, theirs in pipes:
+        theirs.close()
+    try:
+        yield work
+    finally:
+        for member in team:
+            member.terminate()
+            member.join()
+
+
+def _member(orders: Connection, way: str, sizes: _Sizes, device: str) -> None:
+    torch.set_num_threads(1)
+    work = _work(way, sizes, device)
+    while True:
+        orders.recv()
+        work()
+        orders.send(None)
 
 
 def _ours(
@@ -105,6 +189,8 @@ def _ours(
         seed=0,
     )
     shape = (3, images_NCHW.shape[2], images_NCHW.shape[3])
+    if device == "cpu":
+        keep_freed_memory()  # as `sweep.trial` does
     return pretrain(
         begin(config, shape, device),
         torch.from_numpy(images_NCHW).to(device),
