@@ -136,7 +136,7 @@ def test_the_loss_falls() -> None:
     config = trial(train={"epochs": 30, "batch": 20, "lr": 3e-3})
     _, seen = trained(config)
     first, last = (sum(p.loss for p in part) / 10 for part in (seen[:10], seen[-10:]))
-    assert last < 0.8 * first
+    assert last < 0.9 * first
 
 
 def test_both_views_in_one_batch_are_another_network() -> None:
