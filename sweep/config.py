@@ -228,6 +228,10 @@ class ProbeConfig(Model):
     Args:
         name: in `sweep.probes.PROBES`, or `"package.module:function"`.
         data: another labelled data set; by default the study's own.
+        at: fractions of pretraining at which to probe besides its end: the online probe that
+            successive halving goes by. Each is one more look at the labels.
+        test: whose test accuracy is read: the `winner`'s, once, or of `all`, for a table
+            over which rules are compared afterwards. No rule sees it.
         l2: strengths among which the linear probe chooses on the validation split: weight
             of half the squared norm of the weights beside the mean loss.
         k, temperature: of the nearest-neighbour probe; 20 and 0.07 in solo-learn.
@@ -235,6 +239,8 @@ class ProbeConfig(Model):
 
     name: str = "linear"
     data: DataConfig | None = None
+    at: tuple[Fraction, ...] = ()
+    test: Literal["winner", "all"] = "winner"
     l2: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (
         1e-5, 1e-4, 1e-3, 1e-2, 1e-1,
     )  # fmt: skip
@@ -250,13 +256,28 @@ class RuleConfig(Model):
         round: M of the authors' rule, the models looked at before the bracket moves.
         sync: exact rounds with a barrier, as published; otherwise the bracket moves after
             each probe and nobody waits.
-        probes: how many models the rule `random` probes.
+        probes: how many models are probed by `random` (10) and by those that trust one
+            criterion, `lowest_loss`, `largest_rankme`, `alpha_one` (1).
+        eta: of successive halving and ASHA: of those at a rung, one in `eta` goes on.
+        tolerance: `goldilocks` stops once another probe is expected to gain no more
+            accuracy than this.
+        confidence: of its zone: how likely the best model lies in it.
+        risk: with criteria at fractions of training, a trial is stopped early once it is
+            the best with at most this probability; 0 never stops one.
+        eager: `goldilocks` probes while others are still being pretrained, to save
+            pretraining; by default where it can: with criteria at fractions of training, or
+            a proposer.
     """
 
-    name: str = "paper"
+    name: str = "goldilocks"
     round: Annotated[int, Field(ge=4)] = 10
     sync: bool = False
-    probes: PositiveInt = 10
+    probes: PositiveInt | None = None
+    eta: Annotated[float, Field(gt=1)] = 3.0
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    risk: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    eager: bool | None = None
 
 
 class BudgetConfig(Model):
@@ -342,10 +363,14 @@ class SpaceConfig(Model):
             `seed`, and `lambd_d`: lambda times d, the better-conditioned axis.
         draw: `grid` (every combination) or `random`.
         count: how many a random draw yields.
+        proposer: which of them is pretrained next: `order` (at random), or, from what is
+            known so far, Optuna's `tpe` or `gp`; in `sweep.proposers.PROPOSERS`, or
+            `"package.module:function"`.
     """
 
     axes: dict[str, Axis] = {}
     draw: Literal["grid", "random"] = "grid"
+    proposer: str = "order"
     count: PositiveInt | None = None
 
     @model_validator(mode="after")
@@ -411,6 +436,14 @@ class StudyConfig(Model):
     rule: RuleConfig = RuleConfig()
     budget: BudgetConfig = BudgetConfig()
     resources: ResourcesConfig = ResourcesConfig()
+
+    @property
+    def rule_in_full(self) -> RuleConfig:
+        """The rule, with what follows from other parts filled in."""
+        if self.rule.eager is not None:
+            return self.rule
+        eager = bool(self.criteria.at) or self.space.proposer != "order"
+        return self.rule.model_copy(update={"eager": eager})
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:

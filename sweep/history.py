@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from enum import IntEnum
 from typing import Any
 
@@ -18,18 +19,21 @@ from sweep.records import Cost, Event, Observation, Zone
 
 Floats = npt.NDArray[np.float64]
 
+ZONE = tuple(field.name for field in fields(Zone))
+
 
 class State(IntEnum):
     """Where a candidate stands, as far as the log tells."""
 
     PENDING = 0  # not begun
     TRAINING = 1  # begun, not measured
-    WAITING = 2  # measured, no verdict yet
-    HELD = 3  # measured, told to wait
-    PROBING = 4  # told to go on, not probed yet
-    PROBED = 5
-    STOPPED = 6
-    FAILED = 7
+    PAUSED = 2  # told to wait in the middle of its training
+    WAITING = 3  # measured, no verdict yet
+    HELD = 4  # measured, told to wait
+    PROBING = 5  # told to go on, not probed yet
+    PROBED = 6
+    STOPPED = 7
+    FAILED = 8
 
     @property
     def final(self) -> bool:
@@ -51,6 +55,10 @@ class History:
         spent: seconds of all observations.
         broken: trial_id -> why, for models that must be stopped whatever the rule says.
         probes_left: probes that the budget still allows; None is without limit.
+        latest: the row that was observed last; None before the first.
+        varied: names of the fields that the candidates differ in, where they are numbers.
+        fractions: of training, below 1, at which trials were looked at, ascending. What was
+            seen there is in columns `NAME@FRACTION`, for instance `alpha@0.25`.
     """
 
     def __init__(self, *, workers: int = 1) -> None:
@@ -62,6 +70,9 @@ class History:
         self.spent = Cost()
         self.probes_left: int | None = None
         self.broken: dict[str, str] = {}
+        self.fractions: tuple[float, ...] = ()
+        self.varied: tuple[str, ...] = ()
+        self.latest: int | None = None
         self.trial_ids: list[str] = []
         self._index: dict[str, int] = {}
         self._state = np.zeros(16, dtype=np.int8)
@@ -82,8 +93,12 @@ class History:
 
     @property
     def waiting(self) -> list[int]:
-        """Rows that want a verdict (WAITING or HELD), in order."""
+        """Rows that are measured and want a verdict (WAITING or HELD), in order."""
         return sorted(self._waiting)
+
+    def rows(self, *states: State) -> npt.NDArray[np.int64]:
+        """Return the rows in any of these states, in order."""
+        return np.flatnonzero(np.isin(self.state, [int(s) for s in states]))
 
     @property
     def probed(self) -> npt.NDArray[np.int64]:
@@ -96,7 +111,12 @@ class History:
         return tuple(self._columns)
 
     def column(self, name: str) -> Floats:
-        """Return a column, float64 [H], NaN where there is no number; all NaN if unknown."""
+        """Return a column, float64 [H], NaN where there is no number; all NaN if unknown.
+
+        Args:
+            name: of a varied field or a measure; with `@FRACTION` of a measure on the way;
+                `fraction`, the part of training after which a trial was last looked at.
+        """
         if name not in self._columns:
             return np.full(len(self), np.nan)
         return _view(self._columns[name], len(self))
@@ -130,7 +150,7 @@ class History:
             case "verdict":
                 self._decide(event.trial_id, payload["action"])
             case "zone":
-                self.zone = Zone(lo=payload["lo"], hi=payload["hi"], through=payload["through"])
+                self.zone = Zone(**{key: payload[key] for key in ZONE if key in payload})
             case "failure":
                 if payload["final"]:
                     self._set(event.trial_id, State.FAILED)
@@ -153,20 +173,33 @@ class History:
             }
         self.trial_ids.append(trial_id)
         self._index[trial_id] = row
-        self._put(row, ((n, v) for n, v in point.items() if isinstance(v, int | float)))
+        numbers = {name: value for name, value in point.items() if isinstance(value, int | float)}
+        self.varied = tuple(dict.fromkeys((*self.varied, *numbers)))
+        self._put(row, numbers.items())
 
     def _observe(self, trial_id: str, seen: Observation) -> None:
         self.spent = self.spent + seen.cost
-        row = self._index[trial_id]
+        row = self.latest = self._index[trial_id]
         if seen.stage == "tested":
             return
         if (why := seen.broken) is not None:
             self.broken[trial_id] = why
-        if seen.stage != "measured" or seen.final_measures:
-            self._put(row, ((m.name, m.value) for m in seen.measures if m.value is not None))
-            images = ((f"{m.name}_images", m.detail.get("images")) for m in seen.measures)
-            self._put(row, ((name, count) for name, count in images if count is not None))
-        if seen.final_measures:
+        at = ""
+        if seen.stage in ("measured", "probed"):
+            self._put(row, [("fraction", seen.fraction)])
+            at = "" if seen.final else f"@{seen.fraction:g}"
+            if at and seen.fraction not in self.fractions:
+                self.fractions = tuple(sorted((*self.fractions, seen.fraction)))
+        for measure in seen.measures:
+            if measure.name == "test_accuracy":
+                continue  # a table for comparing rules has it; a rule never does
+            if measure.value is not None:
+                self._put(row, [(measure.name + at, measure.value)])
+            if (images := measure.detail.get("images")) is not None:
+                self._put(row, [(f"{measure.name}_images", images)])
+        if at:
+            return
+        if seen.stage == "measured":
             self._set(trial_id, State.WAITING)
         elif seen.stage == "probed":
             self._set(trial_id, State.PROBED)
@@ -174,7 +207,12 @@ class History:
                 self._probed.append(row)
 
     def _decide(self, trial_id: str, action: str) -> None:
-        verdicts = {"continue": State.PROBING, "hold": State.HELD, "stop": State.STOPPED}
+        ended = self.state_of(trial_id) >= State.WAITING
+        verdicts = {
+            "continue": State.PROBING if ended else State.TRAINING,
+            "hold": State.HELD if ended else State.PAUSED,
+            "stop": State.STOPPED,
+        }
         self._set(trial_id, verdicts[action])
 
     def _set(self, trial_id: str, state: State) -> None:

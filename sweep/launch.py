@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep import local, store
-from sweep.checkpoint import ENCODER
+from sweep.checkpoint import ENCODER, drop_state
 from sweep.config import StudyConfig, TrialConfig, digest
 from sweep.errors import StudyError, SweepError
 from sweep.history import State
@@ -31,6 +31,7 @@ from sweep.interrupt import StopRequest
 from sweep.outcome import Outcome, outcome
 from sweep.plugins import importable, resolve
 from sweep.preflight import Devices, Prepared, devices, doubts, prepare
+from sweep.proposers import PROPOSERS
 from sweep.records import Event
 from sweep.rules import RULES
 from sweep.study import Listener, Study
@@ -165,7 +166,7 @@ def resume(
         if config != before:
             changed = config.model_dump(mode="json")
             parts = {name: changed[name] for name in ("budget", "resources")}
-            study.record("budget", {"config": changed, **parts}, ask=True)
+            study.record("budget", {"config": changed, **parts})
         return _drive(study, prepared, folder, backend, watch)
 
 
@@ -250,8 +251,10 @@ def _local_backend(config: StudyConfig, path: Path | None) -> Backend:
 
 
 def _study(config: StudyConfig, log: store.Log, backend: Backend, snapshots: Snapshots) -> Study:
+    rule = config.rule_in_full
     return Study(
-        rule=resolve("The rule", config.rule.name, RULES)(config.rule),
+        rule=resolve("The rule", rule.name, RULES)(rule),
+        proposer=resolve("The proposer", config.space.proposer, PROPOSERS)(config.seed),
         log=log,
         budget=config.budget,
         workers=backend.devices.parallel,
@@ -269,7 +272,7 @@ def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
         "workers": backend.devices.parallel,
         "device": "cuda" if backend.devices.gpu else "cpu",
     }
-    study.record("session", payload, ask=True)
+    study.record("session", payload)
 
 
 def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
@@ -340,6 +343,7 @@ def _drop_losers(study: Study, config: StudyConfig, folder: Path, result: Outcom
 
 def _drop(study: Study, config: StudyConfig, folder: Path, trial_id: str) -> None:
     encoder = folder / "trials" / trial_id / ENCODER
+    drop_state(encoder.parent)
     if config.resources.keep != "all" and encoder.exists():
         study.record("dropped", {}, trial_id=trial_id)
         encoder.with_suffix(".json").unlink(missing_ok=True)

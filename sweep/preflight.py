@@ -19,9 +19,19 @@ from sweep.errors import ConfigError, DataError
 from sweep.objectives import OBJECTIVES
 from sweep.plugins import resolve
 from sweep.probes import PROBES
+from sweep.proposers import PROPOSERS
 from sweep.rules import RULES
 from sweep.space import Candidate, candidates
 from sweep.worker import TRIALS
+
+NEEDS = {
+    "goldilocks": "alpha",
+    "paper": "alpha",
+    "blocks": "alpha",
+    "alpha_one": "alpha",
+    "largest_rankme": "rankme",
+}
+"""Criterion by which a rule decides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +60,7 @@ def prepare(config: StudyConfig) -> Prepared:
     """
     resolve("The rule", config.rule.name, RULES)
     resolve("The trial", config.trial, TRIALS)
+    resolve("The proposer", config.space.proposer, PROPOSERS)
     own = config.trial not in TRIALS
     data = None if own else load(config.data)
     if data is not None:
@@ -131,10 +142,16 @@ def _check_labels(config: StudyConfig, data: Data) -> None:
 
 
 def _check_rule(config: StudyConfig) -> None:
-    if config.rule.name == "paper" and "alpha" not in config.criteria.names:
+    needs = NEEDS.get(config.rule.name)
+    if needs is not None and needs not in config.criteria.names:
         raise ConfigError(
-            'rule.name="paper" decides by alpha, and criteria.names does not hold it. '
-            'Add "alpha", or choose another rule: all, random, none.'
+            f'rule.name="{config.rule.name}" decides by {needs}, and criteria.names does not hold '
+            f'it. Add "{needs}", or choose another rule: all, random, none.'
+        )
+    if config.rule.name in ("halving", "asha") and not config.probe.at:
+        raise ConfigError(
+            f'rule.name="{config.rule.name}" decides by the online probe: set probe.at to the '
+            "fractions of training at which to probe, for example probe.at=[0.1,0.3]."
         )
 
 

@@ -173,7 +173,8 @@ class _Studies:
                 _count(row, "wall_seconds", said["cost"]["wall_seconds"])
                 _count(row, "device_seconds", said["cost"]["device_seconds"])
                 _count(row, "pretrained", int(said["stage"] == "trained"))
-                _count(row, "probes", int(said["stage"] == "probed"))
+                ended = said["stage"] == "probed" and said["fraction"] >= 1.0
+                _count(row, "probes", int(ended))
             case "failure":
                 _count(row, "failures")
             case "zone":
@@ -348,7 +349,7 @@ class _Trials:
         _count(row, f"{part}_device_seconds", seen["cost"]["device_seconds"])
         row["fraction"] = seen["fraction"]
         row.update({k: seen["detail"][k] for k in ("checkpoint", "device") if k in seen["detail"]})
-        if stage == "measured" and not final:
+        if stage in ("measured", "probed") and not final:
             return
         for measure in seen["measures"]:
             if stage not in ("pretrain", "trained") or measure["name"] == "loss":

@@ -13,14 +13,28 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from sweep.config import BudgetConfig
 from sweep.errors import SweepError
 from sweep.history import History, State
+from sweep.proposers import Proposer
 from sweep.records import Action, Event, EventKind, Observation, Verdict
 from sweep.rules import Rule
 from sweep.store import Log
 
 Listener = Callable[[Event], None]
+
+
+WAITS = (State.PAUSED, State.WAITING, State.HELD)
+"""States of a trial that is not at work until it is told to go on."""
+
+MAY: Mapping[Action, tuple[State, ...]] = {
+    "continue": WAITS,
+    "hold": (State.TRAINING, *WAITS),
+    "stop": tuple(state for state in State if not state.final),
+}
+"""Of whom a rule may say what."""
 
 
 class RuleError(SweepError):
@@ -32,6 +46,7 @@ class Study:
 
     Args:
         rule: decides who is probed.
+        proposer: names the candidate that is pretrained next; by default the first in order.
         log: where events go; events that it holds already are folded in first.
         budget: limits; None fields are without limit.
         workers: M, trials at work at once.
@@ -46,6 +61,7 @@ class Study:
         *,
         rule: Rule,
         log: Log,
+        proposer: Proposer | None = None,
         budget: BudgetConfig | None = None,
         workers: int = 1,
         retries: int = 0,
@@ -54,6 +70,7 @@ class Study:
         listeners: Iterable[Listener] = (),
     ) -> None:
         self.rule = rule
+        self._proposer = proposer
         self.budget = budget or BudgetConfig()
         self.history = History(workers=workers)
         self.working: set[str] = set()
@@ -68,7 +85,7 @@ class Study:
         self._failures: dict[str, int] = {}
         self._finished = False
         self._cursor = 0
-        self._due: dict[str, None] = {}  # told to be probed, in the order of the verdicts
+        self._due: dict[str, None] = {}  # told to go on, in the order of the verdicts
         for event in log.read():
             self._fold(event)
         self._charge()
@@ -94,9 +111,8 @@ class Study:
         payload: Mapping[str, Any],
         *,
         trial_id: str = "",
-        ask: bool = False,
     ) -> Event:
-        """Put one event into the log, fold it in, tell the listeners, ask the rule if told to."""
+        """Put one event into the log, fold it in, tell the listeners, and ask the rule."""
         event = Event(
             seq=self.history.seq + 1,
             time=self._clock(),
@@ -110,7 +126,7 @@ class Study:
         self._charge()
         for listener in self._listeners:
             listener(event)
-        if ask:
+        if _asks(event):
             self._ask()
         return event
 
@@ -129,12 +145,15 @@ class Study:
         """
         found = self._startable()
         while found is None and not self.working and not self.history.closed:
-            self.record(
-                "idle", {"reason": self.exhausted() or "no candidate is left to start"}, ask=True
-            )
-            self._release()
+            self.idle()
             found = self._startable()
         return found
+
+    def idle(self) -> None:
+        """Note that nothing works and nothing may start, and see to it that somebody goes on."""
+        self.record("idle", {"reason": self.exhausted() or "no candidate is left to start"})
+        if self._startable() is None:
+            self._release()
 
     def start(self, trial_id: str, **payload: Any) -> int:
         """Note that a runner put the trial to work; return the attempt, from 1."""
@@ -152,8 +171,7 @@ class Study:
         """
         name = (seen.stage, seen.step)
         if name not in self._seen.setdefault(trial_id, set()):
-            ask = seen.stage in ("trained", "probed") or seen.final_measures
-            self.record("observation", seen.to_json(), trial_id=trial_id, ask=ask)
+            self.record("observation", seen.to_json(), trial_id=trial_id)
         action = self.action(trial_id)
         if action != "continue":
             self.working.discard(trial_id)
@@ -164,7 +182,7 @@ class Study:
         state = self.history.state_of(trial_id)
         if state.final:
             return "stop"
-        return "hold" if state in (State.WAITING, State.HELD) else "continue"
+        return "hold" if state in WAITS else "continue"
 
     def overrule(self, verdict: Verdict) -> None:
         """Record a verdict that is not the rule's: the runner cannot do what the rule says."""
@@ -176,7 +194,7 @@ class Study:
         self.working.discard(trial_id)
         final = self._failures.get(trial_id, 0) >= self._retries
         payload = {"error": error, "traceback": traceback, "cause": cause, "final": final}
-        self.record("failure", payload, trial_id=trial_id, ask=final)
+        self.record("failure", payload, trial_id=trial_id)
 
     def exhausted(self) -> str | None:
         """Return which limit of the budget forbids to pretrain another candidate, or None."""
@@ -195,7 +213,7 @@ class Study:
 
     def why_it_ends(self) -> str:
         """Return why nothing more is put to work, once `next` has none."""
-        if not self.history.count(State.PENDING, State.HELD):
+        if not self.history.count(State.PENDING, State.PAUSED, State.HELD):
             return "every candidate is decided"
         return self.exhausted() or f"budget.probes is spent ({self.budget.probes})"
 
@@ -218,8 +236,10 @@ class Study:
                 self.budget = BudgetConfig(**event.payload["config"]["budget"])
             case "failure":
                 self._failures[event.trial_id] = self._failures.get(event.trial_id, 0) + 1
-        if event.trial_id in self._due and self.history.state_of(event.trial_id).final:
-            del self._due[event.trial_id]
+        if event.trial_id in self._due:
+            state = self.history.state_of(event.trial_id)
+            if state not in (State.TRAINING, State.PROBING):
+                del self._due[event.trial_id]
         if self._sessions:
             self._sessions[-1][1] = event.time
 
@@ -248,14 +268,14 @@ class Study:
         """Record a verdict if it changes anything; return whether it did."""
         state = self.history.state_of(verdict.trial_id)
         action, reason = verdict.action, verdict.reason
-        if state.final or (action != "stop" and state not in (State.WAITING, State.HELD)):
+        if state not in MAY[action]:
             raise RuleError(
                 f"The rule says {action} of trial {verdict.trial_id}, which is {state.name} "
-                "and waits for no verdict."
+                "and waits for no such verdict."
             )
-        if action == "continue" and self.history.probes_left == 0:
+        if action == "continue" and state != State.PAUSED and self.history.probes_left == 0:
             action, reason = "hold", f"budget.probes is spent ({self.budget.probes}); {reason}"
-        if action == "hold" and state == State.HELD:
+        if action == "hold" and state in (State.HELD, State.PAUSED):
             return False
         payload = {
             "action": action,
@@ -269,7 +289,7 @@ class Study:
     def _release(self) -> None:
         """Whom the rule holds although nothing runs, is probed: waiting would be for ever."""
         reason = "released: nothing else runs that could decide it"
-        for row in self.history.waiting:
+        for row in [*self.history.rows(State.PAUSED), *self.history.waiting]:
             trial_id = self.history.trial_ids[row]
             self._decide(Verdict(trial_id=trial_id, action="continue", reason=reason))
 
@@ -281,9 +301,24 @@ class Study:
         state, ids = self.history.state, self.history.trial_ids
         while self._cursor < len(ids) and state[self._cursor] > State.TRAINING:
             self._cursor += 1
-        for row in range(self._cursor, len(ids)):
-            if state[row] == State.TRAINING and ids[row] not in self.working:
+        rest = state[self._cursor :]
+        for row in self._cursor + np.flatnonzero(rest == State.TRAINING):
+            if ids[row] not in self.working:  # interrupted
                 return ids[row]
-            if state[row] == State.PENDING and spent is None:
-                return ids[row]
-        return None
+        pending = np.flatnonzero(rest == State.PENDING)
+        if spent is not None or len(pending) == 0:
+            return None
+        proposed = self._proposer(self.history) if self._proposer else None
+        return ids[self._cursor + int(pending[0]) if proposed is None else proposed]
+
+
+def _asks(event: Event) -> bool:
+    """True if a rule may say something else once this has happened."""
+    match event.kind:
+        case "session" | "idle" | "budget":
+            return True
+        case "failure":
+            return bool(event.payload["final"])
+        case "observation":
+            return event.payload["stage"] in ("trained", "measured", "probed")
+    return False

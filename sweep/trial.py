@@ -80,8 +80,8 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
 
     Yields:
         `pretrain` (loss) at each heartbeat, `measured` at each of `criteria.at` and at the
-        end, `trained`, and `probed` (accuracy on the validation split). A loss or alpha
-        that is no number ends it early.
+        end, `trained`, and `probed` (accuracy on the validation split) at each of `probe.at`
+        and at the end. A loss or alpha that is no number ends it early.
 
     Raises:
         DataError: the images cannot be read.
@@ -98,7 +98,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     done = {seen.stage for seen in past if seen.fraction >= 1.0}
     data = load(config.data)
     if "trained" not in done:
-        for seen in _pretrain(config, context, data, {seen.step for seen in past}):
+        for seen in _pretrain(config, context, data, {(seen.stage, seen.step) for seen in past}):
             timed = replace(seen, cost=watch.lap())
             if timed.stage != "pretrain":
                 journal.write(timed)
@@ -117,17 +117,14 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
         if seen.broken:
             return
     if "probed" not in done:
-        fitted = _probe(config, context, data, encoder)
-        detail = {"classes": len(_labelled_data(config, data).splits.classes)}
-        seen = Observation(
-            stage="probed", step=steps, measures=(fitted.measure,), cost=watch.lap(), detail=detail
-        )
+        seen = _probed(config, context, data, encoder, step=steps, fraction=1.0)
+        seen = replace(seen, cost=watch.lap())
         journal.write(seen)
         yield seen
 
 
 def test_trial(config: TrialConfig, context: Context) -> Observation:
-    """Return the accuracy on the test split, which is read here and nowhere else.
+    """Return the winner's accuracy on the test split.
 
     The probe is fitted again: it is deterministic, so it is the one that was selected.
     """
@@ -140,17 +137,7 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
     data = load(config.data)
     loaded = checkpoint.load_encoder(context.folder / checkpoint.ENCODER, device=context.device)
     fitted = _probe(config, context, data, loaded.encoder)
-    test = _labelled(_labelled_data(config, data).splits.test, loaded.encoder, data, context)
-    right = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
-    accuracy = float(right.mean())
-    measure = Measure(
-        name="test_accuracy",
-        value=accuracy,
-        detail={
-            "images": len(right),
-            "standard_error": float(np.sqrt(accuracy * (1 - accuracy) / len(right))),
-        },
-    )
+    measure = _test_accuracy(config, context, data, loaded.encoder, fitted)
     seen = Observation(
         stage="tested",
         step=train.total_steps(config, len(data.splits.pretrain)),
@@ -165,15 +152,20 @@ test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest 
 
 
 def _pretrain(
-    config: TrialConfig, context: Context, data: Data, measured: set[int]
+    config: TrialConfig, context: Context, data: Data, done: set[tuple[str, int]]
 ) -> Iterator[Observation]:
-    """Train from the last checkpoint, or from the start, to the end; write the encoder."""
+    """Train from the last checkpoint, or from the start, to the end; write the encoder.
+
+    At a mark the state is saved before the trial is looked at, so that a trial which is
+    told to wait there goes on from there. `done` names the looks that the journal holds.
+    """
     images = on_device(data.splits.pretrain, context.device)
     steps = train.total_steps(config, len(images))
-    marks = {max(1, round(fraction * steps)): fraction for fraction in config.criteria.at}
+    marks = _marks(config, steps)
     run = train.begin(config, data.shape, context.device)
     if (state := checkpoint.load_state(context.folder, context.device)) is not None:
         run.load_state_dict(state)
+        yield from _look(config, context, data, run, marks, done)
     saved_at = time.monotonic()
     progress = None
     for progress in train.pretrain(
@@ -191,15 +183,11 @@ def _pretrain(
         yield Observation(stage="pretrain", step=progress.step, fraction=fraction, measures=(loss,))
         if progress.status != "ok":
             break
-        if progress.step in marks and progress.step not in measured:
-            encoder = run.encoder.eval()
-            yield _measure(
-                config, context, data, encoder, step=progress.step, fraction=marks[progress.step]
-            )
-            run.encoder.train()
-        if time.monotonic() - saved_at >= context.checkpoint_seconds and progress.step < steps:
+        late = time.monotonic() - saved_at >= context.checkpoint_seconds
+        if (late or progress.step in marks) and progress.step < steps:
             checkpoint.save_state(context.folder, run.state_dict())
             saved_at = time.monotonic()
+        yield from _look(config, context, data, run, marks, done)
     if progress is None:
         raise RuntimeError("pretraining took no step")  # no checkpoint is of the last step
     if progress.status == "ok":
@@ -217,6 +205,31 @@ def _pretrain(
         measures=(_loss(progress),),
         detail=detail,
     )
+
+
+def _marks(config: TrialConfig, steps: int) -> dict[int, float]:
+    """Return the steps at which a trial is looked at while it trains, and their fractions."""
+    fractions = {*config.criteria.at, *config.probe.at}
+    return {max(1, round(fraction * steps)): fraction for fraction in sorted(fractions)}
+
+
+def _look(
+    config: TrialConfig,
+    context: Context,
+    data: Data,
+    run: train.Run,
+    marks: Mapping[int, float],
+    done: set[tuple[str, int]],
+) -> Iterator[Observation]:
+    """Measure and probe a run at a mark, as the config says; training goes on as if it had not."""
+    if (fraction := marks.get(run.step)) is None:
+        return
+    encoder = run.encoder.eval()
+    if fraction in config.criteria.at and ("measured", run.step) not in done:
+        yield _measure(config, context, data, encoder, step=run.step, fraction=fraction)
+    if fraction in config.probe.at and ("probed", run.step) not in done:
+        yield _probed(config, context, data, encoder, step=run.step, fraction=fraction)
+    run.encoder.train()
 
 
 def _loss(progress: train.Progress) -> Measure:
@@ -261,6 +274,38 @@ def _measure(
         measures=tuple(measures),
         detail={"spectrum": spectrum},
     )
+
+
+def _probed(
+    config: TrialConfig,
+    context: Context,
+    data: Data,
+    encoder: nn.Module,
+    *,
+    step: int,
+    fraction: float,
+) -> Observation:
+    """Probe the encoder; at the end, where the config says so, on the test split too."""
+    fitted = _probe(config, context, data, encoder)
+    measures = [fitted.measure]
+    if config.probe.test == "all" and fraction >= 1.0:
+        measures.append(_test_accuracy(config, context, data, encoder, fitted))
+    detail = {"classes": len(_labelled_data(config, data).splits.classes)}
+    return Observation(
+        stage="probed", step=step, fraction=fraction, measures=tuple(measures), detail=detail
+    )
+
+
+def _test_accuracy(
+    config: TrialConfig, context: Context, data: Data, encoder: nn.Module, fitted: Fitted
+) -> Measure:
+    """Return the accuracy on the test split, which is read here and nowhere else."""
+    test = _labelled(_labelled_data(config, data).splits.test, encoder, data, context)
+    right = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
+    accuracy = float(right.mean())
+    error = float(np.sqrt(accuracy * (1 - accuracy) / len(right)))
+    detail = {"images": len(right), "standard_error": error}
+    return Measure(name="test_accuracy", value=accuracy, detail=detail)
 
 
 def _probe(config: TrialConfig, context: Context, data: Data, encoder: nn.Module) -> Fitted:

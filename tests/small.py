@@ -18,7 +18,7 @@ def small_study(*overrides: str, **fields: Any) -> StudyConfig:
         "train": {"epochs": 2, "batch": 128, "precision": "float32"},
         "criteria": {"last": 30, "images": 500},
         "space": {"axes": {"d": [8, 32, 64], "lambd": [0.005, 0.1]}},
-        "rule": {"round": 4},
+        "rule": {"name": "paper", "round": 4},
         "resources": {"runner": "local", "heartbeat_seconds": 0.2},
     }
     return StudyConfig.parse({**tree, **fields}, overrides)

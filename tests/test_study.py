@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sweep.config import BudgetConfig
-from sweep.history import State
-from sweep.records import Cost, Decision, Observation, Verdict
+from sweep.history import History, State
+from sweep.records import Cost, Decision, Measure, Observation, Verdict
 from sweep.rules.baselines import ProbeAll
 from sweep.rules.paper import Paper
 from sweep.store import MemoryLog
@@ -29,7 +29,7 @@ def test_probes_beyond_the_budget_are_held_and_released_by_a_larger_one() -> Non
     assert study.next() is None
     assert study.history.state_of("t2") == State.HELD
     config = {"budget": {"probes": 3}}
-    study.record("budget", {"config": config}, ask=True)
+    study.record("budget", {"config": config})
     assert study.next() == "t2"
     assert study.history.state_of("t3") == State.HELD
 
@@ -139,7 +139,7 @@ def test_a_model_that_collapsed_just_before_a_crash_is_not_probed_after_it() -> 
     events = log.read()
     cut = next(e.seq for e in events if e.kind == "verdict")
     again = Study(rule=ProbeAll(), log=MemoryLog(events[:cut]))
-    again.record("session", {}, ask=True)
+    again.record("session", {})
     assert again.history.state_of("t0") == State.STOPPED
 
 
@@ -177,3 +177,66 @@ def test_rules_cannot_see_test_accuracy() -> None:
     study.observe("t0", Observation.from_json(tested))
     assert "test_accuracy" not in study.history.columns
     assert study.history.column("accuracy")[0] == 0.5
+
+
+def look(fraction: float, alpha: float = 1.0) -> Observation:
+    measure = Measure(name="alpha", value=alpha)
+    return Observation(
+        stage="measured", step=int(10 * fraction), fraction=fraction, measures=(measure,)
+    )
+
+
+def test_a_trial_can_be_paused_at_a_mark_and_go_on() -> None:
+    said: list[Verdict] = [Verdict(trial_id="t0", action="hold", reason="wait")]
+
+    def rule(history: History) -> Decision:
+        return Decision(zone=history.zone, verdicts=(said.pop(),) if said else ())
+
+    study = study_of(rule, 1)
+    study.start("t0")
+    assert study.observe("t0", look(0.5)) == "hold"
+    assert study.history.state_of("t0") == State.PAUSED
+    assert "t0" not in study.working
+    said.append(Verdict(trial_id="t0", action="continue", reason="go on"))
+    study.record("session", {})
+    assert study.next() == "t0"
+    study.start("t0")
+    assert study.observe("t0", look(0.5)) == "continue"  # its journal, again
+    assert study.history.state_of("t0") == State.TRAINING
+    assert study.history.column("alpha@0.5")[0] == 1.0
+    assert study.history.fractions == (0.5,)
+
+
+def test_whoever_is_paused_when_nothing_runs_goes_on() -> None:
+    pause = Verdict(trial_id="t0", action="hold", reason="wait")
+
+    def rule(history: History) -> Decision:
+        training = history.state_of("t0") == State.TRAINING and history.latest == 0
+        again = history.seq > 4
+        return Decision(zone=history.zone, verdicts=(pause,) if training and not again else ())
+
+    study = study_of(rule, 1)
+    study.start("t0")
+    assert study.observe("t0", look(0.5)) == "hold"
+    assert study.next() == "t0"
+
+
+def test_test_accuracy_is_no_column_of_the_history() -> None:
+    study = study_of(ProbeAll(), 1)
+    study.start("t0")
+    study.observe("t0", measured(1.0))
+    both = (Measure(name="accuracy", value=0.5), Measure(name="test_accuracy", value=0.9))
+    study.observe("t0", Observation(stage="probed", step=10, measures=both))
+    assert "accuracy" in study.history.columns
+    assert not any("test" in name for name in study.history.columns)
+
+
+def test_interrupted_trials_come_before_new_ones() -> None:
+    study = study_of(ProbeAll(), 3)
+    study.start("t2")
+    study.fail("t2", "killed", cause="exception")
+    again = study_of(ProbeAll(), 3, retries=1)
+    again.start("t2")
+    again.fail("t2", "killed", cause="exception")
+    assert study.next() == "t0"
+    assert again.next() == "t2"

@@ -129,6 +129,31 @@ def test_criteria_are_measured_on_the_way_where_asked(tmp_path: Path) -> None:
     assert fractions == [0.25, 0.5, 1.0]
 
 
+def test_the_online_probe_is_taken_where_asked_and_test_accuracy_of_all(tmp_path: Path) -> None:
+    seen = observe(tmp_path, "probe.at=[0.5]", "probe.test=all")
+    assert [o.fraction for o in seen if o.stage == "probed"] == [0.5, 1.0]
+    assert [o.measure("test_accuracy") is not None for o in seen if o.stage == "probed"] == [
+        False,
+        True,
+    ]
+
+
+def test_a_trial_that_is_left_at_a_mark_goes_on_from_there(
+    whole: tuple[Path, list[Observation]], tmp_path: Path
+) -> None:
+    looks = ("criteria.at=[0.5]", "probe.at=[0.5]")
+    trial = run_trial(small_trial(*looks), Context(folder=tmp_path, heartbeat_seconds=1e9))
+    left = next(seen for seen in trial if seen.stage == "measured")
+    trial.close()
+    assert left.fraction == 0.5
+    rest = observe(tmp_path, *looks, heartbeat_seconds=1e9)
+    stages = [(o.stage, o.fraction) for o in rest]
+    assert stages[:2] == [("measured", 0.5), ("probed", 0.5)]  # the journal's, then what was due
+    trained_again = [o.step for o in rest if o.stage == "pretrain" and o.fraction < 0.5]
+    assert not trained_again
+    assert numbers(rest)[-2:] == numbers(whole[1])[-2:]
+
+
 def test_measuring_on_the_way_leaves_the_weights_alone(
     whole: tuple[Path, list[Observation]], tmp_path: Path
 ) -> None:
