@@ -9,15 +9,16 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "sweep"
 FILES = sorted(PACKAGE.rglob("*.py"))
-SEAMS = ("objectives", "encoders", "datasets", "criteria", "probes", "rules")
+SEAMS = ("objectives", "encoders", "datasets", "criteria", "probes", "rules", "proposers")
 TOP = {
     "bench", "cli", "estimate", "export", "launch", "local", "preflight", "progress", "ray_tune",
-    "summary", "worker",
+    "replay", "select", "summary", "worker",
 }  # fmt: skip
 MIDDLE = {"study", "trial"}
 HOMES = {
     "ray": ("ray_tune/", "bench/overhead.py"),
     "duckdb": ("query.py", "bench/query.py"),
+    "optuna": ("proposers/",),
     "typer": ("cli.py",),
     "rich": ("cli.py", "progress.py", "text.py"),
 }

@@ -3,7 +3,8 @@
 It is frozen, holds its parameters and its seed, and reads no clock, no file and no
 global random state. It answers for every waiting trial (`history.waiting`) with
 continue (probe it), hold (wait; revocable) or stop (final), and names the zone it
-believes in. Asked twice with the same history it answers the same.
+believes in. Of one that trains it may say stop, and hold where it stands. Asked twice with
+the same history it answers the same.
 """
 
 from __future__ import annotations
@@ -13,14 +14,25 @@ from collections.abc import Callable, Mapping
 from sweep.config import RuleConfig
 from sweep.history import History
 from sweep.records import Decision
+from sweep.rules import extremes
 from sweep.rules.baselines import ProbeAll, ProbeNone, ProbeRandom
+from sweep.rules.blocks import Blocks
+from sweep.rules.goldilocks import Goldilocks
+from sweep.rules.halving import Asha, Halving
 from sweep.rules.paper import Paper
 
 Rule = Callable[[History], Decision]
 
 RULES: Mapping[str, Callable[[RuleConfig], Rule]] = {
+    "goldilocks": Goldilocks.from_config,
     "paper": Paper.from_config,
+    "blocks": Blocks.from_config,
     "all": ProbeAll.from_config,
     "random": ProbeRandom.from_config,
     "none": ProbeNone.from_config,
+    "lowest_loss": extremes.lowest_loss,
+    "largest_rankme": extremes.largest_rankme,
+    "alpha_one": extremes.alpha_one,
+    "halving": Halving.from_config,
+    "asha": Asha.from_config,
 }

@@ -49,7 +49,7 @@ class ProbeRandom:
 
     @classmethod
     def from_config(cls, config: RuleConfig) -> ProbeRandom:
-        return cls(probes=config.probes)
+        return cls(probes=config.probes or 10)
 
     def __call__(self, history: History) -> Decision:
         verdicts = []

@@ -1,0 +1,134 @@
+"""Optuna's samplers over a study's candidates, asked and told.
+
+A sampler is told what is known: a probed model's accuracy; that a stopped or failed one is worse
+than any of these; that the others are still running. It is asked for a point in the ranges of
+the varied fields, and the pending candidate nearest to that point is next. Optuna is imported
+when a sampler is first asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweep.history import Floats, History, State
+
+WIDE = 10.0
+"""Ratio of a field's largest to its smallest value from which it is sampled in its logarithm."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampled:
+    """The pending candidate nearest to what a sampler asks for.
+
+    Args:
+        sampler: seed -> Optuna's sampler.
+        seed: of the study.
+    """
+
+    sampler: Callable[[int], Any]
+    seed: int
+
+    def __call__(self, history: History) -> int | None:
+        pending = history.rows(State.PENDING)
+        names = [name for name in history.varied if _varies(history.column(name))]
+        if len(pending) == 0 or not names:
+            return None
+        import optuna  # slow to import, and not wanted by most studies
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        space = {name: _range(optuna, history.column(name)) for name in names}
+        begun = len(history) - len(pending)
+        study = optuna.create_study(direction="maximize", sampler=self.sampler(self.seed + begun))
+        study.add_trials(_told(optuna, history, space))
+        asked = study.ask(space).params
+        away = np.zeros(len(pending))
+        for name in names:
+            values = _scaled(history.column(name))
+            away += (values[pending] - _place(history.column(name), asked[name])) ** 2
+        return int(pending[np.argmin(away)])
+
+
+def tpe(seed: int) -> Sampled:
+    """Return Optuna's tree-structured Parzen estimator (Bergstra 2011), with a constant liar."""
+
+    def sampler(number: int) -> Any:
+        import optuna
+
+        return optuna.samplers.TPESampler(seed=number, multivariate=True, constant_liar=True)
+
+    return Sampled(sampler=sampler, seed=seed)
+
+
+def gp(seed: int) -> Sampled:
+    """Return Optuna's Gaussian-process sampler; it takes tens of milliseconds a candidate."""
+
+    def sampler(number: int) -> Any:
+        import optuna
+
+        return optuna.samplers.GPSampler(seed=number)
+
+    return Sampled(sampler=sampler, seed=seed)
+
+
+def random(seed: int) -> Sampled:
+    """Return points drawn evenly, whatever is known: what a sampler is held against."""
+
+    def sampler(number: int) -> Any:
+        import optuna
+
+        return optuna.samplers.RandomSampler(seed=number)
+
+    return Sampled(sampler=sampler, seed=seed)
+
+
+def _told(optuna: Any, history: History, space: dict[str, Any]) -> list[Any]:
+    """Return Optuna's trials for all candidates that have begun."""
+    accuracy = history.column("accuracy")
+    out = []
+    for row in np.flatnonzero(history.state != State.PENDING):
+        params = {name: float(history.column(name)[row]) for name in space}
+        fields: dict[str, Any] = {"params": params, "distributions": space}
+        state = State(int(history.state[row]))
+        if not np.isnan(accuracy[row]):
+            fields |= {"value": float(accuracy[row]), "state": optuna.trial.TrialState.COMPLETE}
+        elif state.final:
+            fields["state"] = optuna.trial.TrialState.PRUNED
+        else:
+            fields["state"] = optuna.trial.TrialState.RUNNING
+        if not any(np.isnan(value) for value in params.values()):
+            out.append(optuna.trial.create_trial(**fields))
+    return out
+
+
+def _varies(column: Floats) -> bool:
+    known = column[~np.isnan(column)]
+    return len(known) > 1 and bool(known.min() < known.max())
+
+
+def _wide(column: Floats) -> bool:
+    known = column[~np.isnan(column)]
+    return bool(known.min() > 0 and known.max() / known.min() >= WIDE)
+
+
+def _range(optuna: Any, column: Floats) -> Any:
+    low, high = float(np.nanmin(column)), float(np.nanmax(column))
+    return optuna.distributions.FloatDistribution(low, high, log=_wide(column))
+
+
+def _scaled(column: Floats) -> Floats:
+    """Return a field's values between 0 and 1, in their logarithm where that is wide."""
+    values = np.log(column) if _wide(column) else column
+    low, high = np.nanmin(values), np.nanmax(values)
+    return np.asarray(np.nan_to_num((values - low) / (high - low), nan=0.5))
+
+
+def _place(column: Floats, value: float) -> float:
+    """Return where one value lies on the scale of `_scaled`."""
+    if _wide(column):
+        column, value = np.log(column), float(np.log(value))
+    low, high = float(np.nanmin(column)), float(np.nanmax(column))
+    return (value - low) / (high - low)

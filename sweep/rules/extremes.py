@@ -1,0 +1,72 @@
+"""Rules that trust one label-free number: lowest loss, largest RankMe, alpha nearest to 1.
+
+All models are measured first; then the best `probes` by that number are probed. They are
+baselines: on a public table the largest RankMe picks a model 23.9 points below the best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweep.config import RuleConfig
+from sweep.history import Floats, History, State
+from sweep.records import Action, Decision, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extreme:
+    """Probe the models for which a criterion says most.
+
+    Args:
+        criterion: name of the column.
+        badness: of its values, lower is better.
+        probes: how many are probed.
+    """
+
+    criterion: str
+    badness: Callable[[Floats], Floats]
+    probes: int = 1
+
+    def __call__(self, history: History) -> Decision:
+        coming = history.count(State.PENDING, State.TRAINING) and not history.closed
+        values = history.column(self.criterion)
+        known = ~np.isnan(values)
+        order = np.argsort(np.where(known, self.badness(values), np.inf), kind="stable")
+        chosen = set(order[: self.probes][known[order[: self.probes]]].tolist())
+        verdicts = []
+        for row in history.waiting:
+            action: Action = "stop"
+            reason = f"{self.criterion} {values[row]:.4g} is not among the best {self.probes}"
+            if coming:
+                action, reason = "hold", "others are not measured yet"
+            elif row in chosen:
+                action = "continue"
+                reason = f"{self.criterion} {values[row]:.4g} is among the best {self.probes}"
+            verdicts.append(Verdict(trial_id=history.trial_ids[row], action=action, reason=reason))
+        return Decision(zone=history.zone, verdicts=tuple(verdicts))
+
+
+def lowest_loss(config: RuleConfig) -> Extreme:
+    """Return the rule that probes the models of lowest loss; losses of other lambdas differ."""
+    return Extreme(criterion="loss", badness=_same, probes=config.probes or 1)
+
+
+def largest_rankme(config: RuleConfig) -> Extreme:
+    """Return the rule that probes the models of largest RankMe."""
+    return Extreme(criterion="rankme", badness=np.negative, probes=config.probes or 1)
+
+
+def alpha_one(config: RuleConfig) -> Extreme:
+    """Return the rule that probes the models whose alpha is nearest to 1."""
+    return Extreme(criterion="alpha", badness=_from_one, probes=config.probes or 1)
+
+
+def _same(values: Floats) -> Floats:
+    return values
+
+
+def _from_one(values: Floats) -> Floats:
+    return np.abs(values - 1.0)

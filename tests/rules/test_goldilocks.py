@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sweep.config import RuleConfig
+from sweep.history import State
+from sweep.landscape import Landscape
+from sweep.replay import simulate
+from sweep.rules import RULES
+from sweep.rules.goldilocks import Goldilocks
+from tests.histories import measured, play, probed, study_of
+from tests.landscapes import hump, recorded
+
+ALPHAS = [0.4 + i / 20 for i in range(40)]
+HUMP = [0.6 - 0.15 * (alpha - 1.2) ** 2 for alpha in ALPHAS]
+
+
+def test_nobody_is_probed_before_all_are_measured_and_the_best_is_found() -> None:
+    study = study_of(Goldilocks(), 40)
+    order = []
+    for number, alpha in enumerate(ALPHAS):
+        study.start(f"t{number}")
+        assert study.observe(f"t{number}", measured(alpha)) == "hold"
+    while (trial_id := study.next()) is not None:
+        study.start(trial_id)
+        study.observe(trial_id, probed(HUMP[int(trial_id[1:])]))
+        order.append(int(trial_id[1:]))
+    assert len(order) < 20
+    assert max(HUMP[number] for number in order) == max(HUMP)
+    assert study.history.zone.holds(1.2)
+    assert study.history.zone.note == ""
+
+
+def test_the_direction_is_learned() -> None:
+    study = study_of(Goldilocks(), 40)
+    order = play_held(study, ALPHAS, [0.2 + alpha / 10 for alpha in ALPHAS])
+    assert 39 in order
+    assert "monotone: the largest" in study.history.zone.note
+
+
+def test_a_flat_response_is_told() -> None:
+    rng = np.random.default_rng(0)
+    study = study_of(Goldilocks(), 40)
+    play_held(study, ALPHAS, [float(value) for value in 0.5 + 0.02 * rng.normal(size=40)])
+    assert "flat" in study.history.zone.note
+
+
+def test_two_humps_are_told() -> None:
+    accuracies = [
+        0.6 - 0.5 * min((alpha - 0.7) ** 2, (alpha - 2.0) ** 2 + 0.01) for alpha in ALPHAS
+    ]
+    study = study_of(Goldilocks(round=20), 40)
+    play_held(study, ALPHAS, accuracies)
+    assert "two humps" in study.history.zone.note
+
+
+def play_held(study: object, alphas: list[float], accuracies: list[float]) -> list[int]:
+    """Measure all, then probe whoever is told to."""
+    from sweep.study import Study
+
+    assert isinstance(study, Study)
+    order: list[int] = []
+    for number, alpha in enumerate(alphas):
+        study.start(f"t{number}")
+        if study.observe(f"t{number}", measured(alpha)) == "continue":
+            study.observe(f"t{number}", probed(accuracies[number]))
+            order.append(number)
+    while (trial_id := study.next()) is not None:
+        study.start(trial_id)
+        order.append(int(trial_id[1:]))
+        study.observe(trial_id, probed(accuracies[order[-1]]))
+    return order
+
+
+def test_eager_it_probes_the_first_round_at_once() -> None:
+    study = study_of(Goldilocks(round=4, eager=True, risk=0.0), 20)
+    order = play(study, ALPHAS[:20], HUMP[:20])
+    assert order[:4] == ["t0", "t1", "t2", "t3"]
+    assert len(order) < 20
+
+
+def test_early_looks_save_pretraining_and_cost_little_accuracy() -> None:
+    landscape = hump(60)
+    order = np.random.default_rng(0).permutation(60).tolist()
+    config = RuleConfig(name="goldilocks", eager=True, risk=0.05)
+    rule = RULES["goldilocks"](config)
+    study, played = simulate(landscape, rule, order, parallel=4, early=True)
+    whole = landscape.pretrain_seconds
+    assert played.pretrain_seconds < 0.8 * whole
+    assert played.regret < 0.01
+    stopped = [e for e in study.events() if e.kind == "verdict" and e.payload["action"] == "stop"]
+    assert any("of its training it is the best with probability" in _why(e) for e in stopped)
+
+
+def test_candidates_that_cannot_be_the_best_are_never_begun() -> None:
+    candidates = tuple(
+        recorded(f"c{i}", 1.0 + i / 100, 0.3 + 0.05 * (i % 8), d=float(i % 8)) for i in range(64)
+    )
+    landscape = Landscape(name="line", candidates=candidates)
+    order = np.random.default_rng(1).permutation(64).tolist()
+    rule = RULES["goldilocks"](RuleConfig(name="goldilocks", eager=True, round=10))
+    study, played = simulate(landscape, rule, order, parallel=4)
+    stopped = [e for e in study.events() if e.kind == "verdict" and e.payload["action"] == "stop"]
+    assert any("never begun" in _why(e) for e in stopped)
+    assert played.pretrain_seconds < 0.8 * landscape.pretrain_seconds
+    assert played.regret == 0
+
+
+def _why(event: object) -> str:
+    return str(getattr(event, "payload")["reason"])  # noqa: B009  # an Event, seen as object
+
+
+def test_a_spectrum_that_collapsed_on_the_way_stops_the_trial_at_once() -> None:
+    from sweep.records import Measure, Observation
+
+    study = study_of(Goldilocks(eager=True), 20)
+    study.start("t0")
+    gone = Measure(name="alpha", value=None, status="degenerate", detail={"reason": "rank 1"})
+    seen = Observation(stage="measured", step=5, fraction=0.5, measures=(gone,))
+    assert study.observe("t0", seen) == "stop"
+    assert study.history.state_of("t0") == State.STOPPED
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_fewer_candidates_than_a_round_are_no_trouble(count: int) -> None:
+    study = study_of(Goldilocks(), count)
+    assert play_held(study, ALPHAS[:count], HUMP[:count])
+    assert study.next() is None
