@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sweep.records import Zone as Zone
     from sweep.results import Results as Results
     from sweep.results import load as load
+    from sweep.select import Selector as Selector
+    from sweep.select import Suggestion as Suggestion
     from sweep.spectrum import alpha as alpha
     from sweep.spectrum import rankme as rankme
     from sweep.trial import Context as Context
@@ -45,8 +47,10 @@ _HOME = {
     "Observation": "sweep.records",
     "Outcome": "sweep.outcome",
     "Results": "sweep.results",
+    "Selector": "sweep.select",
     "Stopped": "sweep.launch",
     "StudyConfig": "sweep.config",
+    "Suggestion": "sweep.select",
     "TrialConfig": "sweep.config",
     "UserError": "sweep.errors",
     "Verdict": "sweep.records",

@@ -22,6 +22,7 @@ from sweep.errors import QueryError, StudyError, SweepError, UserError
 from sweep.text import Form, to_text
 
 if TYPE_CHECKING:
+    from sweep.landscape import Landscape
     from sweep.outcome import Outcome
     from sweep.results import Results
 
@@ -164,6 +165,9 @@ def list_studies(
 @app.command()
 def show(
     study: StudyName,
+    why: Annotated[
+        str | None, typer.Option(metavar="TRIAL", help="What the rule knew of one, and decided.")
+    ] = None,
     results: ResultsDir = RESULTS,
     as_json: Json = False,
     as_csv: Csv = False,
@@ -171,12 +175,15 @@ def show(
 ) -> None:
     """Show every trial of a study, the best first, and how far the study is.
 
-    Example: sweep show quickstart
+    Example: sweep show quickstart --why 77ce4ca22b
     """
-    from sweep.summary import every_trial, of_trials
+    from sweep.summary import every_trial, explained, of_trials
 
     form = _form(as_json, as_csv, as_table)
     found = _load(results, study)
+    if why is not None:
+        typer.echo(to_text(explained(found, why), form))
+        return
     typer.echo(to_text(every_trial(found), form))
     if form == "table":
         typer.echo("\n".join(["", *of_trials(found)]))
@@ -243,6 +250,109 @@ def export(
     about = write(_load(results, study), output, trial_id=trial)
     typer.echo(f"Wrote {output} and {output.with_suffix('.json')} (trial {about['trial_id']}).")
     typer.echo(f'In Python: sweep.load_encoder("{output}").encoder')
+
+
+@app.command()
+def landscape(
+    study: Annotated[str, typer.Argument(help="A study in which everything was probed.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .parquet to write.")],
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Write a study's trials as a table over which rules are replayed.
+
+    Example: sweep landscape digits -o digits.parquet
+    """
+    from sweep.landscape import correlations, load, pivot, write
+
+    found = _load(results, study)
+    table = load(found.folder)
+    write(table, output, about={"config": found.config.model_dump(mode="json")})
+    typer.echo(f"Wrote {output}: {len(table)} candidates.")
+    typer.echo("\nRank correlation with accuracy:")
+    typer.echo(to_text(correlations(table), "table"))
+    for name in ("accuracy", "alpha"):
+        if (over := pivot(table, name)) is not None:
+            typer.echo(f"\n{name} over d and lambda:")
+            typer.echo(to_text(over, "table"))
+
+
+@app.command()
+def replay(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE...", help="Studies, .parquet or .csv files.")
+    ],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Reproduce every verdict of a study's log instead.")
+    ] = False,
+    rules: Annotated[
+        str, typer.Option(help="Names with a comma between; NAME:key=value+key=value sets one.")
+    ] = "goldilocks,paper,random",
+    parallel: Annotated[int, typer.Option(min=1, help="M, workers at once.")] = 10,
+    orders: Annotated[int, typer.Option(min=1, help="Random orders of each table.")] = 1000,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Draws of the candidates, for the intervals.")
+    ] = 100,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="A column's name.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of orders and draws.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the rows as Parquet, too.")
+    ] = None,
+    results: ResultsDir = RESULTS,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_table: AsTable = False,
+) -> None:
+    """Compare rules over complete tables of trials, on a virtual clock.
+
+    Example: sweep replay digits.parquet --rules goldilocks,paper,random --orders 100 --json
+    """
+    from sweep import replay as engine
+
+    form = _form(as_json, as_csv, as_table)
+    if verify:
+        for name in tables:
+            said = engine.verify_study(store.find(results, name))
+            typer.echo(f"{name}: {said.verdicts} verdicts reproduced.")
+            if said.difference is not None:
+                raise StudyError(f"{name} differs: {said.difference}.")
+        return
+    landscapes = [_table(name, results, columns) for name in tables]
+    names = [name.replace("+", ",") for name in rules.split(",")]
+    rows = [
+        row
+        for landscape in landscapes
+        for row in engine.compare(
+            landscape, names, parallel=parallel, orders=orders, draws=draws, seed=seed
+        )
+    ]
+    typer.echo(to_text(engine.to_table(rows, output, brief=form == "table"), form))
+
+
+@app.command()
+def select(
+    table: Annotated[str, typer.Argument(help="A .csv or .parquet; accuracies may be empty.")],
+    count: Annotated[int, typer.Option("-n", min=1, help="Models to probe next.")] = 4,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="A column's name.")
+    ] = None,
+    results: ResultsDir = RESULTS,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_table: AsTable = False,
+) -> None:
+    """Say which of models that exist already to probe next, and why. Trains nothing.
+
+    Example: sweep select models.csv -n 4 --column alpha=alpha_4_100
+    """
+    from sweep.select import Selector, suggested
+
+    form = _form(as_json, as_csv, as_table)
+    selector = Selector.of(_table(table, results, columns))
+    typer.echo(to_text(suggested(selector.ask(count)), form))
+    if form == "table":
+        typer.echo("\n".join(["", *selector.summary()]))
 
 
 @app.command()
@@ -342,6 +452,23 @@ def _end(outcome: Outcome, folder: Path) -> None:
         typer.echo("Every trial failed.", err=True)
         raise typer.Exit(EXIT_ALL_FAILED)
     typer.echo("\n".join(of_study(found, outcome)))
+
+
+def _table(name: str, results: Path, columns: list[str] | None) -> Landscape:
+    """Return the table at a path, or of a study."""
+    from sweep.landscape import load
+
+    given = dict(_column(text) for text in columns or [])
+    path = Path(name)
+    is_file = path.suffix in (".parquet", ".csv")
+    return load(path if is_file else store.find(results, name), columns=given)
+
+
+def _column(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not equals:
+        raise UserError(f"--column {text!r} is not OURS=THEIRS, for example alpha=alpha_4_100.")
+    return ours.strip(), theirs.strip()
 
 
 def _load(results: Path, study: str) -> Results:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from sweep.errors import StudyError, unknown_name
+from sweep.history import History
 from sweep.outcome import Outcome
 from sweep.progress import clean
+from sweep.records import Event, Observation
 from sweep.results import Results
+from sweep.store import EVENTS, read
 from sweep.text import to_text
 
 
@@ -14,6 +18,8 @@ def of_study(found: Results, outcome: Outcome) -> list[str]:
     """Return the best five, the counts, the zone, the probes, the winner and what to type next."""
     lines = [to_text(best_trials(found, 5), "table"), "", *of_trials(found)]
     lines.append(f"zone    alpha in {outcome.zone}")
+    if outcome.zone.note:
+        lines.append(f"note    {outcome.zone.note}")
     lines.append(f"probes  {outcome.probes_paid} paid, {outcome.probes_saved} saved")
     lines.append(f"end     {outcome.reason}")
     lines.append(_winner(outcome))
@@ -52,6 +58,65 @@ def every_trial(found: Results) -> pa.Table:
         f"SELECT trial_id, {columns} FROM trials "
         "ORDER BY accuracy DESC NULLS LAST, status, alpha NULLS LAST"
     )
+
+
+def explained(found: Results, trial_id: str) -> pa.Table:
+    """Return what happened to one trial, and what was known of the others each time.
+
+    Columns: seq, event, what (measures, or a verdict's reason), known (models probed so far),
+    best (accuracy of the best of them), zone.
+
+    Raises:
+        StudyError: the study has no such trial.
+    """
+    events, _ = read(found.folder / EVENTS)
+    ids = [event.trial_id for event in events if event.kind == "candidate"]
+    if trial_id not in ids:
+        raise StudyError(unknown_name("The trial", trial_id, ids))
+    history, rows = History(), list[dict[str, object]]()
+    for event in events:
+        history.fold(event)
+        if event.trial_id != trial_id or (what := _what(event)) is None:
+            continue
+        accuracies = history.column("accuracy")[history.probed]
+        rows.append(
+            {
+                "seq": event.seq,
+                "event": what[0],
+                "what": clean(what[1]),
+                "known": len(accuracies),
+                "best": float(accuracies.max()) if len(accuracies) else None,
+                "zone": str(history.zone),
+            }
+        )
+    return pa.Table.from_pylist(rows)
+
+
+def _what(event: Event) -> tuple[str, str] | None:
+    """Return an event's name and content in words, None for heartbeats."""
+    match event.kind:
+        case "candidate":
+            point = event.payload["point"]
+            return "candidate", "  ".join(f"{name}={value}" for name, value in point.items())
+        case "start":
+            return "start", f"attempt {event.attempt}"
+        case "observation":
+            seen = Observation.from_json(event.payload)
+            if seen.stage == "pretrain":
+                return None
+            said = [
+                f"{m.name} {m.value:.4g}" if m.value is not None else f"{m.name} is {m.status}"
+                for m in seen.measures
+            ]
+            at = "" if seen.final else f" at {seen.fraction:.0%}"
+            return seen.stage + at, ", ".join(said)
+        case "verdict":
+            return str(event.payload["action"]), str(event.payload["reason"])
+        case "failure":
+            return "failure", str(event.payload["error"])
+        case "dropped":
+            return "dropped", "its encoder was removed from disk"
+    return None
 
 
 def _winner(outcome: Outcome) -> str:

@@ -34,7 +34,10 @@ images = 500
 d = [8, 32]
 lambd = [0.005, 0.1]
 [rule]
+name = "all"
 round = 4
+[probe]
+test = "all"
 [resources]
 runner = "local"
 """
@@ -71,6 +74,66 @@ def test_ls_show_and_best_agree_on_the_winner(
     _, out, _ = call("show", "tiny", "--results", done, capsys=capsys)
     assert winner in out.splitlines()[2]
     assert "trials  4 probed" in out
+
+
+def test_a_finished_study_becomes_a_table_over_which_rules_are_replayed(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "tiny.parquet"
+    code, out, _ = call("landscape", "tiny", "--results", done, "-o", table, capsys=capsys)
+    assert code == 0
+    assert "4 candidates" in out
+    assert "spearman" in out
+    rows = tmp_path / "rows.parquet"
+    words = ["--rules", "goldilocks,paper:round=4,random", "--orders", 4, "--draws", 2, "-o", rows]
+    code, out, _ = call("replay", table, *words, "--json", capsys=capsys)
+    assert code == 0
+    assert rows.exists()
+    found = {row["rule"]: row for row in json.loads(out)}
+    assert found.keys() == {"goldilocks", "paper:round=4", "random"}
+    keys = {"table", "rule", "orders", "p_within_1", "mean_regret", "worst_regret", "probes"}
+    for row in found.values():
+        assert keys | {"device_seconds_fraction"} <= row.keys()
+        assert 0 <= row["device_seconds_fraction"] <= 1.01
+    code, out, _ = call("replay", "tiny", *words, "--results", done, capsys=capsys)
+    assert code == 0
+    assert "mean_regret" in out
+
+
+def test_every_verdict_of_a_live_study_is_reproduced(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call("replay", "--verify", "tiny", "--results", done, capsys=capsys)
+    assert code == 0
+    assert "4 verdicts reproduced" in out
+
+
+def test_why_tells_what_the_rule_knew_of_a_trial(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = call("best", "tiny", "--results", done, "--json", capsys=capsys)
+    winner = json.loads(out)[0]["trial_id"]
+    code, out, _ = call("show", "tiny", "--why", winner, "--results", done, capsys=capsys)
+    assert code == 0
+    assert "rule all probes every model" in out
+    code, _, err = call("show", "tiny", "--why", "nobody", "--results", done, capsys=capsys)
+    assert code == 2
+    assert "The trial 'nobody'" in err
+
+
+def test_select_says_whom_to_probe_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "models.csv"
+    lines = [f"m{i},{0.5 + i / 10},{'0.5' if i == 3 else ''}" for i in range(12)]
+    path.write_text("\n".join(["id,alpha,acc", *lines]))
+    names = ["--column", "trial_id=id", "--column", "accuracy=acc"]
+    code, out, _ = call("select", path, "-n", 3, *names, "--json", capsys=capsys)
+    assert code == 0
+    suggested = json.loads(out)
+    assert len(suggested) == 3
+    assert all(row["reason"] and row["id"] != "m3" for row in suggested)
+    code, _, err = call("select", path, capsys=capsys)
+    assert code == 2
+    assert "--column accuracy=NAME" in err
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", "--table"])
@@ -126,7 +189,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
         (["encoder.name=resnet19"], "Did you mean 'resnet18'?"),
         (["objective.name=barlow"], "Did you mean 'barlow_twins'?"),
         (["criteria.names=['alfa']"], "Did you mean 'alpha'?"),
-        (["criteria.names=['rankme']"], "decides by alpha"),
+        (["rule.name=paper", "criteria.names=['rankme']"], "decides by alpha"),
         (["probe.name=liner"], "Did you mean 'linear'?"),
         (["rule.name=papr"], "Did you mean 'paper'?"),
         (["trial=mine:run"], "No module named 'mine'"),
