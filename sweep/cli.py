@@ -52,6 +52,10 @@ Runner = Annotated[
 Address = Annotated[
     str | None, typer.Option(help="Join a running Ray cluster: auto, or HOST:PORT.")
 ]
+RepeatTop = Annotated[
+    int, typer.Option("--repeat-top", min=0, help="Then train the best K again, with fresh seeds.")
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Fresh seeds for each of these.")]
 RESULTS = Path("results")
 
 
@@ -63,6 +67,8 @@ def run(
     runner: Runner = None,
     address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run.")] = False,
+    repeat_top: RepeatTop = 0,
+    seeds: Seeds = 3,
     quiet: Quiet = False,
 ) -> None:
     """Run a study.
@@ -80,6 +86,8 @@ def run(
         config, results=results, overrides=changes, watch=_watcher(quiet=quiet), warn=_note
     )
     _end(outcome, results / study.name)
+    if repeat_top:
+        _repeat(results / study.name, repeat_top, seeds, quiet=quiet)
 
 
 @app.command()
@@ -89,6 +97,8 @@ def resume(
     results: ResultsDir = RESULTS,
     runner: Runner = None,
     address: Address = None,
+    repeat_top: RepeatTop = 0,
+    seeds: Seeds = 3,
     quiet: Quiet = False,
 ) -> None:
     """Take a study up where it stopped; what is finished is not run again.
@@ -102,6 +112,8 @@ def resume(
     changes = [*(overrides or []), *_resources(runner, address)]
     outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet))
     _end(outcome, folder)
+    if repeat_top:
+        _repeat(folder, repeat_top, seeds, quiet=quiet)
 
 
 @app.command()
@@ -469,6 +481,21 @@ def _column(text: str) -> tuple[str, str]:
     if not equals:
         raise UserError(f"--column {text!r} is not OURS=THEIRS, for example alpha=alpha_4_100.")
     return ours.strip(), theirs.strip()
+
+
+def _repeat(folder: Path, top: int, seeds: int, *, quiet: bool) -> None:
+    """Train the leaders again, in a study of their own, and print what they come to."""
+    from sweep import launch
+    from sweep.repeats import SUFFIX, intervals, plan
+
+    again = folder.with_name(folder.name + SUFFIX)
+    typer.echo(f"\nThe best {top} again, {seeds} fresh seeds each, in {again}:")
+    if (again / store.EVENTS).exists():
+        launch.resume(again, watch=_watcher(quiet=quiet))
+    else:
+        config = plan(folder, top=top, seeds=seeds)
+        launch.run(config, results=folder.parent, watch=_watcher(quiet=quiet), warn=_note)
+    typer.echo(to_text(intervals(_load(folder.parent, again.name)), "table"))
 
 
 def _load(results: Path, study: str) -> Results:

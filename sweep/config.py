@@ -363,6 +363,8 @@ class SpaceConfig(Model):
             `seed`, and `lambd_d`: lambda times d, the better-conditioned axis.
         draw: `grid` (every combination) or `random`.
         count: how many a random draw yields.
+        points: the candidates one by one, in place of axes: each a table of field names and
+            values, named as axes are.
         proposer: which of them is pretrained next: `order` (at random), or, from what is
             known so far, Optuna's `tpe` or `gp`; in `sweep.proposers.PROPOSERS`, or
             `"package.module:function"`.
@@ -372,6 +374,7 @@ class SpaceConfig(Model):
     draw: Literal["grid", "random"] = "grid"
     proposer: str = "order"
     count: PositiveInt | None = None
+    points: tuple[dict[str, int | float | str | bool], ...] = ()
 
     @model_validator(mode="after")
     def _random_has_a_count(self) -> SpaceConfig:
@@ -379,6 +382,8 @@ class SpaceConfig(Model):
             raise ValueError('draw = "random" needs a count, for example count = 24')
         if self.draw == "grid" and self.count is not None:
             raise ValueError('count belongs to draw = "random"; a grid has as many as it has')
+        if self.points and self.axes:
+            raise ValueError("points and axes exclude each other; keep one")
         return self
 
 

@@ -47,9 +47,10 @@ def candidates(study: StudyConfig, data_digest: str) -> list[Candidate]:
     Raises:
         ConfigError: an axis is no field, a value is impossible, or nothing varies.
     """
-    for name in study.space.axes:
+    given = [study.space.axes.keys(), *(point.keys() for point in study.space.points)]
+    for name in sorted(set().union(*given)):
         _check_axis(name)
-    if "lambd" in study.space.axes and "lambd_d" in study.space.axes:
+    if any({"lambd", "lambd_d"} <= names for names in given):
         raise ConfigError("space.axes has lambd and lambd_d; keep one: lambd_d is lambd times d.")
     found: dict[str, Candidate] = {}
     for point in _points(study):
@@ -75,6 +76,9 @@ def _check_axis(name: str) -> None:
 
 def _points(study: StudyConfig) -> Iterator[Point]:
     axes = study.space.axes
+    if study.space.points:
+        yield from study.space.points
+        return
     if study.space.draw == "grid":
         values = [_grid(name, axis) for name, axis in axes.items()]
         for combination in itertools.product(*values):

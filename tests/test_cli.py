@@ -100,6 +100,32 @@ def test_a_finished_study_becomes_a_table_over_which_rules_are_replayed(
     assert "mean_regret" in out
 
 
+def test_the_leaders_are_trained_again_with_fresh_seeds(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["resume", "tiny", "--repeat-top", 1, "--seeds", 2, "--quiet", "--results", done]
+    code, out, _ = call(*words, capsys=capsys)
+    assert code == 0
+    header, _, row = out.split("tiny-repeats:\n")[1].splitlines()
+    cells = dict(zip(header.split(), row.split(), strict=True))
+    assert cells["seeds"] == "2"
+    assert float(cells["lo"]) < float(cells["mean"]) < float(cells["hi"])
+    _, out, _ = call(
+        "query",
+        "tiny-repeats",
+        "SELECT DISTINCT seed FROM trials",
+        "--json",
+        "--results",
+        done,
+        capsys=capsys,
+    )
+    assert sorted(row["seed"] for row in json.loads(out)) == [1, 2]
+    _, best, _ = call("best", "tiny", "--results", done, "--json", capsys=capsys)
+    assert cells["d"] == str(json.loads(best)[0]["d"])
+    code, _, _ = call(*words, capsys=capsys)  # again: nothing is left to do
+    assert code == 0
+
+
 def test_every_verdict_of_a_live_study_is_reproduced(
     done: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
