@@ -78,7 +78,7 @@ class Goldilocks:
         if paid < self.spread or len(probed) == 0:
             chosen = _spread(history, want)
         elif want or zone.through < len(probed):
-            zone, chosen, why = self._best(history, want, coming)
+            zone, chosen, why = self._best(history, want)
         verdicts = []
         done = not coming and not chosen and not history.count(State.PROBING) and want > 0
         for row in history.waiting:
@@ -105,7 +105,7 @@ class Goldilocks:
             return self.spread - paid
         return max(0, (self.batch or max(2, self.round // 3)) - inflight)
 
-    def _best(self, history: History, want: int, coming: bool) -> tuple[Zone, dict[int, str], str]:
+    def _best(self, history: History, want: int) -> tuple[Zone, dict[int, str], str]:
         """Fit, and return the zone, whom to probe and why, and why not the others."""
         rows = np.flatnonzero(~np.isnan(history.column("alpha")))
         place = {int(row): i for i, row in enumerate(rows)}
