@@ -93,10 +93,12 @@ class _Lines:
         return None
 
     def _observation(self, trial_id: str, seen: Observation) -> str | None:
-        seconds = self._seconds.pop(trial_id, 0.0) + seen.cost.wall_seconds
+        seconds = seen.cost.wall_seconds
         if seen.stage == "pretrain":
-            self._seconds[trial_id] = seconds
+            self._seconds[trial_id] = self._seconds.get(trial_id, 0.0) + seconds
             return None
+        if seen.stage == "trained":
+            seconds += self._seconds.pop(trial_id, 0.0)
         numbers = ", ".join(
             f"{m.name} {m.value:.4g}" if m.value is not None else f"{m.name} {m.status}"
             for m in seen.measures
