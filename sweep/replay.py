@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from threadpoolctl import threadpool_limits
 
 from sweep.config import BudgetConfig, RuleConfig, StudyConfig
 from sweep.errors import ConfigError, StudyError, UserError
@@ -342,7 +343,8 @@ def compare(
     if jobs == 1:
         results = [_play_task(task) for task in work]
     else:
-        with ProcessPoolExecutor(jobs) as pool:
+        # One BLAS thread each: small systems, and as many processes as cores.
+        with ProcessPoolExecutor(jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
             results = list(pool.map(_play_task, work, chunksize=1))
     rows = []
     parts = len([kind for kind, _ in tasks if kind == "table"])
