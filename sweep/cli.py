@@ -324,8 +324,10 @@ def replay(
 
     form = _form(as_json, as_csv, as_table)
     if verify:
+        from sweep.verify import verify_study
+
         for name in tables:
-            said = engine.verify_study(store.find(results, name))
+            said = verify_study(store.find(results, name))
             typer.echo(f"{name}: {said.verdicts} verdicts reproduced.")
             if said.difference is not None:
                 raise StudyError(f"{name} differs: {said.difference}.")

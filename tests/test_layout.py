@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 SEAMS = ("objectives", "encoders", "datasets", "criteria", "probes", "rules", "proposers")
 TOP = {
     "bench", "cli", "estimate", "export", "launch", "local", "preflight", "progress", "ray_tune",
-    "repeats", "replay", "select", "summary", "worker",
+    "repeats", "replay", "select", "summary", "verify", "worker",
 }  # fmt: skip
 MIDDLE = {"study", "trial"}
 HOMES = {

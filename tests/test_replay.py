@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from sweep.config import BudgetConfig, RuleConfig, StudyConfig
+from sweep.config import BudgetConfig, RuleConfig
 from sweep.errors import ConfigError, DataError
 from sweep.landscape import Landscape
 from sweep.records import Event
-from sweep.replay import compare, contenders, simulate, verify
+from sweep.replay import compare, contenders, simulate
 from sweep.rules import RULES, Rule
 from sweep.rules.baselines import ProbeAll
 from tests.landscapes import hump, recorded
@@ -125,47 +124,6 @@ def test_an_incomplete_table_is_not_played() -> None:
 def test_a_contender_that_cannot_be_gets_a_sentence(names: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         contenders(names)
-
-
-# verify --------------------------------------------------------------------------------
-
-
-def played_events(name: str) -> list[Event]:
-    order = np.random.default_rng(3).permutation(30).tolist()
-    study, _ = simulate(hump(30), rule(name, round=4), order, parallel=3)
-    return list(study.events())
-
-
-@pytest.mark.parametrize("name", ["goldilocks", "paper", "blocks", "random"])
-def test_every_verdict_of_a_log_is_reproduced(name: str) -> None:
-    events = played_events(name)
-    said = verify(events, rule(name, round=4), StudyConfig())
-    assert said.difference is None
-    assert said.verdicts == sum(event.kind in ("verdict", "zone") for event in events)
-
-
-def test_the_first_verdict_that_differs_is_named() -> None:
-    events = played_events("paper")
-    seq = next(e.seq for e in events if e.kind == "verdict" and e.payload["action"] == "stop")
-    forged = {**events[seq].payload, "action": "hold"}
-    events[seq] = replace(events[seq], payload=forged)
-    said = verify(events, rule("paper", round=4), StudyConfig())
-    assert said.difference is not None
-    assert f"event {seq} of the log" in said.difference
-
-
-def test_another_rule_does_not_reproduce_a_log() -> None:
-    assert verify(played_events("paper"), rule("all"), StudyConfig()).difference is not None
-
-
-def test_a_verdict_that_a_crash_cut_off_comes_again_after_the_session() -> None:
-    events = played_events("paper")
-    seq = next(e.seq for e in events if e.kind == "verdict" and e.payload["action"] == "stop")
-    before = events[:seq]  # the observation is in the log, its verdict is not
-    session = Event(seq=seq, time=before[-1].time, kind="session", payload={"workers": 3})
-    verdict = replace(events[seq], seq=seq + 1)
-    said = verify([*before, session, verdict], rule("paper", round=4), StudyConfig())
-    assert said.difference is None
 
 
 def test_results_stay_in_the_table(tmp_path: Path) -> None:
