@@ -274,7 +274,8 @@ def landscape(
 
     Example: sweep landscape digits -o digits.parquet
     """
-    from sweep.landscape import correlations, load, pivot, write
+    from sweep.describe import correlations, pivot
+    from sweep.landscape_files import load, write
 
     found = _load(results, study)
     table = load(found.folder)
@@ -470,7 +471,7 @@ def _end(outcome: Outcome, folder: Path) -> None:
 
 def _table(name: str, results: Path, columns: list[str] | None) -> Landscape:
     """Return the table at a path, or of a study."""
-    from sweep.landscape import load
+    from sweep.landscape_files import load
 
     given = dict(_column(text) for text in columns or [])
     path = Path(name)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from sweep.errors import DataError
-from sweep.landscape import of_table
+from sweep.landscape_rows import of_table
 from sweep.select import Selector
 from tests.landscapes import hump
 
