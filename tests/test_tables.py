@@ -19,11 +19,12 @@ from sweep.config import StudyConfig, digest
 from sweep.errors import StudyError, SweepError
 from sweep.records import Cost, Event, Measure, Observation
 from sweep.results import Results, load
-from sweep.rows import builder, column
+from sweep.rows import builder
 from sweep.schemas import SCHEMAS
 from sweep.space import candidates
 from sweep.store import EVENTS, EventLog, encode
 from sweep.tables import START, TABLES, Snapshots, StudyTables, read
+from sweep.trial_rows import column
 
 CONFIG = StudyConfig.parse(
     {

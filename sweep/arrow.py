@@ -1,0 +1,80 @@
+"""Rows as Arrow tables: which type holds a value, and what to do with one that does not fit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+Row = dict[str, Any]
+_INT64 = 2**63
+
+
+def add_to(row: Row, name: str, amount: float = 1) -> None:
+    """Add to a number of the row, which counts from 0."""
+    row[name] = (row.get(name) or 0) + amount
+
+
+def to_json(value: Any) -> str:
+    """Return compact JSON; `ValueError` for NaN, which JSON has not."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def as_type(value: Any, kind: pa.DataType) -> Any:
+    """Return the value as a column's type has it, or None where it does not fit."""
+    if kind == pa.string():
+        return value if isinstance(value, str) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if kind == pa.float64():
+        return float(value)
+    return int(value) if int(value) == value and abs(value) < _INT64 else None
+
+
+def kind_of(value: Any) -> pa.DataType:
+    """Return the type of a column that holds the value; text for what no other holds."""
+    if isinstance(value, bool):
+        return pa.bool_()
+    if isinstance(value, int) and abs(value) < _INT64:
+        return pa.int64()
+    return pa.float64() if isinstance(value, float) else pa.string()
+
+
+def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """Return the type that holds both: numbers as numbers, all else as text."""
+    kinds = {one, other} - {pa.null()}
+    if len(kinds) == 1:
+        return kinds.pop()
+    return pa.float64() if kinds == {pa.int64(), pa.float64()} else pa.string()
+
+
+def to_arrow(rows: list[Row], schema: pa.Schema) -> pa.Table:
+    """Return rows as a table; a key that a row lacks is null."""
+    text = {field.name for field in schema if field.type == pa.string()}
+    columns = []
+    for field in schema:
+        values = [row.get(field.name) for row in rows]
+        if field.name in text:
+            values = [_text(value) for value in values]
+        columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _text(value: Any) -> str | None:
+    """Return text as UTF-8 can hold it (a path may not be), and all else as JSON."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else to_json(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table with the columns it lacks, as nulls."""
+    columns = [
+        table[field.name]
+        if field.name in table.schema.names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
