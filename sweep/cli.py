@@ -266,25 +266,41 @@ def export(
 
 @app.command()
 def landscape(
-    study: Annotated[str, typer.Argument(help="A study in which everything was probed.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .parquet to write.")],
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="A study, a .parquet or a .csv file.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it as Parquet.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw it, too: a .svg, .png or .pdf.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="A column's name.")
+    ] = None,
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Write a study's trials as a table over which rules are replayed.
+    """Show what a study's trials came to; write them as a table over which rules are replayed.
 
-    Example: sweep landscape digits -o digits.parquet
+    Example: sweep landscape digits -o digits.parquet --plot digits.svg
     """
     from sweep.describe import correlations, pivot
-    from sweep.landscape_files import load, write
+    from sweep.landscape_files import write
 
-    found = _load(results, study)
-    table = load(found.folder)
-    write(table, output, about={"config": found.config.model_dump(mode="json")})
-    typer.echo(f"Wrote {output}: {len(table)} candidates.")
+    if output is not None and output.resolve() == Path(table).resolve():
+        raise UserError(f"{output} is the table itself. Give -o another name.")
+    shown = _table(table, results, columns)
+    found = correlations(shown)
+    if plot is not None:
+        from sweep.plot import write as draw
+
+        draw(shown, found, plot)
+        typer.echo(f"Drew {plot}.")
+    if output is not None:
+        write(shown, output, about=_about(table, results))
+        typer.echo(f"Wrote {output}: {len(shown)} candidates.")
     typer.echo("\nRank correlation with accuracy:")
-    typer.echo(to_text(correlations(table), "table"))
+    typer.echo(to_text(found, "table"))
     for name in ("accuracy", "alpha"):
-        if (over := pivot(table, name)) is not None:
+        if (over := pivot(shown, name)) is not None:
             typer.echo(f"\n{name} over d and lambda:")
             typer.echo(to_text(over, "table"))
 
@@ -474,9 +490,18 @@ def _table(name: str, results: Path, columns: list[str] | None) -> Landscape:
     from sweep.landscape_files import load
 
     given = dict(_column(text) for text in columns or [])
-    path = Path(name)
-    is_file = path.suffix in (".parquet", ".csv")
-    return load(path if is_file else store.find(results, name), columns=given)
+    return load(Path(name) if _is_file(name) else store.find(results, name), columns=given)
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in (".parquet", ".csv")
+
+
+def _about(name: str, results: Path) -> dict[str, Any]:
+    """Return where a table comes from: a study's config, or a file's name."""
+    if _is_file(name):
+        return {"table": Path(name).name}
+    return {"config": _load(results, name).config.model_dump(mode="json")}
 
 
 def _column(text: str) -> tuple[str, str]:

@@ -44,25 +44,43 @@ def pivot(landscape: Landscape, name: str) -> pa.Table | None:
 
     One row for each lambda, one column for each d; None where these two do not both vary.
     """
-    cells: dict[tuple[float, float], list[float]] = {}
-    for candidate in landscape.candidates:
-        if {"d", "lambd"} <= candidate.point.keys():
-            where = (candidate.point["lambd"], candidate.point["d"])
-            cells.setdefault(where, []).append(at_end(candidate, name))
-    rows, columns = (sorted({where[i] for where in cells}) for i in (0, 1))
+    over = cells(landscape, name, "lambd", "d")
+    rows, columns = (sorted({where[i] for where in over}) for i in (0, 1))
     if len(rows) < 2 or len(columns) < 2:
         return None
     return pa.Table.from_pylist(
         [
-            {"lambd": row, **{f"d={c:g}": _number_or_none(cells.get((row, c))) for c in columns}}
+            {"lambd": row, **{f"d={c:g}": _brief(over.get((row, c))) for c in columns}}
             for row in rows
         ]
     )
 
 
-def _number_or_none(values: list[float] | None) -> float | None:
-    known = [value for value in values or [] if not math.isnan(value)]
-    return float(f"{np.mean(known):.4g}") if known else None
+def cells(landscape: Landscape, name: str, x: str, y: str) -> dict[tuple[float, float], float]:
+    """Return a number at the end of training over two fields, the mean over seeds and others.
+
+    NaN where no candidate of a point has it; candidates without one of the fields are left out.
+    """
+    found: dict[tuple[float, float], list[float]] = {}
+    for candidate in landscape.candidates:
+        if {x, y} <= candidate.point.keys():
+            where = (candidate.point[x], candidate.point[y])
+            found.setdefault(where, []).append(at_end(candidate, name))
+    known = {where: [v for v in values if not math.isnan(v)] for where, values in found.items()}
+    return {where: float(np.mean(v)) if v else math.nan for where, v in known.items()}
+
+
+def varied(landscape: Landscape) -> list[str]:
+    """Return the fields of more than one value, in the table's order."""
+    values: dict[str, set[float]] = {}
+    for candidate in landscape.candidates:
+        for name, value in candidate.point.items():
+            values.setdefault(name, set()).add(value)
+    return [name for name, several in values.items() if len(several) > 1]
+
+
+def _brief(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(f"{value:.4g}")
 
 
 def _spearman(pairs: np.ndarray[Any, np.dtype[np.float64]]) -> float:

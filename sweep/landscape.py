@@ -33,6 +33,15 @@ class Recorded:
         return measure.value if measure else None
 
     @property
+    def accuracy_se(self) -> float | None:
+        """Its standard error for the images it was read from; None where they are not known."""
+        measure = self.at_end("accuracy", "probed")
+        images = measure.detail.get("images") if measure else None
+        if measure is None or measure.value is None or not images:
+            return None
+        return math.sqrt(max(0.0, measure.value * (1 - measure.value)) / images)
+
+    @property
     def test_accuracy(self) -> float | None:
         """Likewise on the test split."""
         measure = self.at_end("test_accuracy", "probed")
@@ -97,12 +106,7 @@ class Landscape:
     def within(self) -> float:
         """What "within a point" means here: 0.01, or two standard errors where that is more."""
         best = max((c for c in self.candidates if c.accuracy is not None), key=_accuracy)
-        measure = best.at_end("accuracy", "probed")
-        images = measure.detail.get("images") if measure else None
-        if not images:
-            return 0.01
-        share = _accuracy(best)
-        return max(0.01, 2 * math.sqrt(share * (1 - share) / images))
+        return max(0.01, 2 * (best.accuracy_se or 0.0))
 
     def complete(self) -> Landscape:
         """Return self, or raise `DataError`: a simulated replay needs every accuracy."""

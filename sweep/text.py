@@ -41,7 +41,7 @@ def _aligned(names: list[str], rows: list[tuple[Any, ...]]) -> str:
     columns = []
     for index, name in enumerate(names):
         values = [row[index] for row in rows]
-        cells = [_printable(name), *(_cell(value) for value in values)]
+        cells = [printable(name), *(_cell(value) for value in values)]
         width = max(cell_len(cell) for cell in cells)
         right = all(isinstance(v, int | float | Decimal | None) for v in values)
         columns.append([_pad(cell, width, right=right) for cell in cells])
@@ -62,10 +62,10 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return _printable(str(_flat(value)))
+    return printable(str(_flat(value)))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escape what a terminal would obey rather than show: controls, and marks of direction."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()

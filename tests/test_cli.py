@@ -84,6 +84,12 @@ def test_a_finished_study_becomes_a_table_over_which_rules_are_replayed(
     assert code == 0
     assert "4 candidates" in out
     assert "spearman" in out
+    picture = tmp_path / "tiny.png"
+    words = [table, "--plot", picture, "--column", "rankme=loss"]
+    code, again, _ = call("landscape", *words, capsys=capsys)
+    assert code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "spearman" in again
     rows = tmp_path / "rows.parquet"
     words = ["--rules", "goldilocks,paper:round=4,random", "--orders", 4, "--draws", 2, "-o", rows]
     code, out, _ = call("replay", table, *words, "--json", capsys=capsys)
@@ -189,6 +195,8 @@ def test_a_query_answers_in_three_forms(
         (["stop", "tiny"], "Nobody runs"),
         (["export", "tiny", "-o", "x.pt"], "does not end in .safetensors"),
         (["export", "tiny", "-o", "x.safetensors", "--trial", "zz"], "has no trial 'zz'"),
+        (["landscape", "tiny", "--plot", "x.gif"], "does not end in .svg, .png or .pdf"),
+        (["landscape", "x.parquet", "-o", "x.parquet"], "x.parquet is the table itself"),
         (["bench", "trian"], "The bench 'trian' is not known. Did you mean 'train'?"),
         (["resume", "tiny", "train.epochs=2"], "A resume cannot change train"),
         (["resume", "tiny", "space.axes.d=[8]"], "may only enlarge the space"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from sweep.describe import correlations, pivot
+from sweep.describe import cells, correlations, pivot, varied
 from sweep.landscape_rows import of_table
 from tests.landscapes import hump
 
@@ -31,3 +31,12 @@ def test_a_pivot_is_the_mean_over_seeds_and_empty_where_nothing_is() -> None:
         {"lambd": 0.2, "d=1": None, "d=2": 2.0},
     ]
     assert pivot(hump(5), "alpha") is None
+
+
+def test_cells_are_means_over_what_else_varies_and_nan_where_nothing_is_known() -> None:
+    point = {"width": [1, 1, 2], "epochs": [5, 5, 5], "seed": [0, 1, 0]}
+    seen = {"alpha": [1.0, 1.5, None], "accuracy": [0.2, 0.4, 0.5]}
+    landscape = of_table("m", pa.table({**point, **seen}))
+    assert varied(landscape) == ["width", "seed"]
+    found = cells(landscape, "alpha", "width", "epochs")
+    assert found == pytest.approx({(1, 5): 1.25, (2, 5): float("nan")}, nan_ok=True)

@@ -29,3 +29,11 @@ def test_a_draw_keeps_the_seeds_of_a_point_together() -> None:
     points = [(c.point["d"], c.point["seed"]) for c in drawn.candidates]
     assert points[0][0] == points[1][0]
     assert {points[0][1], points[1][1]} == {0.0, 1.0}
+
+
+def test_an_accuracy_has_a_standard_error_where_its_images_are_known() -> None:
+    columns = {"alpha": [1.0, 2.0, 3.0], "accuracy": [0.6, 0.5, None]}
+    found = of_table("mine", pa.table(columns | {"accuracy_images": [2400, None, 2400]}))
+    errors = [candidate.accuracy_se for candidate in found.candidates]
+    assert errors == [pytest.approx(0.01), None, None]
+    assert found.within == pytest.approx(0.02)

@@ -11,14 +11,15 @@ PACKAGE = Path(__file__).parent.parent / "sweep"
 FILES = sorted(PACKAGE.rglob("*.py"))
 SEAMS = ("objectives", "encoders", "datasets", "criteria", "probes", "rules", "proposers")
 TOP = {
-    "bench", "cli", "estimate", "export", "launch", "local", "preflight", "progress", "ray_tune",
-    "repeats", "replay", "select", "summary", "verify", "worker",
+    "bench", "cli", "estimate", "export", "launch", "local", "plot", "preflight", "progress",
+    "ray_tune", "repeats", "replay", "select", "summary", "verify", "worker",
 }  # fmt: skip
 MIDDLE = {"study", "trial"}
 HOMES = {
     "ray": ("ray_tune/", "bench/overhead.py"),
     "duckdb": ("query.py", "bench/query.py"),
     "optuna": ("proposers/",),
+    "matplotlib": ("plot.py",),
     "typer": ("cli.py",),
     "rich": ("cli.py", "progress.py", "text.py"),
 }
