@@ -324,6 +324,9 @@ def replay(
     columns: Annotated[
         list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="A column's name.")
     ] = None,
+    leave_out: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of a table that each order leaves out.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of orders and draws.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the rows as Parquet, too.")
@@ -355,7 +358,13 @@ def replay(
         row
         for landscape in landscapes
         for row in engine.compare(
-            landscape, names, parallel=parallel, orders=orders, draws=draws, seed=seed
+            landscape,
+            names,
+            parallel=parallel,
+            orders=orders,
+            draws=draws,
+            seed=seed,
+            leave_out=leave_out,
         )
     ]
     typer.echo(to_text(engine.to_table(rows, output, brief=form == "table"), form))

@@ -262,11 +262,14 @@ class RuleConfig(Model):
         tolerance: `goldilocks` stops once another probe is expected to gain no more
             accuracy than this.
         confidence: of its zone: how likely the best model lies in it.
-        risk: with criteria at fractions of training, a trial is stopped early once it is
-            the best with at most this probability; 0 never stops one.
+        risk: where it is eager, `goldilocks` gives up trials on their way and candidates never
+            begun as long as the best of all is among them with at most this probability, in
+            all, as far as it can tell; 0 gives nobody up.
         eager: `goldilocks` probes while others are still being pretrained, to save
             pretraining; by default where it can: with criteria at fractions of training, or
             a proposer.
+        features: over what it fits the accuracies: the `criteria` (alpha and RankMe), or
+            `everything` known without labels (the varied fields, loss, the fit of alpha, too).
     """
 
     name: str = "goldilocks"
@@ -278,6 +281,7 @@ class RuleConfig(Model):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     risk: Annotated[float, Field(ge=0, lt=1)] = 0.05
     eager: bool | None = None
+    features: Literal["criteria", "everything"] = "criteria"
 
 
 class BudgetConfig(Model):
@@ -366,7 +370,8 @@ class SpaceConfig(Model):
         points: the candidates one by one, in place of axes: each a table of field names and
             values, named as axes are.
         proposer: which of them is pretrained next: `order` (at random), or, from what is
-            known so far, Optuna's `tpe` or `gp`; in `sweep.proposers.PROPOSERS`, or
+            known so far, `improvement` (largest expected improvement per device-second),
+            Optuna's `tpe` or `gp`; in `sweep.proposers.PROPOSERS`, or
             `"package.module:function"`.
     """
 

@@ -115,7 +115,9 @@ class History:
 
         Args:
             name: of a varied field or a measure; with `@FRACTION` of a measure on the way;
-                `fraction`, the part of training after which a trial was last looked at.
+                `fraction`, the part of training after which a trial was last looked at;
+                `device_seconds`, what it has taken so far; `chance`, with which a stopped one
+                was thought to be the best.
         """
         if name not in self._columns:
             return np.full(len(self), np.nan)
@@ -150,6 +152,8 @@ class History:
                 self._observe(event.trial_id, Observation.from_json(payload))
             case "verdict":
                 self._decide(event.trial_id, payload["action"])
+                if (chance := payload.get("chance")) is not None:
+                    self._put(self._index[event.trial_id], [("chance", chance)])
             case "zone":
                 self.zone = Zone(**{key: payload[key] for key in ZONE if key in payload})
             case "failure":
@@ -183,11 +187,14 @@ class History:
         row = self.latest = self._index[trial_id]
         if seen.stage == "tested":
             return
+        before = float(np.nan_to_num(self.column("device_seconds")[row]))
+        self._put(row, [("device_seconds", before + seen.cost.device_seconds)])
         if (why := seen.broken) is not None:
             self.broken[trial_id] = why
         at = ""
-        if seen.stage in ("measured", "probed"):
+        if seen.stage != "pretrain":
             self._put(row, [("fraction", seen.fraction)])
+        if seen.stage in ("measured", "probed"):
             at = "" if seen.final else f"@{seen.fraction:g}"
             if at and seen.fraction not in self.fractions:
                 self.fractions = tuple(sorted((*self.fractions, seen.fraction)))

@@ -8,7 +8,7 @@ Rules are compared by replaying them over such tables (`sweep.replay`). Where on
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,6 +120,10 @@ class Landscape:
         if not any(c.accuracy is not None for c in self.candidates):
             raise DataError(f"{self.name} holds no candidate that was probed.")
         return self
+
+    def part(self, rows: Sequence[int]) -> Landscape:
+        """Return some of the candidates, in the order of `rows`."""
+        return replace(self, candidates=tuple(self.candidates[row] for row in rows))
 
     def resampled(self, rng: np.random.Generator) -> Landscape:
         """Return as many candidates, drawn with replacement; seeds of one point stay together."""

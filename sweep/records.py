@@ -175,11 +175,19 @@ class Zone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What the rule says of one waiting trial. `hold` is revocable, `stop` is final."""
+    """What the rule says of one waiting trial. `hold` is revocable, `stop` is final.
+
+    Args:
+        trial_id: of whom.
+        action: what it is to do.
+        reason: a sentence for people.
+        chance: with which a trial that is stopped is the best of all, where the rule knows.
+    """
 
     trial_id: str
     action: Action
     reason: str
+    chance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,89 +22,16 @@ import pyarrow as pa
 import pyarrow.parquet
 from threadpoolctl import threadpool_limits
 
-from sweep.config import BudgetConfig, RuleConfig
+from sweep.config import BudgetConfig
+from sweep.contenders import ONLINE, Contender, contenders
 from sweep.errors import ConfigError, UserError
 from sweep.landscape import Landscape, Recorded
 from sweep.outcome import outcome
-from sweep.plugins import resolve
 from sweep.proposers import PROPOSERS, Proposer
 from sweep.records import Observation
 from sweep.rules import RULES, Rule
 from sweep.store import MemoryLog
 from sweep.study import Study
-
-ONLINE = ("halving", "asha")
-"""Rules that go by the online probe, and pay for it; for the others it is not taken."""
-
-
-# Who takes part ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Contender:
-    """A rule with its parameters, as named on the command line: `goldilocks:tolerance=0.002`.
-
-    Args:
-        label: as given.
-        rule: the config.
-        matched: for `random`: the contender whose number of probes it gets, run by run.
-        early: whether criteria on the way are looked at.
-        proposer: names the candidate that is pretrained next.
-    """
-
-    label: str
-    rule: RuleConfig
-    matched: str | None = None
-    early: bool = False
-    proposer: str = "order"
-
-    @classmethod
-    def parse(cls, text: str) -> Contender:
-        """Read `NAME` or `NAME:key=value,key=value`; raise `ConfigError`.
-
-        Keys are the rule's fields, and `early`, `proposer`, and `as` for `random`. `tpe` is
-        `all:proposer=tpe`: every model is probed as soon as it is trained.
-        """
-        name, _, rest = text.partition(":")
-        if name == "tpe":
-            name, rest = "all", f"proposer=tpe,{rest}"
-        resolve("The rule", name, RULES)
-        fields: dict[str, Any] = {"name": name}
-        for item in filter(None, rest.split(",")):
-            key, equals, value = item.partition("=")
-            if not equals:
-                raise ConfigError(f"{text!r}: {item!r} is not key=value.")
-            fields[key.strip()] = value.strip()
-        matched = fields.pop("as", None)
-        early = str(fields.pop("early", "no")).lower() in ("true", "1", "yes")
-        proposer = fields.pop("proposer", "order")
-        resolve("The proposer", proposer, PROPOSERS)
-        fields.setdefault("eager", early or proposer != "order")
-        try:
-            rule = RuleConfig(**fields)
-        except ValueError as error:
-            first = error.errors()[0]  # type: ignore[attr-defined]
-            raise ConfigError(f"{text!r}: {first['loc'][0]}: {first['msg']}.") from error
-        return cls(label=text, rule=rule, matched=matched, early=early, proposer=proposer)
-
-
-def contenders(names: Sequence[str]) -> list[Contender]:
-    """Return the contenders; a plain `random` gets as many probes as the first of the others."""
-    found = [Contender.parse(name) for name in names]
-    others = [c for c in found if c.rule.name not in ("random", "all", "none")]
-    out = []
-    for contender in found:
-        if contender.rule.name == "random" and contender.rule.probes is None:
-            model = contender.matched or (others[0].label if others else None)
-            if model is None or model not in [c.label for c in found]:
-                raise ConfigError(
-                    f"{contender.label!r} needs a number of probes: random:probes=10, or another "
-                    "rule in --rules whose number it takes, random:as=NAME."
-                )
-            contender = replace(contender, matched=model)
-        out.append(contender)
-    return sorted(out, key=lambda c: c.matched is not None)
-
 
 # One order ---------------------------------------------------------------------------
 
@@ -119,6 +47,8 @@ class Played:
         probes: of trained models, and online ones.
         probe_seconds, pretrain_seconds: device-seconds.
         wall_seconds: on the virtual clock.
+        whole_seconds: device-seconds of pretraining and probing the whole table.
+        within: regret that counts as "within a point"; see `Landscape.within`.
         curve: after each probe of a trained model, (device-seconds so far, regret so far).
     """
 
@@ -128,6 +58,8 @@ class Played:
     probe_seconds: float
     pretrain_seconds: float
     wall_seconds: float
+    whole_seconds: float
+    within: float
     curve: tuple[tuple[float, float], ...]
 
 
@@ -214,6 +146,9 @@ class _Spent:
             (c for c in landscape.candidates if c.accuracy is not None),
             key=lambda c: c.accuracy or 0.0,
         )
+        probes = sum(c.probe_seconds for c in landscape.candidates)
+        self._whole = max(landscape.pretrain_seconds + probes, 1e-12)
+        self._within = landscape.within
         self._best = 0.0
         self._pretrain = self._probe = self._all = 0.0
         self._probes = 0
@@ -254,26 +189,28 @@ class _Spent:
             probe_seconds=self._probe,
             pretrain_seconds=self._pretrain,
             wall_seconds=now,
+            whole_seconds=self._whole,
+            within=self._within,
             curve=tuple(self._curve),
         )
 
 
 # Many orders -------------------------------------------------------------------------
 
-FIGURES: Mapping[str, Callable[[list[Played], Landscape], float]] = {
-    "p_within_1": lambda all_, land: _mean(p.regret <= land.within + 1e-12 for p in all_),
-    "mean_regret": lambda all_, land: 100 * _mean(p.regret for p in all_),
-    "p99_regret": lambda all_, land: 100 * float(np.quantile([p.regret for p in all_], 0.99)),
-    "worst_regret": lambda all_, land: 100 * max(p.regret for p in all_),
-    "mean_test_regret": lambda all_, land: 100 * _mean(p.test_regret for p in all_),
-    "probes": lambda all_, land: _mean(p.probes for p in all_),
-    "probe_seconds": lambda all_, land: _mean(p.probe_seconds for p in all_),
-    "pretrain_seconds": lambda all_, land: _mean(p.pretrain_seconds for p in all_),
-    "device_seconds_fraction": lambda all_, land: (
-        _mean(p.pretrain_seconds + p.probe_seconds for p in all_) / _whole(land)
+FIGURES: Mapping[str, Callable[[list[Played]], float]] = {
+    "p_within_1": lambda all_: _mean(p.regret <= p.within + 1e-12 for p in all_),
+    "mean_regret": lambda all_: 100 * _mean(p.regret for p in all_),
+    "p99_regret": lambda all_: 100 * float(np.quantile([p.regret for p in all_], 0.99)),
+    "worst_regret": lambda all_: 100 * max(p.regret for p in all_),
+    "mean_test_regret": lambda all_: 100 * _mean(p.test_regret for p in all_),
+    "probes": lambda all_: _mean(p.probes for p in all_),
+    "probe_seconds": lambda all_: _mean(p.probe_seconds for p in all_),
+    "pretrain_seconds": lambda all_: _mean(p.pretrain_seconds for p in all_),
+    "device_seconds_fraction": lambda all_: _mean(
+        (p.pretrain_seconds + p.probe_seconds) / p.whole_seconds for p in all_
     ),
-    "wall_seconds": lambda all_, land: _mean(p.wall_seconds for p in all_),
-    "to_half_a_point": lambda all_, land: _to_regret(all_, land, 0.005),
+    "wall_seconds": lambda all_: _mean(p.wall_seconds for p in all_),
+    "to_half_a_point": lambda all_: _to_regret(all_, 0.005),
 }
 """Name -> value over the orders of one table. Regrets in points; `device_seconds_fraction` is
 of pretraining and probing the whole grid; `to_half_a_point` is the part of the grid's
@@ -284,21 +221,14 @@ def _mean(values: Iterator[float] | Any) -> float:
     return float(np.mean(list(values)))
 
 
-def _whole(landscape: Landscape) -> float:
-    """Return the device-seconds of training and probing everything."""
-    probes = sum(c.probe_seconds for c in landscape.candidates)
-    return max(landscape.pretrain_seconds + probes, 1e-12)
-
-
-def _to_regret(played: list[Played], landscape: Landscape, bound: float) -> float:
-    whole = _whole(landscape)
+def _to_regret(played: list[Played], bound: float) -> float:
     worst = max(max((r for _, r in p.curve), default=1.0) for p in played)
-    steps = sorted((s, i, r) for i, p in enumerate(played) for s, r in p.curve)
+    steps = sorted((s / p.whole_seconds, i, r) for i, p in enumerate(played) for s, r in p.curve)
     now = np.full(len(played), max(worst, 1.0))
-    for seconds, which, regret in steps:
+    for share, which, regret in steps:
         now[which] = regret
         if now.mean() <= bound:
-            return float(seconds / whole)
+            return float(share)
     return float("nan")
 
 
@@ -312,6 +242,7 @@ def compare(
     seed: int = 0,
     jobs: int | None = None,
     budget: BudgetConfig | None = None,
+    leave_out: float = 0.0,
 ) -> list[dict[str, Any]]:
     """Play many orders of a table for several rules; return one row for each.
 
@@ -324,6 +255,9 @@ def compare(
         seed: of orders and draws.
         jobs: processes; by default one for each core.
         budget: as in a live study.
+        leave_out: share of the candidates that each order of the table leaves out, others each
+            time. A rule that waits for all alphas ends alike in every order of one table:
+            with 0 its figures are those of a single outcome.
 
     Returns:
         Dicts with `table`, `rule`, `orders`, the `FIGURES`, `NAME_lo` and `NAME_hi`, and
@@ -331,49 +265,57 @@ def compare(
     """
     if orders < 1:
         raise ConfigError(f"orders is {orders}, but must be >= 1.")
+    if not 0 <= leave_out < 1:
+        raise ConfigError(f"leave_out is {leave_out:g}, but must be >= 0 and < 1.")
     landscape = landscape.complete()
     who = contenders(rules)
     nested = max(1, orders // (5 * max(draws, 1)))
     chunk = max(1, min(25, orders // 4))
-    tasks = [
-        ("table", (seed, first, min(chunk, orders - first))) for first in range(0, orders, chunk)
+    tasks: list[_Task] = [
+        ("table", first, min(chunk, orders - first)) for first in range(0, orders, chunk)
     ]
-    tasks += [("draw", (seed, draw, nested)) for draw in range(draws)]
-    work = [(landscape, who, parallel, budget, kind, given) for kind, given in tasks]
+    of_table = len(tasks)
+    tasks += [("draw", number, nested) for number in range(draws)]
+    play = partial(_play, landscape, who, parallel, budget, leave_out, seed)
     jobs = jobs or os.cpu_count() or 1
     if jobs == 1:
-        results = [_play_task(task) for task in work]
+        results = [play(task) for task in tasks]
     else:
         # One BLAS thread each: small systems, and as many processes as cores.
         with ProcessPoolExecutor(jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
-            results = list(pool.map(_play_task, work, chunksize=1))
-    rows = []
-    parts = len([kind for kind, _ in tasks if kind == "table"])
-    for contender in who:
-        label = contender.label
-        played = [p for _, out in results[:parts] for p in out[label]]
-        row: dict[str, Any] = {"table": landscape.name, "rule": label, "orders": orders}
-        row["candidates"], row["parallel"] = len(landscape), parallel
-        row["matched"] = contender.matched
-        samples = [(land, out[label]) for land, out in results[parts:]]
-        for name, figure in FIGURES.items():
-            row[name] = _finite(figure(played, landscape))
-            drawn = [figure(some, land) for land, some in samples]
-            row[f"{name}_lo"], row[f"{name}_hi"] = _interval(drawn)
-        first = who[0].label
-        regret = FIGURES["mean_regret"]
-        base = [p for _, out in results[:parts] for p in out[first]]
-        row["less_regret"] = regret(base, landscape) - regret(played, landscape)
-        paired = [
-            regret(out[first], land) - regret(out[label], land) for land, out in results[parts:]
-        ]
-        row["less_regret_lo"], row["less_regret_hi"] = _interval(paired)
-        rows.append(row)
+            results = list(pool.map(play, tasks, chunksize=1))
+    given = {c.label: [p for out in results[:of_table] for p in out[c.label]] for c in who}
+    drawn = {c.label: [out[c.label] for out in results[of_table:]] for c in who}
+    about = {"table": landscape.name, "orders": orders, "candidates": len(landscape)}
+    about |= {"parallel": parallel, "left_out": leave_out}
+    rows = [
+        {**about, "rule": c.label, "matched": c.matched, **_figures(given, drawn, c, who[0])}
+        for c in who
+    ]
     order = {name: place for place, name in enumerate(rules)}
     return sorted(rows, key=lambda row: order[row["rule"]])
 
 
-def _interval(drawn: Sequence[float]) -> tuple[float | None, float | None]:
+def _figures(
+    given: Mapping[str, list[Played]],
+    drawn: Mapping[str, list[list[Played]]],
+    contender: Contender,
+    first: Contender,
+) -> dict[str, float | None]:
+    """Return one contender's figures over the table, with their intervals over the draws."""
+    row: dict[str, float | None] = {}
+    for name, figure in FIGURES.items():
+        row[name] = _finite(figure(given[contender.label]))
+        row[f"{name}_lo"], row[f"{name}_hi"] = _interval(map(figure, drawn[contender.label]))
+    regret = FIGURES["mean_regret"]
+    row["less_regret"] = regret(given[first.label]) - regret(given[contender.label])
+    pairs = zip(drawn[first.label], drawn[contender.label], strict=True)
+    paired = [regret(one) - regret(other) for one, other in pairs]
+    row["less_regret_lo"], row["less_regret_hi"] = _interval(paired)
+    return row
+
+
+def _interval(drawn: Iterable[float]) -> tuple[float | None, float | None]:
     finite = [value for value in drawn if np.isfinite(value)]
     if not finite:
         return None, None
@@ -385,30 +327,37 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-_Task = tuple[Landscape, list[Contender], int, BudgetConfig | None, str, tuple[int, int, int]]
+_Task = tuple[str, int, int]
+"""What is played, the number of its first order or of the draw, and how many orders."""
 
 
-def _play_task(task: _Task) -> tuple[Landscape, dict[str, list[Played]]]:
+def _play(
+    landscape: Landscape,
+    who: Sequence[Contender],
+    parallel: int,
+    budget: BudgetConfig | None,
+    leave_out: float,
+    seed: int,
+    task: _Task,
+) -> dict[str, list[Played]]:
     """Play some orders of the table, or of one draw of its candidates."""
-    landscape, who, parallel, budget, kind, (seed, number, count) = task
+    kind, number, count = task
     if kind == "draw":
-        landscape = landscape.resampled(np.random.default_rng([seed, 1, number]))
-        while not any(c.accuracy is not None for c in landscape.candidates):
-            number += 1_000_003
-            landscape = landscape.resampled(np.random.default_rng([seed, 1, number]))
+        landscape = _drawn(landscape, seed, number)
+    kept = max(1, round((1 - leave_out) * len(landscape)))
     out: dict[str, list[Played]] = {contender.label: [] for contender in who}
     for which in range(number, number + count) if kind == "table" else range(count):
         stream = [seed, 0, which] if kind == "table" else [seed, 2, number, which]
-        order = np.random.default_rng(stream).permutation(len(landscape)).tolist()
+        part = _in_order(landscape, np.random.default_rng(stream), kept)
         for contender in who:
             rule = contender.rule
             if contender.matched is not None:
                 probes = out[contender.matched][-1].probes
                 rule = rule.model_copy(update={"probes": max(1, probes)})
             _, played = simulate(
-                landscape,
+                part,
                 RULES[rule.name](rule),
-                order,
+                range(kept),
                 parallel=parallel,
                 budget=budget,
                 online=rule.name in ONLINE,
@@ -416,7 +365,24 @@ def _play_task(task: _Task) -> tuple[Landscape, dict[str, list[Played]]]:
                 proposer=PROPOSERS[contender.proposer](1000 * which + 1),
             )
             out[contender.label].append(played)
-    return landscape, out
+    return out
+
+
+def _in_order(landscape: Landscape, rng: np.random.Generator, kept: int) -> Landscape:
+    """Return so many candidates in a random order, somebody who was probed among them."""
+    while True:
+        part = landscape.part(rng.permutation(len(landscape))[:kept].tolist())
+        if any(c.accuracy is not None for c in part.candidates):
+            return part
+
+
+def _drawn(landscape: Landscape, seed: int, number: int) -> Landscape:
+    """Return a draw of the candidates in which somebody was probed."""
+    while True:
+        drawn = landscape.resampled(np.random.default_rng([seed, 1, number]))
+        if any(c.accuracy is not None for c in drawn.candidates):
+            return drawn
+        number += 1_000_003
 
 
 BRIEF = (

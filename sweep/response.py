@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
-from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,63 +84,72 @@ def predict(sets: dict[str, Floats], known: npt.NDArray[np.int64], y_n: Floats) 
     Source: Rasmussen and Williams 2006, equations 2.23 to 2.25 and 2.30; the response's
     variance is integrated out under an inverse-gamma prior.
     """
-    parts: list[tuple[Floats, Floats, Floats]] = []
-    names: list[str] = []
-    for name, x_mF in sets.items():
-        explains = x_mF.shape[1] > 0
-        noises_k = np.array(NOISES if explains else NOISES[-1:])
-        lengths = LENGTHS if explains else LENGTHS[:1]
-        # Half of the prior says that nothing explains anything; the other sets share the
-        # rest evenly, whatever their number of components.
-        prior = -np.log((max(len(sets) - 1, 1) if explains else 1) * len(lengths) * len(noises_k))
-        for length in lengths:
-            mean_kM, sd_kM, score_k = _process(_kernel(x_mF, known, length), known, y_n, noises_k)
-            parts.append((mean_kM, sd_kM, score_k + prior))
-            names += [name] * len(noises_k)
-    means, sds, scores = zip(*parts, strict=True)
-    score_K = np.concatenate(scores)
+    x_SmF = list(sets.values())
+    explain = np.array([x_mF.shape[1] > 0 for x_mF in x_SmF])
+    lengths = [LENGTHS if explains else LENGTHS[:1] for explains in explain]
+    kernel_Cmn = np.concatenate(
+        [_kernel(x_mF, known, some) for x_mF, some in zip(x_SmF, lengths, strict=True)]
+    )
+    mean_CkM, sd_CkM, score_Ck = _process(kernel_Cmn, known, y_n, np.array(NOISES))
+    # Half of the prior says that nothing explains anything; the other sets share the rest
+    # evenly, whatever their number of components. What explains nothing has one noise only.
+    names, prior_Ck = [], []
+    for name, explains, some in zip(sets, explain, lengths, strict=True):
+        for _ in some:
+            share = (max(len(sets) - 1, 1) if explains else 1) * len(some)
+            share *= len(NOISES) if explains else 1
+            only = np.zeros(len(NOISES)) if explains else np.array([-np.inf] * len(NOISES))
+            only[-1] = 0.0
+            prior_Ck.append(only - np.log(share))
+            names += [name] * len(NOISES)
+    score_K = (score_Ck + np.array(prior_Ck)).ravel()
     weight_K = np.exp(score_K - score_K.max())
+    kept = weight_K > 0
     return Prediction(
-        mean_KM=np.concatenate(means),
-        sd_KM=np.concatenate(sds),
-        weight_K=weight_K / weight_K.sum(),
-        names=tuple(names),
+        mean_KM=mean_CkM.reshape(len(names), -1)[kept],
+        sd_KM=sd_CkM.reshape(len(names), -1)[kept],
+        weight_K=weight_K[kept] / weight_K.sum(),
+        names=tuple(name for name, keep in zip(names, kept, strict=True) if keep),
     )
 
 
-def _kernel(x_mF: Floats, known: npt.NDArray[np.int64], length: float) -> Floats:
-    """Return the Matern 5/2 kernel between all models and the known ones; 0 without features."""
+def _kernel(x_mF: Floats, known: npt.NDArray[np.int64], lengths: Sequence[float]) -> Floats:
+    """Return the Matern 5/2 kernel between all models and the known ones, for each length.
+
+    0 without features. Shape [len(lengths), m, n].
+    """
     if not x_mF.shape[1]:
-        return np.zeros((len(x_mF), len(known)))
+        return np.zeros((len(lengths), len(x_mF), len(known)))
     square_mn = ((x_mF[:, None, :] - x_mF[known][None, :, :]) ** 2).sum(-1)
-    root_mn = np.sqrt(5.0 * square_mn / x_mF.shape[1]) / length
-    return np.asarray((1 + root_mn + root_mn**2 / 3) * np.exp(-root_mn))
+    away_mn = np.sqrt(5.0 * square_mn / x_mF.shape[1])
+    root_Lmn = away_mn / np.array(lengths)[:, None, None]
+    return np.asarray((1 + root_Lmn + root_Lmn**2 / 3) * np.exp(-root_Lmn))
 
 
 def _process(
-    kernel_mn: Floats, known: npt.NDArray[np.int64], y_n: Floats, noises_k: Floats
+    kernel_Cmn: Floats, known: npt.NDArray[np.int64], y_n: Floats, noises_k: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Return mean and standard deviation [k, m] and the log evidence [k], for k shares of noise.
+    """Return mean and standard deviation [C, k, m] and the log evidence [C, k].
 
-    A constant of variance 1 stands beside the kernel, for the mean is not known either.
+    For C kernels and k shares of noise: one eigendecomposition a kernel serves every noise. A
+    constant of variance 1 stands beside the kernel, for the mean is not known either.
     """
-    n, m = len(known), len(kernel_mn)
+    n = len(known)
     centre = float(y_n.mean())
     spread = max(float(y_n.std()), LEAST) if n >= ENOUGH else USUAL
     shape, scale = 1.0 + n / 2, 0.5 * spread**2  # one pseudo-observation of the spread
-    covariance = kernel_mn[known] + 1.0 + noises_k[:, None, None] * np.eye(n)
-    lower = np.linalg.cholesky(covariance)
-    both = np.concatenate([(y_n - centre)[:, None], (kernel_mn + 1.0).T], axis=1)
-    solved = np.linalg.solve(lower, np.broadcast_to(both, (len(noises_k), n, 1 + m)))
-    white_kn, cross_knm = solved[..., 0], solved[..., 1:]
-    fit_k = scale + 0.5 * (white_kn**2).sum(1)
-    log_det_k = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(1)
-    own = 1.0 + float(kernel_mn.any())  # the kernel's own variance, and the constant's
-    left_km = np.maximum(own - (cross_knm**2).sum(1), 0.0)
-    mean_km = centre + np.einsum("kn,knm->km", white_kn, cross_knm)
-    variance_k = fit_k / shape
-    sd_km = np.sqrt(variance_k[:, None] * (left_km + noises_k[:, None]))
-    return mean_km, sd_km, -log_det_k - shape * np.log(fit_k)
+    value_Cn, vector_Cnn = np.linalg.eigh(kernel_Cmn[:, known] + 1.0)
+    turned_Cn = (y_n - centre) @ vector_Cnn
+    cross_Cmn = (kernel_Cmn + 1.0) @ vector_Cnn
+    inverse_Ckn = 1 / (np.maximum(value_Cn, 0.0)[:, None, :] + noises_k[:, None])
+    fit_Ck = scale + 0.5 * np.einsum("cn,ckn->ck", turned_Cn**2, inverse_Ckn)
+    mean_Ckm = centre + (inverse_Ckn * turned_Cn[:, None, :]) @ cross_Cmn.transpose(0, 2, 1)
+    known_Ckm = inverse_Ckn @ (cross_Cmn**2).transpose(0, 2, 1)
+    # The variance at one model: the constant's, and the kernel's own, where there is one.
+    own_C11 = np.where(kernel_Cmn.any(axis=(1, 2), keepdims=True), 2.0, 1.0)
+    left_Ckm = np.maximum(own_C11 - known_Ckm, 0.0)
+    sd_Ckm = np.sqrt(np.expand_dims(fit_Ck / shape, -1) * (left_Ckm + noises_k[:, None]))
+    return mean_Ckm, sd_Ckm, 0.5 * np.log(inverse_Ckn).sum(-1) - shape * np.log(fit_Ck)
 
 
 def ranked(columns: Sequence[Floats]) -> Floats:
@@ -153,7 +161,9 @@ def ranked(columns: Sequence[Floats]) -> Floats:
     for column in columns:
         known = ~np.isnan(column)
         place = np.full(len(column), 0.5)
-        if known.sum() > 1:
-            place[known] = (rankdata(column[known]) - 1) / (known.sum() - 1)
+        if known.sum() > 1:  # scipy's rankdata, at a tenth of its time on small arrays
+            _, level, count = np.unique(column[known], return_inverse=True, return_counts=True)
+            rank = np.cumsum(count) - (count + 1) / 2
+            place[known] = rank[level] / (known.sum() - 1)
         out.append(place)
     return np.stack(out, axis=1) if out else np.zeros((0, 0))

@@ -283,6 +283,8 @@ class Study:
             "zone": asdict(self.history.zone),
             "answers_seq": self.history.seq,
         }
+        if verdict.chance is not None:
+            payload["chance"] = verdict.chance
         self.record("verdict", payload, trial_id=verdict.trial_id)
         return True
 

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "sweep"
 FILES = sorted(PACKAGE.rglob("*.py"))
 SEAMS = ("objectives", "encoders", "datasets", "criteria", "probes", "rules", "proposers")
 TOP = {
-    "bench", "cli", "estimate", "export", "launch", "local", "plot", "preflight", "progress",
-    "ray_tune", "repeats", "replay", "select", "summary", "verify", "worker",
+    "bench", "cli", "contenders", "estimate", "export", "launch", "local", "plot", "preflight",
+    "progress", "ray_tune", "repeats", "replay", "select", "summary", "verify", "worker",
 }  # fmt: skip
 MIDDLE = {"study", "trial"}
 HOMES = {

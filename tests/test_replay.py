@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from sweep.config import BudgetConfig, RuleConfig
+from sweep.contenders import contenders
 from sweep.errors import ConfigError, DataError
 from sweep.landscape import Landscape
 from sweep.records import Event
-from sweep.replay import compare, contenders, simulate
+from sweep.replay import compare, simulate
 from sweep.rules import RULES, Rule
 from sweep.rules.baselines import ProbeAll
 from tests.landscapes import hump, recorded
@@ -134,3 +135,26 @@ def test_results_stay_in_the_table(tmp_path: Path) -> None:
     needed = {"table", "rule", "orders", "p_within_1", "mean_regret", "worst_regret", "probes"}
     assert needed | {"device_seconds_fraction"} <= set(table.column_names)
     assert (tmp_path / "rows.parquet").exists()
+
+
+def test_orders_that_leave_candidates_out_end_differently_for_who_ignores_order() -> None:
+    landscape = hump(40)
+    whole, part = (
+        compare(landscape, ["alpha_one"], orders=8, draws=0, jobs=1, leave_out=share)[0]
+        for share in (0.0, 0.3)
+    )
+    assert whole["worst_regret"] == pytest.approx(whole["mean_regret"])
+    assert part["worst_regret"] > part["mean_regret"]
+    assert part["left_out"] == 0.3
+
+
+def test_a_table_in_which_one_candidate_was_probed_survives_being_left_out() -> None:
+    broken = [recorded(f"b{i}", None, 0.0) for i in range(5)]
+    landscape = Landscape(name="ruin", candidates=(*broken, recorded("a", 1.0, 0.5)))
+    (row,) = compare(landscape, ["all"], orders=4, draws=2, jobs=1, leave_out=0.5)
+    assert row["mean_regret"] == 0
+
+
+def test_all_but_everything_may_be_left_out() -> None:
+    with pytest.raises(ConfigError, match=r"leave_out is 1, but must be >= 0 and < 1\."):
+        compare(hump(4), ["all"], leave_out=1.0)

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sweep.history import History
+from sweep.proposers.improvement import Improvement
 from sweep.proposers.optuna_samplers import gp, random, tpe
 
 Proposer = Callable[[History], int | None]
 
 PROPOSERS: Mapping[str, Callable[[int], Proposer | None]] = {
     "order": lambda seed: None,
+    "improvement": lambda seed: Improvement(),
     "tpe": tpe,
     "gp": gp,
     "random": random,

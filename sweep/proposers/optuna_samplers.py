@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 
 from sweep.history import Floats, History, State
-
-WIDE = 10.0
-"""Ratio of a field's largest to its smallest value from which it is sampled in its logarithm."""
+from sweep.surrogate import scale, varies, wide
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +32,7 @@ class Sampled:
 
     def __call__(self, history: History) -> int | None:
         pending = history.rows(State.PENDING)
-        names = [name for name in history.varied if _varies(history.column(name))]
+        names = [name for name in history.varied if varies(history.column(name))]
         if len(pending) == 0 or not names:
             return None
         import optuna  # slow to import, and not wanted by most studies
@@ -47,8 +45,9 @@ class Sampled:
         asked = study.ask(space).params
         away = np.zeros(len(pending))
         for name in names:
-            values = _scaled(history.column(name))
-            away += (values[pending] - _place(history.column(name), asked[name])) ** 2
+            column = history.column(name)
+            there = scale(column, np.array([asked[name]]))
+            away += (scale(column, column[pending]) - there) ** 2
         return int(pending[np.argmin(away)])
 
 
@@ -104,31 +103,6 @@ def _told(optuna: Any, history: History, space: dict[str, Any]) -> list[Any]:
     return out
 
 
-def _varies(column: Floats) -> bool:
-    known = column[~np.isnan(column)]
-    return len(known) > 1 and bool(known.min() < known.max())
-
-
-def _wide(column: Floats) -> bool:
-    known = column[~np.isnan(column)]
-    return bool(known.min() > 0 and known.max() / known.min() >= WIDE)
-
-
 def _range(optuna: Any, column: Floats) -> Any:
     low, high = float(np.nanmin(column)), float(np.nanmax(column))
-    return optuna.distributions.FloatDistribution(low, high, log=_wide(column))
-
-
-def _scaled(column: Floats) -> Floats:
-    """Return a field's values between 0 and 1, in their logarithm where that is wide."""
-    values = np.log(column) if _wide(column) else column
-    low, high = np.nanmin(values), np.nanmax(values)
-    return np.asarray(np.nan_to_num((values - low) / (high - low), nan=0.5))
-
-
-def _place(column: Floats, value: float) -> float:
-    """Return where one value lies on the scale of `_scaled`."""
-    if _wide(column):
-        column, value = np.log(column), float(np.log(value))
-    low, high = float(np.nanmin(column)), float(np.nanmax(column))
-    return (value - low) / (high - low)
+    return optuna.distributions.FloatDistribution(low, high, log=wide(column))

@@ -1,40 +1,41 @@
 """The default rule: learn from each probe which models are worth the next one.
 
 A response is fitted with noise (`sweep.response`) to the accuracies known so far, over alpha
-and whatever else is known without labels: RankMe, the varied fields, the fit of alpha, the
-loss. Direction and shape are learned; nothing is assumed to lie near alpha = 1.
+and RankMe, or everything known without labels. Direction and shape are learned; nothing is
+assumed to lie near alpha = 1.
 
 - While models are still being pretrained nobody is probed: a probe is chosen best when all
   alphas are known, and pretraining keeps every worker busy meanwhile.
-- Once all are measured, a few that spread over alpha's range; then the models of largest
-  expected improvement, some at a time, until another probe is expected to gain no more than
-  `tolerance`. The rest is stopped.
+- Once all are measured, most of a round that spreads over alpha's range; then the models of
+  largest expected improvement, some at a time, until another probe is expected to gain no
+  more than `tolerance`. The rest is stopped.
 - `eager`, where pretraining can be saved (criteria at fractions of training, or a proposer):
-  the first M models that finish are probed, and then every other one that may be the best. A
-  trial is stopped early, and a candidate never begun, once it is the best with a probability
-  of at most `risk`; at once where its spectrum has collapsed.
+  each model that finishes is probed, for that costs little beside its pretraining. Given up
+  are trials on their way, candidates never begun, and finished models, as long as the best of
+  all is among those given up with a probability of at most `risk`; what has collapsed, at once.
 
 The zone is an interval of alpha that holds the best model with probability `confidence`, as
-far as the fit can tell. Nobody outside it is stopped before the end, so it can open again.
-The constants below are set by replays; see the README for the tables they were set on.
+far as the fit can tell. It decides nothing, so it can open again. The constants below are set
+by replays; see the README for the tables they were set on, and for what was tried.
 """
 
 from __future__ import annotations
 
-import itertools
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from sweep.config import RuleConfig
 from sweep.history import Floats, History, State
 from sweep.records import Action, Decision, Verdict, Zone
-from sweep.response import Prediction, predict, ranked
+from sweep.response import Prediction, predict
+from sweep.surrogate import Rows, features, fields
 
-Rows = npt.NDArray[np.int64]
-
-CRITERIA = ("alpha", "rankme", "alpha_r2", "loss")
+SPREAD = 0.7
+"""Share of a round that is spread over alpha before anything is fitted: with half of it the
+fit settled on a wrong part of the zone more often (`cifar10_short`), with 0.9 no less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +43,14 @@ class Goldilocks:
     """Probe where the expected improvement is largest.
 
     Args:
-        round: M; half of it is probed first, and all of it before anything is trusted.
+        round: M; `SPREAD` of it is probed first, all of it before an end is considered.
         batch: probes at once in the end; by default a third of `round`.
         tolerance: of accuracy, 0 to 1: the expected gain at which it stops.
         confidence: of the zone.
-        risk: of stopping the best model early; 0 stops nobody early.
+        risk: that the best model of all is given up before its end; 0 gives nobody up.
         eager: probe while others are still being pretrained.
+        features: over what the response is fitted. The varied fields make it surer of
+            itself than it should be: on two of three tables it then does worse than chance.
     """
 
     round: int = 10
@@ -56,6 +59,7 @@ class Goldilocks:
     confidence: float = 0.9
     risk: float = 0.05
     eager: bool = False
+    features: Literal["criteria", "everything"] = "criteria"
 
     @classmethod
     def from_config(cls, config: RuleConfig) -> Goldilocks:
@@ -65,23 +69,30 @@ class Goldilocks:
             confidence=config.confidence,
             risk=config.risk,
             eager=bool(config.eager),
+            features=config.features,
         )
 
     def __call__(self, history: History) -> Decision:
-        early = [*self._stop_early(history), *self._leave_out(history)]
+        early = self._give_up(history)
+        gone = {verdict.trial_id for verdict in early}
         zone, chosen, why = history.zone, dict[int, str](), "others are measured first"
         coming = bool(history.count(State.PENDING, State.TRAINING, State.PAUSED))
         coming &= not history.closed
         probed = history.probed
-        want = self._wanted(history, coming)
         paid = history.count(State.PROBING, State.PROBED)
-        if paid < self.spread or len(probed) == 0:
+        want = self._wanted(history, coming)
+        if coming and self.eager:
+            chosen = dict.fromkeys(history.waiting, "a probe costs little beside its pretraining")
+        elif paid < self.spread or len(probed) == 0:
             chosen = _spread(history, want)
-        elif want or zone.through < len(probed):
-            zone, chosen, why = self._best(history, want)
+        if len(probed) and (zone.through < len(probed) or (want and not chosen)):
+            zone, best, why = self._best(history, 0 if chosen else want)
+            chosen = chosen or best
         verdicts = []
         done = not coming and not chosen and not history.count(State.PROBING) and want > 0
         for row in history.waiting:
+            if history.trial_ids[row] in gone:
+                continue
             action: Action = "continue" if row in chosen else "stop" if done else "hold"
             reason = chosen.get(row, why)
             verdicts.append(Verdict(trial_id=history.trial_ids[row], action=action, reason=reason))
@@ -90,17 +101,14 @@ class Goldilocks:
     @property
     def spread(self) -> int:
         """Models that are probed before anything is fitted."""
-        return max(3, self.round // 2)
+        return max(3, math.ceil(SPREAD * self.round))
 
     def _wanted(self, history: History, coming: bool) -> int:
         """Return how many probes may begin now."""
         inflight = history.count(State.PROBING)
         paid = inflight + history.count(State.PROBED)
-        measured = int((~np.isnan(history.column("alpha"))).sum())
-        if coming and not self.eager:
-            return 0
         if coming:
-            return max(0, measured - max(0, measured - self.round) // 2 - paid)
+            return 0
         if paid < self.spread:
             return self.spread - paid
         return max(0, (self.batch or max(2, self.round // 3)) - inflight)
@@ -109,7 +117,7 @@ class Goldilocks:
         """Fit, and return the zone, whom to probe and why, and why not the others."""
         rows = np.flatnonzero(~np.isnan(history.column("alpha")))
         place = {int(row): i for i, row in enumerate(rows)}
-        sets = _features(history, rows)
+        sets = features(history, rows, everything=self.features == "everything")
         probed = history.probed
         known = np.array([place[int(row)] for row in probed])
         accuracies = history.column("accuracy")[probed]
@@ -158,79 +166,77 @@ class Goldilocks:
             note=_shape(history.column("alpha")[rows], fit),
         )
 
-    def _stop_early(self, history: History) -> list[Verdict]:
-        """Judge the trial that was just looked at, by what others showed at the same fraction."""
+    def _give_up(self, history: History) -> list[Verdict]:
+        """Say who need not be begun, trained to the end, or probed, while others still are.
+
+        The chance that the best of all is among those given up stays below `risk`, in all:
+        those who were given up before are counted.
+        """
         row = history.latest
-        if self.risk <= 0 or row is None or history.state[row] != State.TRAINING:
+        if self.risk <= 0 or row is None:
             return []
-        fraction = history.column("fraction")[row]
-        if not fraction < 1:
+        fraction = float(history.column("fraction")[row])
+        looked = history.state[row] == State.TRAINING and fraction < 1
+        at = f"@{fraction:g}" if looked else ""
+        if looked and np.isnan(history.column(f"alpha{at}")[row]):
+            return [_stop(history, row, f"its spectrum has collapsed at {fraction:g}:", 0.0)]
+        looked |= history.state[row] == State.WAITING
+        probed = len(history.probed)
+        news = history.zone.through < probed
+        if not self.eager or probed < self.spread or not (looked or news):
             return []
-        alphas = history.column(f"alpha@{fraction:g}")
-        if np.isnan(alphas[row]):
-            return [_stop(history, row, f"its spectrum has collapsed at {fraction:g}")]
-        probed = history.probed[~np.isnan(alphas[history.probed])]
-        if len(probed) <= self.spread:
-            return []
-        rows = np.append(probed, row)
-        sets = _features(history, rows, at=f"@{fraction:g}")
-        accuracies = history.column("accuracy")[probed]
-        best = float(accuracies.max())
-        fit = predict(sets, np.arange(len(probed)), accuracies)
-        chance = float(fit.exceeds(best)[-1])
-        if chance > self.risk:
-            return []
-        reason = f"at {fraction:g} of its training it is the best with probability {chance:.3f}"
-        return [_stop(history, row, reason)]
-
-    def _leave_out(self, history: History) -> list[Verdict]:
-        """Judge the candidates that have not begun, by the fields in which they differ."""
-        probed, pending = history.probed, history.rows(State.PENDING)
-        fresh = history.zone.through < len(probed)
-        if not (self.eager and fresh and self.risk > 0 and len(probed) >= self.round):
-            return []
-        rows = np.concatenate([probed, pending])
-        sets = {
-            name: features
-            for name, features in _features(history, rows).items()
-            if name in ("nothing", "the varied fields", "lambda * d")
-        }
-        accuracies = history.column("accuracy")[probed]
-        best = float(accuracies.max())
-        fit = predict(sets, np.arange(len(probed)), accuracies)
-        chances = fit.exceeds(best)[len(probed) :]
-        return [
-            _stop(history, int(row), f"never begun: it is the best with probability {chance:.3f}")
-            for row, chance in zip(pending, chances, strict=True)
-            if chance <= self.risk
-        ]
+        verdicts = []
+        share, scale = _shares(history)
+        collapsed = np.isnan(history.column("alpha")) & (history.column("fraction") >= 1)
+        gone = (history.state == State.STOPPED) & ~collapsed
+        # What was known of those when they were given up, or what is known now: the surer.
+        spent = float(np.fmin(share, history.column("chance"))[gone].sum())
+        if looked:
+            here = scale * _chance_at(history, row, at, self.spread)
+            if spent + here <= self.risk:
+                when = f"at {fraction:g} of its training" if at else "not probed:"
+                verdicts.append(_stop(history, row, when, here))
+                spent += here
+        if news:
+            pending = history.rows(State.PENDING)
+            for one in pending[np.argsort(share[pending], kind="stable")]:
+                spent += float(share[one])
+                if spent > self.risk:
+                    break
+                verdicts.append(_stop(history, int(one), "never begun:", float(share[one])))
+        return verdicts
 
 
-def _features(history: History, rows: Rows, *, at: str = "") -> dict[str, Floats]:
-    """Return the sets of numbers over which the response is fitted, ranked among `rows`."""
-    criteria = {name: history.column(name + at)[rows] for name in CRITERIA}
-    varied = {name: history.column(name)[rows] for name in history.varied if name != "seed"}
-    varied = {n: c for n, c in varied.items() if len(np.unique(c[~np.isnan(c)])) > 1}
-    groups = {"the varied fields": list(varied.values())}
-    if "d" in varied and "lambd" in varied:
-        # The better-conditioned axis: over a 128-fold range of d, the authors' best lambda
-        # keeps lambda * d between 1.5 and 6.6.
-        groups["lambda * d"] = [varied["lambd"] * varied["d"]]
-    known = {name: c for name, c in criteria.items() if not np.isnan(c).all()}
-    both = [known[name] for name in ("alpha", "rankme") if name in known]
-    sets: dict[str, list[Floats]] = {"nothing": []}
-    sets |= {name: [known[name]] for name in ("alpha", "rankme") if name in known}
-    if len(both) == 2:
-        sets["alpha and rankme"] = both
-    for name, columns in groups.items():
-        if columns:
-            sets[name] = columns
-            if "alpha" in known:
-                sets[f"alpha and {name}"] = [known["alpha"], *columns]
-    if len(known) > 2:
-        sets["everything"] = [*known.values(), *itertools.chain(*groups.values())]
-    empty = np.zeros((len(rows), 0))
-    return {name: ranked(columns) if columns else empty for name, columns in sets.items()}
+def _chance_at(history: History, row: int, at: str, spread: int) -> float:
+    """Return how likely a trial beats the best, by what others showed at the same point."""
+    probed = history.probed
+    probed = probed[~np.isnan(history.column(f"alpha{at}")[probed])]
+    if len(probed) < spread:
+        return 1.0
+    rows = np.append(probed, row)
+    accuracies = history.column("accuracy")[probed]
+    fit = predict(features(history, rows, at=at), np.arange(len(probed)), accuracies)
+    return float(fit.exceeds(float(history.column("accuracy")[history.probed].max()))[-1])
+
+
+def _shares(history: History) -> tuple[Floats, float]:
+    """Return of every candidate how likely it is the best of all, by its varied fields alone.
+
+    Returns:
+        The probabilities, [H], 0 where the accuracy is known and for the failed, which sum to 1
+        with that of the best so far; and what a chance to beat it is multiplied by.
+    """
+    probed = history.probed
+    others = history.rows(*(state for state in State if state != State.FAILED))
+    others = others[np.isnan(history.column("accuracy")[others])]
+    rows = np.concatenate([probed, others])
+    accuracies = history.column("accuracy")[probed]
+    fit = predict(fields(history, rows), np.arange(len(probed)), accuracies)
+    chance = fit.exceeds(float(accuracies.max()))[len(probed) :]
+    scale = 1 / float(chance.sum() + np.prod(1 - chance))
+    share = np.zeros(len(history))
+    share[others] = scale * chance
+    return share, scale
 
 
 def _spread(history: History, count: int) -> dict[int, str]:
@@ -265,5 +271,10 @@ def _shape(alphas: Floats, fit: Prediction) -> str:
     return ""
 
 
-def _stop(history: History, row: int, reason: str) -> Verdict:
-    return Verdict(trial_id=history.trial_ids[row], action="stop", reason=reason)
+def _stop(history: History, row: int, when: str, chance: float) -> Verdict:
+    return Verdict(
+        trial_id=history.trial_ids[row],
+        action="stop",
+        reason=f"{when} it is the best with probability {chance:.3f}",
+        chance=chance,
+    )
