@@ -507,10 +507,16 @@ def _is_file(name: str) -> bool:
 
 
 def _about(name: str, results: Path) -> dict[str, Any]:
-    """Return where a table comes from: a study's config, or a file's name."""
+    """Return where a table comes from: a study's config, or a file's name.
+
+    A table is given away: of the images' path only the last part goes with it.
+    """
     if _is_file(name):
         return {"table": Path(name).name}
-    return {"config": _load(results, name).config.model_dump(mode="json")}
+    config = _load(results, name).config.model_dump(mode="json")
+    if (path := config["data"]["path"]) is not None:
+        config["data"]["path"] = Path(path).name
+    return {"config": config}
 
 
 def _column(text: str) -> tuple[str, str]:
