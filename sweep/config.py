@@ -277,7 +277,7 @@ class RuleConfig(Model):
     sync: bool = False
     probes: PositiveInt | None = None
     eta: Annotated[float, Field(gt=1)] = 3.0
-    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.001
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.0005
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     risk: Annotated[float, Field(ge=0, lt=1)] = 0.05
     eager: bool | None = None

@@ -55,7 +55,7 @@ class Goldilocks:
 
     round: int = 10
     batch: int | None = None
-    tolerance: float = 0.001
+    tolerance: float = 0.0005
     confidence: float = 0.9
     risk: float = 0.05
     eager: bool = False
