@@ -2,13 +2,13 @@
 
 An encoder is a safetensors file with a JSON beside it that says how it was made and how
 its images are normalised. Nothing here executes code from a file: states are read with
-`weights_only=True`, encoders hold tensors alone. Files are written beside, then renamed.
+`weights_only=True`, encoders hold tensors alone.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from sweep import files
 from sweep.config import EncoderConfig
 from sweep.encoders import build
 from sweep.errors import StudyError
@@ -47,18 +48,19 @@ class LoadedEncoder:
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     """Write a running trial's state, replacing the one before."""
-    beside = folder / f"{STATE}.{os.getpid()}.part"
-    torch.save(dict(state), beside)
-    beside.replace(folder / STATE)
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    files.write(folder / STATE, buffer.getbuffer())
 
 
 def load_state(folder: Path, device: str) -> dict[str, Any] | None:
     """Return the state last saved, or None where there is none or it cannot be read."""
-    path = folder / STATE
-    if not path.exists():
+    try:
+        data = files.read(folder / STATE)
+    except FileNotFoundError:
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     except (RuntimeError, EOFError, OSError):
         return None  # half a file: the trial begins again
     return state
@@ -66,7 +68,7 @@ def load_state(folder: Path, device: str) -> dict[str, Any] | None:
 
 def drop_state(folder: Path) -> None:
     """Remove a running trial's state, once its encoder is written."""
-    (folder / STATE).unlink(missing_ok=True)
+    files.remove(folder / STATE)
 
 
 def save_encoder(path: Path, encoder: nn.Module, about: Mapping[str, Any]) -> None:
@@ -82,16 +84,11 @@ def save_encoder(path: Path, encoder: nn.Module, about: Mapping[str, Any]) -> No
 
 
 def write_encoder(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and their JSON, each beside and then renamed, the weights last."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write tensors and their JSON, the weights last: where these are, both are."""
+    files.make(path.parent)
     text = json.dumps(about, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    for target, data in (
-        (path.with_suffix(".json"), text.encode()),
-        (path, safetensors.torch.save(dict(tensors))),
-    ):
-        beside = target.with_name(f"{target.name}.{os.getpid()}.part")
-        beside.write_bytes(data)
-        beside.replace(target)
+    files.write(path.with_suffix(".json"), text.encode())
+    files.write(path, safetensors.torch.save(dict(tensors)))
 
 
 def load_encoder(path: str | Path, *, device: str = "cpu") -> LoadedEncoder:
@@ -110,8 +107,8 @@ def load_encoder(path: str | Path, *, device: str = "cpu") -> LoadedEncoder:
     path = Path(path)
     beside = path.with_suffix(".json")
     try:
-        about = json.loads(beside.read_text(encoding="utf-8"))
-        tensors = safetensors.torch.load_file(path, device=device)
+        about = json.loads(files.read(beside))
+        tensors = safetensors.torch.load(files.read(path))
         shape = (int(about["shape"][0]), int(about["shape"][1]), int(about["shape"][2]))
         encoder = build(EncoderConfig(**about["encoder"]), shape)
         encoder.load_state_dict(tensors)

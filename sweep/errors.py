@@ -33,6 +33,12 @@ class StudyError(UserError):
     """A study that exists already, does not exist, or is held by another driver."""
 
 
+class Resumable(StudyError):
+    """A study that ended before its time, by no fault of its own; `sweep resume` goes on."""
+
+    exit_code = 75
+
+
 class QueryError(UserError):
     """SQL that is not one SELECT over the study, or that ran out of memory or time."""
 

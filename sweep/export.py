@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 
+from sweep import files
 from sweep.checkpoint import ENCODER, write_encoder
 from sweep.errors import StudyError
 from sweep.results import Results
@@ -41,7 +43,7 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
             '"SELECT trial_id, status FROM trials"` lists them.'
         )
     source = results.folder / "trials" / trial_id / ENCODER
-    if not source.exists():
+    if not files.exists(source):
         raise StudyError(
             f"The encoder of trial {trial_id} ({rows[trial_id]['status']}) was not kept. "
             'resources.keep="all" keeps every one.'
@@ -53,12 +55,10 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
         "measures": {name: rows[trial_id].get(name) for name in STORY},
         "normalise": "(image / 255 - mean) / std, per channel",
     }
-    write_encoder(target, safetensors.torch.load_file(source), about)
+    write_encoder(target, safetensors.torch.load(files.read(source)), about)
     return about
 
 
 def _read_about(source: Path) -> dict[str, Any]:
-    import json
-
-    about: dict[str, Any] = json.loads(source.with_suffix(".json").read_text(encoding="utf-8"))
+    about: dict[str, Any] = json.loads(files.read(source.with_suffix(".json")))
     return about

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from sweep import files
+
 STOP_FILE = "stop.request"
 EXIT_RESUMABLE = 75
 EXIT_INTERRUPTED = 130
@@ -30,7 +32,7 @@ class StopRequest:
         self.exit_code: int | None = None
         self._file = folder / STOP_FILE
         self._looked = 0.0
-        self._file.unlink(missing_ok=True)
+        files.remove(self._file)
 
     def install(self) -> None:
         """Take SIGINT and SIGTERM over, after `ray.init`, which does too.
@@ -58,7 +60,7 @@ class StopRequest:
         """True once somebody asked; looks for the file at most once a second."""
         if self.exit_code is None and time.monotonic() - self._looked >= 1.0:
             self._looked = time.monotonic()
-            if self._file.exists():
+            if files.exists(self._file):
                 self.exit_code = EXIT_RESUMABLE
         return self.exit_code is not None
 
@@ -70,4 +72,4 @@ class StopRequest:
 
 def request_stop(folder: Path) -> None:
     """Ask the driver of the study in `folder` to stop; it ends resumable."""
-    (folder / STOP_FILE).touch()
+    files.write(folder / STOP_FILE, b"")

@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sweep import local, store
+from sweep import files, local, store
 from sweep.checkpoint import ENCODER, drop_state
 from sweep.config import StudyConfig, TrialConfig, digest
 from sweep.errors import StudyError, SweepError
@@ -344,10 +344,10 @@ def _drop_losers(study: Study, config: StudyConfig, folder: Path, result: Outcom
 def _drop(study: Study, config: StudyConfig, folder: Path, trial_id: str) -> None:
     encoder = folder / "trials" / trial_id / ENCODER
     drop_state(encoder.parent)
-    if config.resources.keep != "all" and encoder.exists():
+    if config.resources.keep != "all" and files.exists(encoder):
         study.record("dropped", {}, trial_id=trial_id)
-        encoder.with_suffix(".json").unlink(missing_ok=True)
-        encoder.unlink()
+        files.remove(encoder.with_suffix(".json"))
+        files.remove(encoder)
 
 
 def _commit() -> str | None:

@@ -8,11 +8,11 @@ or belongs to the trials' workers. Folding events into rows is left to others.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import socket
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -22,7 +22,8 @@ from typing import Any, Protocol
 
 import filelock
 
-from sweep.errors import StudyError, UserError, unknown_name
+from sweep import files
+from sweep.errors import Resumable, StudyError, UserError, unknown_name
 from sweep.records import Event
 
 EVENTS = "events.jsonl"
@@ -81,14 +82,14 @@ class EventLog:
         self.folder = folder
         self.path = folder / EVENTS
         self._lock = _acquire(folder)
+        self._open = True
         try:
-            self._file = self.path.open("ab", buffering=0)
+            files.tidy(folder)
+            files.create(self.path, b"")
             self.seq, self.offset = -1, 0
             for event, offset in scan(self.path):
                 self.seq, self.offset = event.seq, offset
-            self._file.truncate(self.offset)
-            os.fsync(self._file.fileno())
-            _sync_folder(folder)
+            files.cut(self.path, self.offset)
         except BaseException:
             self.close()
             raise
@@ -97,25 +98,21 @@ class EventLog:
         """Put one event on the disk.
 
         Raises:
-            ValueError: its `seq` does not follow the last, or it holds NaN or what is no
-                JSON; nothing was written.
-            StudyError: the disk refused. What the last line holds is then unknown, so the
+            ValueError: its `seq` does not follow the last, it holds NaN or what is no
+                JSON, or the log is closed; nothing was written.
+            Resumable: the disk refused. What the last line holds is then unknown, so the
                 log takes no more; opening it again finds out.
         """
+        if not self._open:
+            raise ValueError(f"the log {self.path} is closed")
         _check_seq(event, self.seq + 1)
         line = encode(event)
         try:
-            written = self._file.write(line)
-            if written != len(line):
-                raise OSError("the disk took only part of a line")
-            os.fsync(self._file.fileno())
+            files.append(self.path, line, at=self.offset)
         except OSError as error:
             self.close()
-            raise StudyError(
-                f"{self.path} cannot be written: {error}. "
-                f"Free some space there, then `sweep resume {self.folder}`."
-            ) from error
-        except BaseException:  # a signal's exception, somewhere between the two calls
+            raise refused(self.path, error, self.folder) from error
+        except BaseException:  # a signal's exception, somewhere on the way
             self.close()
             raise
         self.seq, self.offset = event.seq, self.offset + len(line)
@@ -125,11 +122,11 @@ class EventLog:
         return (event for event, _ in scan(self.path))
 
     def close(self) -> None:
-        """Close the file and let go of the study."""
-        if hasattr(self, "_file"):
-            self._file.close()
+        """Take no more, and let go of the study."""
+        self._open = False
         if self._lock.is_locked:
-            (self.folder / DRIVER).unlink(missing_ok=True)
+            with suppress(OSError):  # the note is a courtesy, and its folder may be gone
+                files.remove(self.folder / DRIVER)
             self._lock.release()
 
     def __enter__(self) -> EventLog:
@@ -270,7 +267,7 @@ def _acquire(folder: Path) -> filelock.BaseFileLock:
         raise StudyError(f"The study {folder} cannot be locked: {error}.") from error
     try:
         me = Driver(host=socket.gethostname(), pid=os.getpid(), time=time.time())
-        replace(folder / DRIVER, json.dumps(asdict(me)).encode())
+        files.write(folder / DRIVER, json.dumps(asdict(me)).encode())
     except BaseException:
         lock.release()
         raise
@@ -279,7 +276,7 @@ def _acquire(folder: Path) -> filelock.BaseFileLock:
 
 def _noted(folder: Path) -> Driver | None:
     try:
-        fields: Any = json.loads((folder / DRIVER).read_bytes())
+        fields: Any = json.loads(files.read(folder / DRIVER))
         return Driver(**fields)
     except (OSError, ValueError, TypeError):
         return None
@@ -299,7 +296,7 @@ def create(results: Path, name: str) -> Path:
     """
     folder = check_vacant(results, name)
     check_writable(results)
-    folder.mkdir(exist_ok=True)
+    files.make(folder)
     return folder
 
 
@@ -320,7 +317,7 @@ def check_vacant(results: Path, name: str) -> Path:
             f"The study {folder} exists already. `sweep resume {folder}` goes on with it; "
             "name=NAME begins another."
         )
-    if others := {path.name for path in folder.iterdir()} - {EVENTS, LOCK, DRIVER}:
+    if others := set(files.names(folder)) - {EVENTS, LOCK, DRIVER}:
         raise StudyError(
             f"{folder} is no study but holds {min(others)!r}. Choose another name=NAME."
         )
@@ -349,17 +346,13 @@ def find(results: Path, study: str) -> Path:
 
 def listing(results: Path) -> list[Path]:
     """Return the folders of all studies under `results`, by name."""
-    if not results.is_dir():
-        return []
-    return sorted(folder for folder in results.iterdir() if _is_study(folder))
+    return [results / name for name in files.names(results) if _is_study(results / name)]
 
 
 def check_writable(results: Path) -> None:
     """Make the folder if need be and try to write into it; raise `UserError` if that fails."""
     try:
-        results.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=results):
-            pass
+        files.check(results)
     except OSError as error:
         raise UserError(
             f"Results cannot be written to {results}: {error.strerror}. "
@@ -368,29 +361,12 @@ def check_writable(results: Path) -> None:
 
 
 def _is_study(folder: Path) -> bool:
-    return (folder / EVENTS).is_file()
+    return files.exists(folder / EVENTS)
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Write a derived file so that a reader sees all of the old one or all of the new."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise StudyError(f"{path} cannot be written: {error}.") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file's name is on the disk only once its folder is."""
-    if os.name == "nt":  # has no such call, and needs none
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def refused(place: Path, error: OSError, folder: Path) -> Resumable:
+    """Return the sentence for a driver whose storage takes no more."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    cure = "Free some space there" if full else "Put that right"
+    why = error.strerror or error
+    return Resumable(f"{place} cannot be written: {why}. {cure}, then `sweep resume {folder}`.")

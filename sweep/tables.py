@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from sweep import files
 from sweep.errors import StudyError, SweepError, unknown_name
 from sweep.records import Event
 from sweep.rows import builder
 from sweep.schemas import SCHEMAS, VERSION
-from sweep.store import EVENTS, EventLog, replace, scan
+from sweep.store import EVENTS, EventLog, refused, scan
 
 TABLES = tuple(SCHEMAS)
 FOLDER = "tables"
@@ -87,7 +88,8 @@ class Snapshots:
         """Fold in what the log holds more; write each table beside the old one, then rename.
 
         Raises:
-            StudyError: the log is damaged, or the disk refused.
+            StudyError: the log is damaged.
+            Resumable: the disk refused.
         """
         began = self._clock()
         before = self._mark
@@ -95,9 +97,12 @@ class Snapshots:
             self._add(event, offset)
         if self._mark != before:
             folder = self._log.folder / FOLDER
-            folder.mkdir(exist_ok=True)
-            for name, table in self._builders.items():
-                replace(folder / f"{name}.parquet", _parquet(table.table(), self._mark))
+            try:
+                files.make(folder)
+                for name, table in self._builders.items():
+                    files.write(folder / f"{name}.parquet", _parquet(table.table(), self._mark))
+            except OSError as error:
+                raise refused(folder, error, self._log.folder) from error
         ended = self._clock()
         self._due = ended + max(self._period_seconds, self._share * (ended - began))
 

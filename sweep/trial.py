@@ -11,7 +11,6 @@ goes on where it stopped, so a stage that ended is never run again. Here the sea
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sweep import checkpoint, train
+from sweep import checkpoint, files, train
 from sweep.allocator import keep_freed_memory
 from sweep.config import DataConfig, TrialConfig
 from sweep.criteria import CRITERIA
@@ -371,21 +370,22 @@ class _Journal:
     """Finished observations of one trial, one JSON line each, on disk before they are told."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make(folder)
+        files.tidy(folder)
         self._path = folder / JOURNAL
-        data = self._path.read_bytes() if self._path.exists() else b""
+        data = self._data()
         if not data.endswith(b"\n") and data:  # a torn last line was never told to anybody
-            os.truncate(self._path, data.rfind(b"\n") + 1)
+            files.cut(self._path, data.rfind(b"\n") + 1)
 
     def read(self) -> list[Observation]:
-        if not self._path.exists():
-            return []
-        lines = self._path.read_text(encoding="utf-8").splitlines()
-        return [Observation.from_json(json.loads(line)) for line in lines]
+        return [Observation.from_json(json.loads(line)) for line in self._data().splitlines()]
 
     def write(self, seen: Observation) -> None:
         line = json.dumps(seen.to_json(), separators=(",", ":"), allow_nan=False) + "\n"
-        with self._path.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        files.append(self._path, line.encode())
+
+    def _data(self) -> bytes:
+        try:
+            return files.read(self._path)
+        except FileNotFoundError:
+            return b""

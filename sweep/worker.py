@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 
+from sweep import files
 from sweep.config import TrialConfig
 from sweep.plugins import importable, resolve
 from sweep.records import Observation
@@ -30,7 +31,7 @@ class Worker:
 
     def __init__(self, config: TrialConfig, context: Context, *, path: str | None = None) -> None:
         importable(path)
-        context.folder.mkdir(parents=True, exist_ok=True)
+        files.make(context.folder)
         self._log = context.folder / LOG
         with self._logged():
             function = resolve("The trial", config.trial, TRIALS)

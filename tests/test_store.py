@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -27,7 +26,6 @@ from sweep.store import (
     find,
     listing,
     read,
-    replace,
     scan,
 )
 
@@ -185,7 +183,7 @@ with EventLog(Path({str(folder)!r})) as log:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     refused, closed = done.stdout.splitlines()
-    assert "only part of a line. Free some space there, then `sweep resume" in refused
+    assert "File too large. Free some space there, then `sweep resume" in refused
     assert "closed" in closed
     assert (folder / EVENTS).stat().st_size == len(lines(1)) + 20
     with EventLog(folder) as log:
@@ -302,14 +300,3 @@ def test_results_that_cannot_be_written_are_refused_in_a_sentence(tmp_path: Path
         check_writable(tmp_path / "file" / "results")
     with pytest.raises(UserError, match="cannot be written to"):
         create(tmp_path / "file", "one")
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    replace(path, b"old")
-    replace(path, json.dumps({"new": 1}).encode())
-    assert path.read_bytes() == b'{"new": 1}'
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(StudyError, match="taken cannot be written"):
-        replace(tmp_path / "taken", b"x")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "taken"]
