@@ -123,9 +123,10 @@ def stop(study: StudyName, results: ResultsDir = RESULTS) -> None:
     Example: sweep stop quickstart
     """
     from sweep.interrupt import request_stop
+    from sweep.lease import driver as driver_of
 
     folder = store.find(results, study)
-    driver = store.driver(folder)
+    driver = driver_of(folder)
     if driver is None:
         raise StudyError(f"Nobody runs {folder}. `sweep resume {folder}` goes on with it.")
     request_stop(folder)

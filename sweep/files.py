@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -78,6 +79,11 @@ def remove(place: Path) -> None:
 def read(place: Path) -> bytes:
     """Return what a file holds; raise `FileNotFoundError` where there is none."""
     return place.read_bytes()
+
+
+def age(place: Path) -> float:
+    """Return the seconds since a file was last written, by this machine's clock."""
+    return max(0.0, time.time() - place.stat().st_mtime)
 
 
 def exists(place: Path) -> bool:

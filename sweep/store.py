@@ -1,6 +1,6 @@
 """Where a study lies on disk, and its log: one line per event, the only truth.
 
-`events.jsonl` is appended to by one driver, which holds the study's lock, and is never
+`events.jsonl` is appended to by one driver, which holds the study's lease, and is never
 rewritten. An event is in the log once `append` has returned: its line, newline included,
 is on the disk. Whatever else lies in the folder is derived from the log (`sweep.tables`)
 or belongs to the trials' workers. Folding events into rows is left to others.
@@ -12,23 +12,16 @@ import errno
 import json
 import os
 import re
-import socket
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import filelock
+from typing import Protocol
 
 from sweep import files
 from sweep.errors import Resumable, StudyError, UserError, unknown_name
+from sweep.lease import DRIVER, LOCK, Lease
 from sweep.records import Event
 
 EVENTS = "events.jsonl"
-LOCK = "driver.lock"
-DRIVER = "driver.json"  # beside the lock: some versions of filelock truncate what they lock
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -62,7 +55,7 @@ class MemoryLog:
 
 
 class EventLog:
-    """The log of a study on disk, open for appending by the one driver that holds its lock.
+    """The log of a study on disk, open for appending by the one driver that holds its lease.
 
     Opening reads the whole log once: a study whose log is damaged is not gone on with. A
     torn last line, which nobody was told of, is cut off, so that nothing is glued to it.
@@ -81,7 +74,7 @@ class EventLog:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / EVENTS
-        self._lock = _acquire(folder)
+        self._lease = Lease(folder)
         self._open = True
         try:
             files.tidy(folder)
@@ -124,10 +117,7 @@ class EventLog:
     def close(self) -> None:
         """Take no more, and let go of the study."""
         self._open = False
-        if self._lock.is_locked:
-            with suppress(OSError):  # the note is a courtesy, and its folder may be gone
-                files.remove(self.folder / DRIVER)
-            self._lock.release()
+        self._lease.release()
 
     def __enter__(self) -> EventLog:
         return self
@@ -222,64 +212,6 @@ def _is_json(line: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-# Who drives a study ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Driver:
-    """The process that holds a study's lock; `time` in seconds since the epoch."""
-
-    host: str
-    pid: int
-    time: float
-
-    def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.time))
-        return f"process {self.pid} on {self.host}, since {since}"
-
-
-def driver(folder: Path) -> Driver | None:
-    """Return who drives the study now, or None; a killed driver's note does not count."""
-    found = _noted(folder)
-    if found is None:
-        return None
-    lock = filelock.FileLock(folder / LOCK, timeout=0)
-    with suppress(filelock.Timeout, OSError), lock:
-        return None
-    return found
-
-
-def _acquire(folder: Path) -> filelock.BaseFileLock:
-    """Take the study's lock and note who has it, or raise `StudyError`."""
-    # A second of patience: `driver` takes the lock for a moment, to see whether it is free.
-    lock = filelock.FileLock(folder / LOCK, timeout=1, thread_local=False)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        holder = _noted(folder) or "another process"
-        raise StudyError(
-            f"The study {folder} is driven already, by {holder}. "
-            f"`sweep stop {folder}` stops that one."
-        ) from None
-    except OSError as error:
-        raise StudyError(f"The study {folder} cannot be locked: {error}.") from error
-    try:
-        me = Driver(host=socket.gethostname(), pid=os.getpid(), time=time.time())
-        files.write(folder / DRIVER, json.dumps(asdict(me)).encode())
-    except BaseException:
-        lock.release()
-        raise
-    return lock
-
-
-def _noted(folder: Path) -> Driver | None:
-    try:
-        fields: Any = json.loads(files.read(folder / DRIVER))
-        return Driver(**fields)
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 # Where studies lie -------------------------------------------------------------------

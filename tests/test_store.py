@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import StudyError, UserError
+from sweep.lease import driver
 from sweep.records import Event
 from sweep.store import (
-    DRIVER,
     EVENTS,
     EventLog,
     Log,
@@ -21,7 +20,6 @@ from sweep.store import (
     check_writable,
     create,
     decode,
-    driver,
     encode,
     find,
     listing,
@@ -189,48 +187,6 @@ with EventLog(Path({str(folder)!r})) as log:
     with EventLog(folder) as log:
         log.append(event(1))
     assert (folder / EVENTS).read_bytes() == lines(2)
-
-
-# One driver --------------------------------------------------------------------------
-
-HOLD = """
-import sys
-from pathlib import Path
-from sweep.store import EventLog
-log = EventLog(Path(sys.argv[1]))
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-def test_a_second_driver_is_told_who_the_first_one_is(folder: Path) -> None:
-    command = [sys.executable, "-c", HOLD, str(folder)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "held\n"
-        host = os.uname().nodename
-        with pytest.raises(
-            StudyError, match=rf"driven already, by process {first.pid} on {host}, since .*stop"
-        ):
-            EventLog(folder)
-        seen = driver(folder)
-        assert seen is not None
-        assert seen.pid == first.pid
-        first.kill()
-    assert (folder / DRIVER).exists(), "a killed driver leaves its note"
-    assert driver(folder) is None, "which does not count"
-    with EventLog(folder):
-        mine = driver(folder)
-        assert mine is not None
-        assert mine.pid == os.getpid()
-    assert driver(folder) is None
-
-
-def test_two_logs_in_one_process_are_two_drivers(folder: Path) -> None:
-    with EventLog(folder), pytest.raises(StudyError, match=f"by process {os.getpid()}"):
-        EventLog(folder)
 
 
 # Where studies lie -------------------------------------------------------------------
