@@ -7,6 +7,7 @@ its images are normalised. Nothing here executes code from a file: states are re
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from sweep.errors import StudyError
 
 STATE = "state.pt"
 ENCODER = "encoder.safetensors"
+_DIGEST = 32  # bytes of SHA-256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,22 +49,33 @@ class LoadedEncoder:
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write a running trial's state, replacing the one before."""
+    """Write a running trial's state, replacing the one before; its digest stands before it.
+
+    Torch reads most states in which a byte is wrong without a word.
+    """
     buffer = io.BytesIO()
+    buffer.write(bytes(_DIGEST))
     torch.save(dict(state), buffer)
-    files.write(folder / STATE, buffer.getbuffer())
+    view = buffer.getbuffer()
+    view[:_DIGEST] = hashlib.sha256(view[_DIGEST:]).digest()
+    files.write(folder / STATE, view)
 
 
 def load_state(folder: Path, device: str) -> dict[str, Any] | None:
-    """Return the state last saved, or None where there is none or it cannot be read."""
+    """Return the state last saved, or None where there is none.
+
+    Raises:
+        StudyError: it is damaged.
+    """
     try:
-        data = files.read(folder / STATE)
+        data = memoryview(files.read(folder / STATE))
     except FileNotFoundError:
         return None
-    try:
-        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, OSError):
-        return None  # half a file: the trial begins again
+    if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+        raise StudyError(f"{folder / STATE} is damaged.")
+    state: dict[str, Any] = torch.load(
+        io.BytesIO(data[_DIGEST:]), map_location=device, weights_only=True
+    )
     return state
 
 

@@ -6,9 +6,12 @@ Heavy modules are imported inside the commands that need them, so that `sweep ls
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -18,7 +21,7 @@ from rich.console import Console
 
 from sweep import store
 from sweep.config import StudyConfig
-from sweep.errors import QueryError, StudyError, SweepError, UserError
+from sweep.errors import QueryError, StudyError, StudyWarning, SweepError, UserError
 from sweep.text import Form, to_text
 
 if TYPE_CHECKING:
@@ -422,7 +425,8 @@ def main() -> NoReturn:
 def run_command(words: list[str]) -> int:
     """Run one command and return its exit code; a user's error is one sentence."""
     try:
-        app(words, prog_name="sweep")
+        with _notes():
+            app(words, prog_name="sweep")
     except SystemExit as end:  # how typer says that it is done
         return end.code if isinstance(end.code, int) else 0
     except UserError as error:
@@ -452,6 +456,25 @@ def _watcher(*, quiet: bool) -> Any:
 
 def _note(sentence: str) -> None:
     typer.echo(f"Note: {sentence}", err=True)
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """Print warnings about studies as notes, each once."""
+    said = set[str]()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, StudyWarning):
+            others(message, category, *where, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            _note(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", StudyWarning)
+        others = warnings.showwarning
+        warnings.showwarning = show
+        yield
 
 
 def _dry_run(study: StudyConfig, path: Path) -> None:

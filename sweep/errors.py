@@ -33,6 +33,14 @@ class StudyError(UserError):
     """A study that exists already, does not exist, or is held by another driver."""
 
 
+class DamagedLog(StudyError):
+    """A log that is whole up to some event, and not behind it."""
+
+
+class StudyWarning(UserWarning):
+    """What a study's reader should know, and can do without."""
+
+
 class Resumable(StudyError):
     """A study that ended before its time, by no fault of its own; `sweep resume` goes on."""
 

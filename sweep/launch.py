@@ -111,7 +111,7 @@ def run(
         warn(sentence)
     with _backend(config, path) as backend:
         folder = store.create(Path(results), config.name)
-        with store.EventLog(folder) as log, contextlib.closing(Snapshots(log)) as snapshots:
+        with store.EventLog(folder) as log, Snapshots(log) as snapshots:
             study = _study(config, log, backend, snapshots)
             study.record("study", _birth(prepared, path))
             _session(study, config, backend)
@@ -159,7 +159,7 @@ def resume(
     with (
         _backend(config, path) as backend,
         store.EventLog(folder) as log,
-        contextlib.closing(Snapshots(log)) as snapshots,
+        Snapshots(log) as snapshots,
     ):
         study = _study(config, log, backend, snapshots)
         _session(study, config, backend)
@@ -266,6 +266,7 @@ def _study(config: StudyConfig, log: store.Log, backend: Backend, snapshots: Sna
 
 def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
     payload = {
+        "format": store.FORMAT,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "runner": config.resources.runner,
@@ -278,6 +279,7 @@ def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
 def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
     config = prepared.config.model_dump(mode="json")
     return {
+        "format": store.FORMAT,
         "name": prepared.config.name,
         "config": config,
         "config_digest": digest(config),

@@ -12,16 +12,26 @@ import errno
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from sweep import files
-from sweep.errors import Resumable, StudyError, UserError, unknown_name
+from sweep.errors import (
+    DamagedLog,
+    Resumable,
+    StudyError,
+    StudyWarning,
+    UserError,
+    unknown_name,
+)
 from sweep.lease import DRIVER, LOCK, Lease
 from sweep.records import Event
 
 EVENTS = "events.jsonl"
+FORMAT = 1
+"""Of the events; the first event of each session tells which its driver wrote."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -140,9 +150,22 @@ def encode(event: Event) -> bytes:
 
 
 def decode(line: bytes) -> Event:
-    """Return the event of a line; raise `ValueError` where there is none."""
+    """Return the event of a line; raise `ValueError` where there is none.
+
+    Raises:
+        StudyError: it is in a format of tomorrow.
+    """
+    fields = json.loads(line)
+    payload = fields.get("payload") if isinstance(fields, dict) else None
+    if isinstance(payload, dict) and fields.get("kind") in ("study", "session"):
+        written = payload.get("format", 1)
+        if not isinstance(written, int) or written > FORMAT:
+            raise StudyError(
+                f"This study was written by a newer sweep: its events are in format {written}, "
+                f"and this one reads {FORMAT}. Install a newer sweep to read it."
+            )
     try:
-        return Event(**json.loads(line))
+        return Event(**fields)
     except TypeError as error:  # JSON, but not an event's fields
         raise ValueError(str(error)) from error
 
@@ -162,7 +185,8 @@ def scan(
         end: read as if the file ended at this byte.
 
     Raises:
-        StudyError: there is no log, no line begins at `offset`, or a line is damaged.
+        DamagedLog: a line is damaged.
+        StudyError: there is no log, no line begins at `offset`, or a newer sweep wrote it.
     """
     try:
         file = path.open("rb")
@@ -184,7 +208,7 @@ def scan(
                 # A crash of the machine may leave the last line's newline without its text.
                 if offset == end and not _is_json(line):
                     return
-                raise StudyError(
+                raise DamagedLog(
                     f"{path} is damaged at line {seq + 1}: {error}. What stands before it is "
                     "whole; restore the file from a copy."
                 ) from error
@@ -199,6 +223,14 @@ def read(path: Path, *, offset: int = 0, seq: int = 0) -> tuple[list[Event], int
         events.append(event)
         offset = behind
     return events, offset
+
+
+def salvage(path: Path, *, end: int | None = None) -> Iterator[tuple[Event, int]]:
+    """Yield as `scan` does, and stop with a warning where damage begins."""
+    try:
+        yield from scan(path, end=end)
+    except DamagedLog as error:
+        warnings.warn(str(error), StudyWarning, stacklevel=2)
 
 
 def _check_seq(event: Event, expected: int) -> None:

@@ -10,7 +10,7 @@ from sweep.outcome import Outcome
 from sweep.progress import clean
 from sweep.records import Event, Observation
 from sweep.results import Results
-from sweep.store import EVENTS, read
+from sweep.store import EVENTS, salvage
 from sweep.text import to_text
 
 
@@ -69,7 +69,7 @@ def explained(found: Results, trial_id: str) -> pa.Table:
     Raises:
         StudyError: the study has no such trial.
     """
-    events, _ = read(found.folder / EVENTS)
+    events = [event for event, _ in salvage(found.folder / EVENTS)]
     ids = [event.trial_id for event in events if event.kind == "candidate"]
     if trial_id not in ids:
         raise StudyError(unknown_name("The trial", trial_id, ids))

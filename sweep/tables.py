@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from sweep.errors import StudyError, SweepError, unknown_name
 from sweep.records import Event
 from sweep.rows import builder
 from sweep.schemas import SCHEMAS, VERSION
-from sweep.store import EVENTS, EventLog, refused, scan
+from sweep.store import EVENTS, EventLog, refused, salvage, scan
 
 TABLES = tuple(SCHEMAS)
 FOLDER = "tables"
@@ -106,9 +106,13 @@ class Snapshots:
         ended = self._clock()
         self._due = ended + max(self._period_seconds, self._share * (ended - began))
 
-    def close(self) -> None:
-        """Write what there is more."""
-        self.write()
+    def __enter__(self) -> Snapshots:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Write what there is more; what ended the study is told rather than what that meets."""
+        with suppress(SweepError) if error is not None else nullcontext():
+            self.write()
 
     def _add(self, event: Event, offset: int) -> None:
         for table in self._builders.values():
@@ -141,10 +145,11 @@ class StudyTables:
 
         Where the log ends where the snapshot does, this is the Parquet file as it is. A
         snapshot that is missing, damaged, of another version or not of this log counts
-        for nothing: the table is folded from the whole log, in memory.
+        for nothing: the table is folded from the whole log, in memory. Of a log that is
+        damaged it tells what stands before the damage, with a `StudyWarning`.
 
         Raises:
-            StudyError: no such table, or the log is damaged.
+            StudyError: no such table, or a newer sweep wrote the log.
         """
         if name not in SCHEMAS:
             raise StudyError(unknown_name("The table", name, TABLES))
@@ -154,7 +159,7 @@ class StudyTables:
             try:
                 return self._fold(name, before, mark)
             except SweepError:
-                pass  # stale, or not of this log; a damaged log says so below
+                pass  # stale, not of this log, or damaged behind the snapshot
         return self._fold(name, SCHEMAS[name].empty_table(), START)
 
     def source(self, name: str) -> pa.Table | ds.Dataset:
@@ -207,7 +212,10 @@ class StudyTables:
 
     def _tail(self, mark: Mark) -> list[Event]:
         if mark not in self._tails:
-            events = scan(self._log, offset=mark.offset, seq=mark.seq + 1, end=self._end)
+            if mark == START:
+                events = salvage(self._log, end=self._end)
+            else:
+                events = scan(self._log, offset=mark.offset, seq=mark.seq + 1, end=self._end)
             self._tails[mark] = [event for event, _ in events]
         return self._tails[mark]
 

@@ -5,12 +5,14 @@
 `run_trial` yields observations; to stop a trial, stop asking. It writes only its own
 folder: a checkpoint while it trains, the encoder once trained, and a journal of finished
 observations, written before each is yielded. Re-entered, it yields the journal first and
-goes on where it stopped, so a stage that ended is never run again. Here the seams meet.
+goes on where it stopped, so a stage that ended is never run again, unless what it left is
+damaged: then it is, and the trial's log says so. Here the seams meet.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -27,6 +29,7 @@ from sweep.allocator import keep_freed_memory
 from sweep.config import DataConfig, TrialConfig
 from sweep.criteria import CRITERIA
 from sweep.data import Data, load
+from sweep.errors import StudyError
 from sweep.features import encode, encode_all
 from sweep.images import Split
 from sweep.plugins import resolve
@@ -92,21 +95,21 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     watch = _Watch(context.share)
     past = journal.read()
     yield from past
-    if any(seen.broken for seen in past):
-        return
     done = {seen.stage for seen in past if seen.fraction >= 1.0}
+    if any(seen.broken for seen in past) or done >= {"trained", "measured", "probed"}:
+        return
     data = load(config.data)
-    if "trained" not in done:
-        for seen in _pretrain(config, context, data, {(seen.stage, seen.step) for seen in past}):
+    encoder = _trained(context) if "trained" in done else None
+    if encoder is None:
+        names: set[tuple[str, int]] = {(seen.stage, seen.step) for seen in past}
+        for seen in _pretrain(config, context, data, names):
             timed = replace(seen, cost=watch.lap())
-            if timed.stage != "pretrain":
+            if timed.stage != "pretrain" and (timed.stage, timed.step) not in names:
                 journal.write(timed)
             yield timed
             if timed.broken:
                 return
-    encoder = checkpoint.load_encoder(
-        context.folder / checkpoint.ENCODER, device=context.device
-    ).encoder
+        encoder = _encoder(context)
     steps = train.total_steps(config, len(data.splits.pretrain))
     if "measured" not in done:
         seen = _measure(config, context, data, encoder, step=steps, fraction=1.0)
@@ -134,9 +137,12 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
             return seen
     watch = _Watch(context.share)
     data = load(config.data)
-    loaded = checkpoint.load_encoder(context.folder / checkpoint.ENCODER, device=context.device)
-    fitted = _probe(config, context, data, loaded.encoder)
-    measure = _test_accuracy(config, context, data, loaded.encoder, fitted)
+    if (encoder := _trained(context)) is None:
+        for _ in _pretrain(config, context, data, set()):
+            pass
+        encoder = _encoder(context)
+    fitted = _probe(config, context, data, encoder)
+    measure = _test_accuracy(config, context, data, encoder, fitted)
     seen = Observation(
         stage="tested",
         step=train.total_steps(config, len(data.splits.pretrain)),
@@ -148,6 +154,34 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
 
 
 test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest goes by the name
+
+
+def _encoder(context: Context) -> nn.Module:
+    path = context.folder / checkpoint.ENCODER
+    return checkpoint.load_encoder(path, device=context.device).encoder
+
+
+def _trained(context: Context) -> nn.Module | None:
+    """Return the encoder that was trained, or None where it is lost: it is trained again."""
+    try:
+        return _encoder(context)
+    except StudyError as error:
+        _say(f"{error} It was trained already, and is trained again.")
+        return None
+
+
+def _state(context: Context) -> dict[str, Any] | None:
+    """Return where training stopped, or None where it begins with step 0."""
+    try:
+        return checkpoint.load_state(context.folder, context.device)
+    except StudyError as error:
+        _say(f"{error} The training begins again with step 0.")
+        return None
+
+
+def _say(sentence: str) -> None:
+    """Tell whoever reads the trial's log."""
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}\n")
 
 
 def _pretrain(
@@ -162,7 +196,7 @@ def _pretrain(
     steps = train.total_steps(config, len(images))
     marks = _marks(config, steps)
     run = train.begin(config, data.shape, context.device)
-    if (state := checkpoint.load_state(context.folder, context.device)) is not None:
+    if (state := _state(context)) is not None:
         run.load_state_dict(state)
         yield from _look(config, context, data, run, marks, done)
     saved_at = time.monotonic()
@@ -367,25 +401,48 @@ class _Watch:
 
 
 class _Journal:
-    """Finished observations of one trial, one JSON line each, on disk before they are told."""
+    """Finished observations of one trial, one JSON line each, on disk before they are told.
+
+    A torn last line was never told to anybody, and is cut off. So is a damaged one, with all
+    that follows: the study has those observations, and knows them when they are made again.
+    """
 
     def __init__(self, folder: Path) -> None:
         files.make(folder)
         files.tidy(folder)
         self._path = folder / JOURNAL
-        data = self._data()
-        if not data.endswith(b"\n") and data:  # a torn last line was never told to anybody
-            files.cut(self._path, data.rfind(b"\n") + 1)
+        self._seen: list[Observation] = []
+        data, whole = self._data(), 0
+        for line in data.splitlines(keepends=True):
+            if (seen := _observation(line)) is None:
+                break
+            self._seen.append(seen)
+            whole += len(line)
+        if b"\n" in data[whole:]:
+            _say(f"{self._path} is damaged behind {len(self._seen)} lines, which count.")
+        if whole < len(data):
+            files.cut(self._path, whole)
 
     def read(self) -> list[Observation]:
-        return [Observation.from_json(json.loads(line)) for line in self._data().splitlines()]
+        return list(self._seen)
 
     def write(self, seen: Observation) -> None:
         line = json.dumps(seen.to_json(), separators=(",", ":"), allow_nan=False) + "\n"
         files.append(self._path, line.encode())
+        self._seen.append(seen)
 
     def _data(self) -> bytes:
         try:
             return files.read(self._path)
         except FileNotFoundError:
             return b""
+
+
+def _observation(line: bytes) -> Observation | None:
+    """Return what a line of the journal holds, None where it is torn or damaged."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        return Observation.from_json(json.loads(line))
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -272,6 +273,26 @@ def test_an_existing_study_is_not_overwritten(
     code, _, err = call("run", path, "--results", done, capsys=capsys)
     assert code == 2
     assert "exists already. `sweep resume" in err
+
+
+def test_a_damaged_study_is_shown_up_to_the_damage_with_one_note_and_not_resumed(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(done / "tiny", folder)
+    shutil.rmtree(folder / "tables")
+    log = folder / "events.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([*lines[:-2], b"{}\n", *lines[-1:]]))
+    for words in (["show", folder], ["query", folder, "SELECT accuracy FROM trials"]):
+        code, out, err = call(*words, capsys=capsys)
+        assert code == 0
+        assert len([line for line in out.splitlines() if "0." in line]) == 4
+        assert err.count("Note: ") == 1
+        assert f"is damaged at line {len(lines) - 1}" in err
+    code, _, err = call("resume", folder, capsys=capsys)
+    assert code == 2
+    assert "What stands before it is whole; restore the file from a copy." in err
 
 
 def test_init_writes_a_config_that_dry_run_reads(

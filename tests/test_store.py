@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sweep.errors import StudyError, UserError
+from sweep.errors import StudyError, StudyWarning, UserError
 from sweep.lease import driver
 from sweep.records import Event
 from sweep.store import (
     EVENTS,
+    FORMAT,
     EventLog,
     Log,
     MemoryLog,
@@ -24,6 +25,7 @@ from sweep.store import (
     find,
     listing,
     read,
+    salvage,
     scan,
 )
 
@@ -144,6 +146,24 @@ def test_a_whole_last_line_out_of_turn_is_damage(folder: Path) -> None:
     (folder / EVENTS).write_bytes(lines(1) + encode(event(5)))
     with pytest.raises(StudyError, match="line 2: event 5 stands where event 1 is due"):
         read(folder / EVENTS)
+
+
+def test_a_log_of_a_newer_sweep_is_refused_in_a_sentence(folder: Path) -> None:
+    for kind in ("study", "session"):
+        line = encode(Event(seq=0, time=0.0, kind=kind, payload={"format": FORMAT + 1}))
+        (folder / EVENTS).write_bytes(line.replace(b'"seq"', b'"tomorrow":1,"seq"'))
+        with pytest.raises(
+            StudyError, match=r"written by a newer sweep: .* format 2, and this one"
+        ):
+            read(folder / EVENTS)
+        with pytest.raises(StudyError, match="newer sweep"):
+            EventLog(folder)
+
+
+def test_what_stands_before_damage_can_be_read_with_a_warning(folder: Path) -> None:
+    (folder / EVENTS).write_bytes(lines(2) + b"{\n" + encode(event(2)))
+    with pytest.warns(StudyWarning, match=r"damaged at line 3.*What stands before it is whole"):
+        assert [one.seq for one, _ in salvage(folder / EVENTS)] == [0, 1]
 
 
 def test_reading_goes_on_where_it_stopped(folder: Path) -> None:

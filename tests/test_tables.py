@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from sweep.config import StudyConfig, digest
-from sweep.errors import StudyError, SweepError
+from sweep.errors import StudyError, StudyWarning, SweepError
 from sweep.records import Cost, Event, Measure, Observation
 from sweep.results import Results, load
 from sweep.rows import builder
@@ -442,12 +441,19 @@ def test_tables_are_of_one_moment_although_the_log_grows(folder: Path) -> None:
     same({name: tables.table(name) for name in TABLES}, fold(EVENTS_OF_STUDY[:15]))
 
 
-def test_a_damaged_log_is_said_to_be_whatever_the_snapshot_holds(folder: Path) -> None:
+@pytest.mark.parametrize("taken", [0, 5, 20, 27])
+def test_of_a_damaged_log_the_tables_tell_what_stands_before_the_damage(
+    tmp_path: Path, taken: int
+) -> None:
+    folder = write(tmp_path / "s", EVENTS_OF_STUDY[:taken])
     snapshot(folder)
+    write(folder, EVENTS_OF_STUDY[:27])
     with (folder / EVENTS).open("ab") as file:
-        file.write(b"{}\n" + encode(EVENTS_OF_STUDY[0]))
-    with pytest.raises(StudyError, match=f"is damaged at line {len(EVENTS_OF_STUDY) + 1}"):
-        read(folder)
+        file.write(b"{}\n" + encode(EVENTS_OF_STUDY[27]))
+    with pytest.warns(StudyWarning, match="is damaged at line 28"):
+        same(read(folder), fold(EVENTS_OF_STUDY[:27]))
+    with pytest.raises(StudyError, match="is damaged at line 28"):
+        EventLog(folder)
 
 
 def test_reading_writes_nothing(folder: Path) -> None:
@@ -463,7 +469,7 @@ def test_the_driver_writes_when_it_is_time_and_at_the_end(tmp_path: Path) -> Non
     tables = folder / "tables"
     with (
         EventLog(folder) as log,
-        closing(Snapshots(log, period_seconds=10.0, clock=lambda: now[0])) as snapshots,
+        Snapshots(log, period_seconds=10.0, clock=lambda: now[0]) as snapshots,
     ):
         for event in EVENTS_OF_STUDY[:10]:
             log.append(event)

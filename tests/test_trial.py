@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,81 @@ def test_half_a_line_in_the_journal_was_never_told(
     assert [json.loads(line)["stage"] for line in lines] == ["trained", "measured", "probed"]
 
 
-def test_a_torn_checkpoint_begins_the_trial_again(
-    whole: tuple[Path, list[Observation]], tmp_path: Path
+def test_a_damaged_line_in_the_journal_is_made_again(
+    whole: tuple[Path, list[Observation]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / checkpoint.STATE).write_bytes(b"PK\x03\x04 not a checkpoint")
-    assert numbers(observe(tmp_path)) == numbers(whole[1])
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    journal = tmp_path / JOURNAL
+    trained, measured, probed = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(trained + b"\0" * (len(measured) - 1) + b"\n" + probed)
+    rest = observe(tmp_path)
+    assert [seen.stage for seen in rest] == ["trained", "measured", "probed"]
+    assert numbers(rest) == numbers(whole[1])
+    assert "journal.jsonl is damaged behind 1 lines, which count." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "alien"])
+def test_a_torn_checkpoint_begins_the_trial_again_and_says_so(
+    whole: tuple[Path, list[Observation]],
+    tmp_path: Path,
+    harm: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    context = Context(folder=tmp_path, heartbeat_seconds=1e-6, checkpoint_seconds=1e-6)
+    trial = run_trial(small_trial(), context)
+    for _ in range(4):
+        next(trial)
+    trial.close()
+    state = tmp_path / checkpoint.STATE
+    data = state.read_bytes()
+    middle = len(data) // 2  # a weight: torch would read it without a word
+    flipped = data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
+    harmed = {"cut": data[:-1000], "flipped": flipped, "empty": b"", "alien": b"PK\x03\x04 none"}
+    state.write_bytes(harmed[harm])
+    rest = observe(tmp_path, heartbeat_seconds=1e-6)
+    assert rest[0].step == 1
+    assert numbers(rest) == numbers(whole[1])
+    said = capsys.readouterr().err
+    assert "state.pt is damaged. The training begins again with step 0." in said
+
+
+@pytest.mark.parametrize("harm", ["missing", "torn", "without its json"])
+def test_a_trial_whose_encoder_is_lost_is_trained_again_and_says_so(
+    whole: tuple[Path, list[Observation]],
+    tmp_path: Path,
+    harm: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trial = run_trial(small_trial(), Context(folder=tmp_path))
+    for seen in trial:
+        if seen.stage == "measured":
+            break
+    trial.close()
+    encoder = tmp_path / checkpoint.ENCODER
+    if harm == "torn":
+        encoder.write_bytes(encoder.read_bytes()[:-100])
+    else:
+        (encoder if harm == "missing" else encoder.with_suffix(".json")).unlink()
+    rest = observe(tmp_path)
+    assert "It was trained already, and is trained again." in capsys.readouterr().err
+    stages = [seen.stage for seen in rest if seen.stage != "pretrain"]
+    assert stages == ["trained", "measured", "trained", "probed"]
+    assert numbers(rest)[-1] == numbers(whole[1])[-1]
+    lines = (tmp_path / JOURNAL).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["stage"] for line in lines] == ["trained", "measured", "probed"]
+    assert [seen.stage for seen in observe(tmp_path)] == ["trained", "measured", "probed"]
+
+
+def test_a_winner_whose_encoder_is_lost_is_trained_again_for_its_test(
+    whole: tuple[Path, list[Observation]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / checkpoint.ENCODER).unlink()
+    again = test_trial(small_trial(), Context(folder=tmp_path))
+    assert again.measures == test_trial(small_trial(), Context(folder=whole[0])).measures
+    assert "trained again" in capsys.readouterr().err
 
 
 def test_criteria_are_measured_on_the_way_where_asked(tmp_path: Path) -> None:
