@@ -12,7 +12,6 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -24,6 +23,7 @@ from sweep import files
 from sweep.config import EncoderConfig
 from sweep.encoders import build
 from sweep.errors import StudyError
+from sweep.files import Place
 
 STATE = "state.pt"
 ENCODER = "encoder.safetensors"
@@ -48,7 +48,7 @@ class LoadedEncoder:
     about: Mapping[str, Any]
 
 
-def save_state(folder: Path, state: Mapping[str, Any]) -> None:
+def save_state(folder: Place, state: Mapping[str, Any]) -> None:
     """Write a running trial's state, replacing the one before; its digest stands before it.
 
     Torch reads most states in which a byte is wrong without a word.
@@ -61,7 +61,7 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     files.write(folder / STATE, view)
 
 
-def load_state(folder: Path, device: str) -> dict[str, Any] | None:
+def load_state(folder: Place, device: str) -> dict[str, Any] | None:
     """Return the state last saved, or None where there is none.
 
     Raises:
@@ -79,12 +79,12 @@ def load_state(folder: Path, device: str) -> dict[str, Any] | None:
     return state
 
 
-def drop_state(folder: Path) -> None:
+def drop_state(folder: Place) -> None:
     """Remove a running trial's state, once its encoder is written."""
     files.remove(folder / STATE)
 
 
-def save_encoder(path: Path, encoder: nn.Module, about: Mapping[str, Any]) -> None:
+def save_encoder(path: Place, encoder: nn.Module, about: Mapping[str, Any]) -> None:
     """Write `path` (.safetensors) and the JSON beside it.
 
     Args:
@@ -96,7 +96,7 @@ def save_encoder(path: Path, encoder: nn.Module, about: Mapping[str, Any]) -> No
     write_encoder(path, tensors, about)
 
 
-def write_encoder(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+def write_encoder(path: Place, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors and their JSON, the weights last: where these are, both are."""
     files.make(path.parent)
     text = json.dumps(about, indent=2, sort_keys=True, allow_nan=False) + "\n"
@@ -104,7 +104,7 @@ def write_encoder(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     files.write(path, safetensors.torch.save(dict(tensors)))
 
 
-def load_encoder(path: str | Path, *, device: str = "cpu") -> LoadedEncoder:
+def load_encoder(path: str | Place, *, device: str = "cpu") -> LoadedEncoder:
     """Read an exported encoder, or a trial's own.
 
     Args:
@@ -117,7 +117,7 @@ def load_encoder(path: str | Path, *, device: str = "cpu") -> LoadedEncoder:
     Raises:
         StudyError: a file is missing or does not fit the other.
     """
-    path = Path(path)
+    path = files.place(path)
     beside = path.with_suffix(".json")
     try:
         about = json.loads(files.read(beside))

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from sweep import store
+from sweep import files, store
 from sweep.config import StudyConfig
 from sweep.errors import QueryError, StudyError, StudyWarning, SweepError, UserError
+from sweep.files import Place
 from sweep.text import Form, to_text
 
 if TYPE_CHECKING:
@@ -39,7 +40,15 @@ app = typer.Typer(
     help="Choose self-supervised models on a budget: pretrain a grid, measure alpha, probe few.",
 )
 
-ResultsDir = Annotated[Path, typer.Option("--results", help="Folder of the studies.")]
+ResultsDir = Annotated[
+    Place,
+    typer.Option(
+        "--results",
+        parser=files.place,
+        metavar="DIR",
+        help="Of the studies: a folder, or s3://BUCKET/PREFIX.",
+    ),
+]
 StudyName = Annotated[str, typer.Argument(help="A name under --results, or a path.")]
 Overrides = Annotated[
     list[str] | None,
@@ -59,7 +68,7 @@ RepeatTop = Annotated[
     int, typer.Option("--repeat-top", min=0, help="Then train the best K again, with fresh seeds.")
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Fresh seeds for each of these.")]
-RESULTS = Path("results")
+RESULTS: Place = Path("results")
 
 
 @app.command()
@@ -113,7 +122,7 @@ def resume(
 
     folder = store.find(results, study)
     changes = [*(overrides or []), *_resources(runner, address)]
-    outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet))
+    outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet), warn=_note)
     _end(outcome, folder)
     if repeat_top:
         _repeat(folder, repeat_top, seeds, quiet=quiet)
@@ -505,7 +514,7 @@ def _dry_run(study: StudyConfig, path: Path) -> None:
         typer.echo(f"money       {guess.money:.2f}")
 
 
-def _end(outcome: Outcome, folder: Path) -> None:
+def _end(outcome: Outcome, folder: Place) -> None:
     """Print what a study came to; exit 1 where every trial failed."""
     from sweep.results import Results
     from sweep.summary import of_study, of_trials
@@ -518,7 +527,7 @@ def _end(outcome: Outcome, folder: Path) -> None:
     typer.echo("\n".join(of_study(found, outcome)))
 
 
-def _table(name: str, results: Path, columns: list[str] | None) -> Landscape:
+def _table(name: str, results: Place, columns: list[str] | None) -> Landscape:
     """Return the table at a path, or of a study."""
     from sweep.landscape_files import load
 
@@ -550,22 +559,22 @@ def _column(text: str) -> tuple[str, str]:
     return ours.strip(), theirs.strip()
 
 
-def _repeat(folder: Path, top: int, seeds: int, *, quiet: bool) -> None:
+def _repeat(folder: Place, top: int, seeds: int, *, quiet: bool) -> None:
     """Train the leaders again, in a study of their own, and print what they come to."""
     from sweep import launch
     from sweep.repeats import SUFFIX, intervals, plan
 
     again = folder.with_name(folder.name + SUFFIX)
     typer.echo(f"\nThe best {top} again, {seeds} fresh seeds each, in {again}:")
-    if (again / store.EVENTS).exists():
-        launch.resume(again, watch=_watcher(quiet=quiet))
+    if store.is_study(again):
+        launch.resume(again, watch=_watcher(quiet=quiet), warn=_note)
     else:
         config = plan(folder, top=top, seeds=seeds)
         launch.run(config, results=folder.parent, watch=_watcher(quiet=quiet), warn=_note)
     typer.echo(to_text(intervals(_load(folder.parent, again.name)), "table"))
 
 
-def _load(results: Path, study: str) -> Results:
+def _load(results: Place, study: str) -> Results:
     from sweep.results import load
 
     return load(study, results=results)

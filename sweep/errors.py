@@ -8,6 +8,7 @@ command line prints it and exits with its `exit_code`. Everything that is not a
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -31,6 +32,25 @@ class DataError(UserError):
 
 class StudyError(UserError):
     """A study that exists already, does not exist, or is held by another driver."""
+
+
+class StoreError(UserError, OSError):
+    """An object store that cannot be reached, or that refuses; what a disk's `OSError` is.
+
+    Args:
+        place: what was asked for.
+        reason: the store's own words.
+    """
+
+    def __init__(self, place: object, reason: str) -> None:
+        super().__init__(errno.EIO, reason)
+        self.place = place
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place} cannot be used: {(self.strerror or '').rstrip('.')}. Where the store is "
+            "and who asks is told by AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID and the like."
+        )
 
 
 class DamagedLog(StudyError):

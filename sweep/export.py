@@ -11,6 +11,7 @@ import safetensors.torch
 from sweep import files
 from sweep.checkpoint import ENCODER, write_encoder
 from sweep.errors import StudyError
+from sweep.files import Place
 from sweep.results import Results
 
 STORY = ("d", "lambd", "alpha", "alpha_r2", "rankme", "accuracy", "test_accuracy", "loss", "status")
@@ -59,6 +60,6 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
     return about
 
 
-def _read_about(source: Path) -> dict[str, Any]:
+def _read_about(source: Place) -> dict[str, Any]:
     about: dict[str, Any] = json.loads(files.read(source.with_suffix(".json")))
     return about

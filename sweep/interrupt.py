@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from sweep import files
+from sweep.files import Place
 
 STOP_FILE = "stop.request"
 EXIT_RESUMABLE = 75
@@ -28,10 +29,11 @@ class StopRequest:
         folder: of the study; `sweep stop` writes a file there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.exit_code: int | None = None
         self._file = folder / STOP_FILE
         self._looked = 0.0
+        self._period_seconds = 1.0 if isinstance(folder, Path) else 5.0
         files.remove(self._file)
 
     def install(self) -> None:
@@ -57,11 +59,12 @@ class StopRequest:
                     signal.signal(number, handler)
 
     def __bool__(self) -> bool:
-        """True once somebody asked; looks for the file at most once a second."""
-        if self.exit_code is None and time.monotonic() - self._looked >= 1.0:
+        """True once somebody asked; looks for the file now and then."""
+        if self.exit_code is None and time.monotonic() - self._looked >= self._period_seconds:
+            with contextlib.suppress(OSError):  # the study's own writes will say so
+                if files.exists(self._file):
+                    self.exit_code = EXIT_RESUMABLE
             self._looked = time.monotonic()
-            if files.exists(self._file):
-                self.exit_code = EXIT_RESUMABLE
         return self.exit_code is not None
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -70,6 +73,6 @@ class StopRequest:
         self.exit_code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_RESUMABLE
 
 
-def request_stop(folder: Path) -> None:
+def request_stop(folder: Place) -> None:
     """Ask the driver of the study in `folder` to stop; it ends resumable."""
     files.write(folder / STOP_FILE, b"")

@@ -14,26 +14,28 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from sweep import files
 from sweep.errors import DataError, UserError
+from sweep.files import Place
 from sweep.landscape import Landscape, Recorded
 from sweep.landscape_rows import is_number, of_table, to_table
 from sweep.records import Cost, Event, Observation
 from sweep.store import EVENTS, read
 
 
-def load(source: str | Path, *, columns: Mapping[str, str] | None = None) -> Landscape:
+def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> Landscape:
     """Read a study's folder, a Parquet or a CSV file.
 
     Args:
-        source: the path.
+        source: the path; or the address of a study on an object store.
         columns: name here -> name in the file, where they differ.
 
     Raises:
         DataError: it cannot be read, lacks a column, holds a candidate twice, or a number
             that cannot be.
     """
-    path = Path(source)
-    if path.is_dir():
+    path = files.place(source)
+    if not isinstance(path, Path) or path.is_dir():
         if columns:
             raise DataError("A study's folder needs no column map; its columns are known.")
         return of_events(path.name, read(path / EVENTS)[0])

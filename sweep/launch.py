@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from sweep import files, local, store
-from sweep.checkpoint import ENCODER, drop_state
 from sweep.config import StudyConfig, TrialConfig, digest
 from sweep.errors import StudyError, SweepError
-from sweep.history import State
+from sweep.files import Place
 from sweep.interrupt import StopRequest
+from sweep.keep import Keeper
 from sweep.outcome import Outcome, outcome
 from sweep.plugins import importable, resolve
 from sweep.preflight import Devices, Prepared, devices, doubts, prepare
@@ -37,9 +37,9 @@ from sweep.rules import RULES
 from sweep.study import Listener, Study
 from sweep.tables import Snapshots
 from sweep.trial import Context, test_trial
-from sweep.worker import TRIALS, Worker
+from sweep.worker import LOG, TRIALS, TrialLog, Worker
 
-Watch = Callable[[Study, StudyConfig, Path], contextlib.AbstractContextManager[Listener]]
+Watch = Callable[[Study, StudyConfig, Place], contextlib.AbstractContextManager[Listener]]
 """Shows a study under way: entered once its candidates are known, it returns a listener."""
 
 
@@ -51,7 +51,7 @@ class Stopped(SweepError):
         folder: of the study.
     """
 
-    def __init__(self, exit_code: int, folder: Path) -> None:
+    def __init__(self, exit_code: int, folder: Place) -> None:
         super().__init__(f"The study stopped before its end. `sweep resume {folder}` goes on.")
         self.exit_code = exit_code
 
@@ -72,7 +72,7 @@ class Backend:
 
 
 @contextlib.contextmanager
-def unwatched(study: Study, config: StudyConfig, folder: Path) -> Iterator[Listener]:
+def unwatched(study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
     """Show nothing of a study under way."""
     yield lambda event: None
 
@@ -80,7 +80,7 @@ def unwatched(study: Study, config: StudyConfig, folder: Path) -> Iterator[Liste
 def run(
     config: StudyConfig | str | Path,
     *,
-    results: str | Path = "results",
+    results: str | Place = "results",
     overrides: Sequence[str] = (),
     watch: Watch = unwatched,
     warn: Callable[[str], None] = warnings.warn,
@@ -105,13 +105,15 @@ def run(
     if not isinstance(config, StudyConfig):
         config = StudyConfig.load(config, overrides)
     importable(path)
-    store.check_vacant(Path(results), config.name)
+    results = files.place(results)
+    store.check_vacant(results, config.name)
     prepared = prepare(config)
     for sentence in doubts(prepared):
         warn(sentence)
     with _backend(config, path) as backend:
-        folder = store.create(Path(results), config.name)
-        with store.EventLog(folder) as log, Snapshots(log) as snapshots:
+        folder = store.create(results, config.name)
+        _check_conditions(folder, warn)
+        with store.open_log(folder) as log, Snapshots(log) as snapshots:
             study = _study(config, log, backend, snapshots)
             study.record("study", _birth(prepared, path))
             _session(study, config, backend)
@@ -119,10 +121,11 @@ def run(
 
 
 def resume(
-    folder: str | Path,
+    folder: str | Place,
     *,
     overrides: Sequence[str] = (),
     watch: Watch = unwatched,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> Outcome:
     """Take a study up where its log ends; no finished stage is run again.
 
@@ -130,13 +133,14 @@ def resume(
         folder: of the study.
         overrides: `key=value`: budget and resources may change, the space may grow.
         watch: shows progress.
+        warn: takes sentences about what is allowed and yet may not be meant.
 
     Raises:
         StudyError: there is no such study, another driver holds it, or more than budget,
             resources and a larger space was changed.
         Stopped: as in `run`.
     """
-    folder = Path(folder)
+    folder = files.place(folder)
     events, _ = store.read(folder / store.EVENTS)
     birth = _birth_of(events, folder)
     path = Path(birth["path"]) if birth.get("path") else None
@@ -156,9 +160,10 @@ def resume(
             f"The changed space leaves out {len(gone)} candidates that the study has. A resume "
             "may only enlarge the space; for another one, `sweep run` with another name."
         )
+    _check_conditions(folder, warn)
     with (
         _backend(config, path) as backend,
-        store.EventLog(folder) as log,
+        store.open_log(folder) as log,
         Snapshots(log) as snapshots,
     ):
         study = _study(config, log, backend, snapshots)
@@ -171,7 +176,7 @@ def resume(
 
 
 def _drive(
-    study: Study, prepared: Prepared, folder: Path, backend: Backend, watch: Watch
+    study: Study, prepared: Prepared, folder: Place, backend: Backend, watch: Watch
 ) -> Outcome:
     config = prepared.config
     trials = {c.trial_id: c.config.model_dump(mode="json") for c in prepared.candidates}
@@ -187,13 +192,14 @@ def _drive(
     )
 
     def job(trial_id: str) -> dict[str, Any]:
-        own = replace(context, folder=folder.resolve() / "trials" / trial_id)
+        own = replace(context, folder=files.absolute(folder) / "trials" / trial_id)
         return {"config": trials[trial_id], "context": own.to_json()}
 
     stop = StopRequest(folder)
     with stop.installed(), watch(study, config, folder) as listener:
         study.listen(listener)
-        study.listen(_drop_stopped(study, config, folder))
+        keeper = Keeper(study, config, folder)
+        study.listen(keeper)
         backend.drive(study, job, stop)
         if stop:
             raise Stopped(stop.exit_code or 75, folder)
@@ -204,14 +210,25 @@ def _drive(
             study.observe(result.winner, seen)
             measure = seen.measure("test_accuracy")
             test_accuracy = measure.value if measure else None
-        _drop_losers(study, config, folder, result)
+        keeper.finish(result.winner)
         if not study.finished:
             study.record("finish", {**result.to_json(), "test_accuracy": test_accuracy})
     return result
 
 
 def _test(job: dict[str, Any]) -> Any:
-    return test_trial(TrialConfig(**job["config"]), Context.from_json(job["context"]))
+    context = Context.from_json(job["context"])
+    log = TrialLog(context.folder / LOG)
+    with contextlib.closing(log), log.open() as file, contextlib.redirect_stderr(file):
+        return test_trial(TrialConfig(**job["config"]), context)
+
+
+def _check_conditions(folder: Place, warn: Callable[[str], None]) -> None:
+    if not files.conditional(folder):
+        warn(
+            f"The object store of {folder} ignores the conditions of a PUT (If-None-Match, "
+            "If-Match), so nothing keeps two drivers of one study apart: start but one."
+        )
 
 
 @contextlib.contextmanager
@@ -294,7 +311,7 @@ def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _birth_of(events: Sequence[Event], folder: Path) -> dict[str, Any]:
+def _birth_of(events: Sequence[Event], folder: Place) -> dict[str, Any]:
     if not events or events[0].kind != "study":
         raise StudyError(
             f"{folder} holds a log that never began. Remove the folder and `sweep run` again."
@@ -323,33 +340,6 @@ def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:
             "change budget and resources, and enlarge the space; for anything else, `sweep run` "
             "with another name."
         )
-
-
-def _drop_stopped(study: Study, config: StudyConfig, folder: Path) -> Listener:
-    """Return a listener that removes the encoder of a trial as soon as it is stopped."""
-
-    def listener(event: Event) -> None:
-        if event.kind == "verdict" and event.payload["action"] == "stop":
-            _drop(study, config, folder, event.trial_id)
-
-    return listener
-
-
-def _drop_losers(study: Study, config: StudyConfig, folder: Path, result: Outcome) -> None:
-    """Remove what no longer serves; also what a crash left between an event and its deed."""
-    for trial_id in study.history.trial_ids:
-        lost = config.resources.keep == "winner" and trial_id != result.winner
-        if study.history.state_of(trial_id) == State.STOPPED or lost:
-            _drop(study, config, folder, trial_id)
-
-
-def _drop(study: Study, config: StudyConfig, folder: Path, trial_id: str) -> None:
-    encoder = folder / "trials" / trial_id / ENCODER
-    drop_state(encoder.parent)
-    if config.resources.keep != "all" and files.exists(encoder):
-        study.record("dropped", {}, trial_id=trial_id)
-        files.remove(encoder.with_suffix(".json"))
-        files.remove(encoder)
 
 
 def _commit() -> str | None:

@@ -37,5 +37,6 @@ def drive(study: Study, open_worker: Callable[[str], Worker], stop: StopRequest)
                 study.fail(trial_id, "the trial ended unprobed", cause="exception")
                 break
             if study.observe(trial_id, seen) != "continue":
-                worker.close()
                 break
+        if worker is not None:
+            worker.close()

@@ -10,7 +10,6 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config import StudyConfig
+from sweep.files import Place
 from sweep.history import State
 from sweep.outcome import outcome
 from sweep.records import Event, Observation
@@ -38,7 +38,7 @@ class Watcher:
         self._console, self._quiet = console, quiet
 
     @contextlib.contextmanager
-    def __call__(self, study: Study, config: StudyConfig, folder: Path) -> Iterator[Listener]:
+    def __call__(self, study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
         if self._quiet:
             yield lambda event: None
             return
@@ -59,7 +59,7 @@ class Watcher:
 class _Lines:
     """One line for each thing worth knowing, in the order in which it happened."""
 
-    def __init__(self, console: Console, study: Study, folder: Path) -> None:
+    def __init__(self, console: Console, study: Study, folder: Place) -> None:
         self._console, self._study, self._folder = console, study, folder
         self._seconds: dict[str, float] = {}
 
@@ -116,7 +116,7 @@ class _Lines:
 class _View:
     """The live view: states, zone, best so far, probes, budget, time left."""
 
-    def __init__(self, study: Study, config: StudyConfig, folder: Path) -> None:
+    def __init__(self, study: Study, config: StudyConfig, folder: Place) -> None:
         self._study, self._config, self._folder = study, config, folder
         self._began = time.monotonic()
         self._fractions: dict[str, float] = {}

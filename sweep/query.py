@@ -13,14 +13,15 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.types as pat
 
+from sweep import files
 from sweep.errors import QueryError
+from sweep.files import Place
 from sweep.tables import TABLES, StudyTables
 
 _SEALED: dict[str, str | bool | int | float | list[str]] = {
@@ -37,7 +38,7 @@ _ROWS = 65_536  # of a batch of the result
 
 
 def query(
-    folders: Sequence[Path], sql: str, *, seconds: float = 30.0, memory_bytes: int = 10**9
+    folders: Sequence[Place], sql: str, *, seconds: float = 30.0, memory_bytes: int = 10**9
 ) -> pa.Table:
     """Return the rows of one SELECT over the tables of one or more studies.
 
@@ -57,7 +58,9 @@ def query(
         raise QueryError("A query needs at least one study; `sweep ls` lists those there are.")
     words = set(re.findall(r"\w+", sql.lower()))
     names = [name for name in TABLES if name in words] or TABLES
-    studies = [StudyTables(folder) for folder in {folder.resolve(): None for folder in folders}]
+    studies = [
+        StudyTables(folder) for folder in {files.absolute(folder): None for folder in folders}
+    ]
     run = partial(_run, sql=sql, seconds=seconds, memory_bytes=memory_bytes)
     if len(studies) == 1:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from scipy.stats import t as student
 
 from sweep.config import BudgetConfig, RuleConfig, SpaceConfig, StudyConfig
 from sweep.errors import StudyError
+from sweep.files import Place
 from sweep.records import Event
 from sweep.results import Results
 from sweep.store import EVENTS, read
@@ -24,7 +24,7 @@ from sweep.store import EVENTS, read
 SUFFIX = "-repeats"
 
 
-def plan(folder: Path, *, top: int, seeds: int) -> StudyConfig:
+def plan(folder: Place, *, top: int, seeds: int) -> StudyConfig:
     """Return the study that trains the best `top` models of a study `seeds` times more.
 
     Args:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
+from sweep import files
 from sweep.config import StudyConfig
 from sweep.errors import StudyError
+from sweep.files import Place
 from sweep.store import find
 from sweep.tables import StudyTables
 
@@ -26,12 +27,12 @@ class Results:
         folder: the study's.
     """
 
-    folder: Path
+    folder: Place
 
     @property
     def name(self) -> str:
         """The study's name."""
-        return self.folder.resolve().name
+        return files.absolute(self.folder).name
 
     @property
     def config(self) -> StudyConfig:
@@ -78,14 +79,16 @@ class Results:
         return query([self.folder], text)
 
 
-def load(study: str | os.PathLike[str], *, results: str | os.PathLike[str] = "results") -> Results:
+def load(
+    study: str | os.PathLike[str] | Place, *, results: str | os.PathLike[str] | Place = "results"
+) -> Results:
     """Return a study's results.
 
     Args:
         study: its folder, or its name under `results`.
-        results: the folder of studies.
+        results: the folder of studies; either may be an `s3://` address.
 
     Raises:
         StudyError: there is none; the sentence lists those there are.
     """
-    return Results(find(Path(results), os.fspath(study)))
+    return Results(find(files.place(results), str(study)))

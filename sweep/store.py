@@ -1,9 +1,11 @@
-"""Where a study lies on disk, and its log: one line per event, the only truth.
+"""Where a study lies, and its log: one line per event, the only truth.
 
 `events.jsonl` is appended to by one driver, which holds the study's lease, and is never
 rewritten. An event is in the log once `append` has returned: its line, newline included,
 is on the disk. Whatever else lies in the folder is derived from the log (`sweep.tables`)
-or belongs to the trials' workers. Folding events into rows is left to others.
+or belongs to the trials' workers. On an object store the log is a folder of that name
+(`sweep.object_log`); which of the two it is, is told here. Folding events into rows is left to
+others.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from sweep.errors import (
     UserError,
     unknown_name,
 )
-from sweep.lease import DRIVER, LOCK, Lease
+from sweep.files import Place
+from sweep.lease import DRIVER, LOCK, FileLease
 from sweep.records import Event
 
 EVENTS = "events.jsonl"
@@ -46,6 +49,45 @@ class Log(Protocol):
         """Return every event from the first on."""
 
 
+class StudyLog(Log, Protocol):
+    """The log of a study that lies somewhere, held by its one driver.
+
+    Attributes:
+        folder: the study's.
+        seq: of the last event; -1 before the first.
+        offset: the place behind that event, which only a log of the same kind understands.
+    """
+
+    folder: Place
+    seq: int
+
+    @property
+    def offset(self) -> int: ...
+
+    def since(self, offset: int, seq: int) -> Iterator[tuple[Event, int]]:
+        """Yield the events from a place on, each with the place behind it."""
+
+    def close(self) -> None:
+        """Take no more, and let go of the study."""
+
+    def __enter__(self) -> StudyLog: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def open_log(folder: Place) -> StudyLog:
+    """Return the log of a study, open for appending by this process alone.
+
+    Raises:
+        StudyError: another driver holds the study, or its log is damaged.
+    """
+    if isinstance(folder, Path):
+        return EventLog(folder)
+    from sweep.object_log import ObjectLog
+
+    return ObjectLog(folder)
+
+
 class MemoryLog:
     """A log that lives as long as its process: for replays and users' own schedulers."""
 
@@ -56,7 +98,7 @@ class MemoryLog:
 
     def append(self, event: Event) -> None:
         """Keep one event; raise `ValueError` unless its `seq` follows the last."""
-        _check_seq(event, len(self._events))
+        check_seq(event, len(self._events))
         self._events.append(event)
 
     def read(self) -> list[Event]:
@@ -82,20 +124,25 @@ class EventLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder: Place = folder
         self.path = folder / EVENTS
-        self._lease = Lease(folder)
+        self._lease = FileLease(folder)
         self._open = True
         try:
             files.tidy(folder)
             files.create(self.path, b"")
-            self.seq, self.offset = -1, 0
+            self.seq, self._offset = -1, 0
             for event, offset in scan(self.path):
-                self.seq, self.offset = event.seq, offset
-            files.cut(self.path, self.offset)
+                self.seq, self._offset = event.seq, offset
+            files.cut(self.path, self._offset)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def offset(self) -> int:
+        """Bytes up to the end of the last event."""
+        return self._offset
 
     def append(self, event: Event) -> None:
         """Put one event on the disk.
@@ -108,7 +155,7 @@ class EventLog:
         """
         if not self._open:
             raise ValueError(f"the log {self.path} is closed")
-        _check_seq(event, self.seq + 1)
+        check_seq(event, self.seq + 1)
         line = encode(event)
         try:
             files.append(self.path, line, at=self.offset)
@@ -118,11 +165,15 @@ class EventLog:
         except BaseException:  # a signal's exception, somewhere on the way
             self.close()
             raise
-        self.seq, self.offset = event.seq, self.offset + len(line)
+        self.seq, self._offset = event.seq, self._offset + len(line)
 
     def read(self) -> Iterator[Event]:
         """Yield every event from the first on."""
         return (event for event, _ in scan(self.path))
+
+    def since(self, offset: int, seq: int) -> Iterator[tuple[Event, int]]:
+        """Yield the events from a byte on, each with the offset of the byte behind it."""
+        return scan(self.path, offset=offset, seq=seq)
 
     def close(self) -> None:
         """Take no more, and let go of the study."""
@@ -171,23 +222,43 @@ def decode(line: bytes) -> Event:
 
 
 def scan(
-    path: Path, *, offset: int = 0, seq: int = 0, end: int | None = None
+    path: Place, *, offset: int = 0, seq: int = 0, end: int | None = None
 ) -> Iterator[tuple[Event, int]]:
-    """Yield each event of a log with the offset of the byte behind it.
+    """Yield each event of a log with the place behind it: of the byte there on a disk.
 
     What stands last and is no whole line was torn by a crash, or is being written now: it
     is left out. Anywhere else it is damage.
 
     Args:
         path: the log.
-        offset: where to begin: 0, or an offset that an earlier scan gave.
+        offset: where to begin: 0, or a place that an earlier scan gave.
         seq: of the event there.
-        end: read as if the file ended at this byte.
+        end: read as if the log ended at this place.
 
     Raises:
         DamagedLog: a line is damaged.
         StudyError: there is no log, no line begins at `offset`, or a newer sweep wrote it.
     """
+    if isinstance(path, Path):
+        return _scan(path, offset, seq, end)
+    from sweep import object_log
+
+    return object_log.scan(path, offset=offset, seq=seq, end=end)
+
+
+def end(path: Place) -> int:
+    """Return the place behind what a log holds; raise `StudyError` where there is no log."""
+    if not isinstance(path, Path):
+        from sweep import object_log
+
+        return object_log.end(path)
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        raise StudyError(f"There is no study at {path.parent}: it has no {path.name}.") from None
+
+
+def _scan(path: Path, offset: int, seq: int, end: int | None) -> Iterator[tuple[Event, int]]:
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -203,7 +274,7 @@ def scan(
                 return
             try:
                 event = decode(line)
-                _check_seq(event, seq)
+                check_seq(event, seq)
             except ValueError as error:
                 # A crash of the machine may leave the last line's newline without its text.
                 if offset == end and not _is_json(line):
@@ -216,7 +287,7 @@ def scan(
             seq += 1
 
 
-def read(path: Path, *, offset: int = 0, seq: int = 0) -> tuple[list[Event], int]:
+def read(path: Place, *, offset: int = 0, seq: int = 0) -> tuple[list[Event], int]:
     """Return the events from `offset` on, and the offset behind them; see `scan`."""
     events = []
     for event, behind in scan(path, offset=offset, seq=seq):
@@ -225,7 +296,7 @@ def read(path: Path, *, offset: int = 0, seq: int = 0) -> tuple[list[Event], int
     return events, offset
 
 
-def salvage(path: Path, *, end: int | None = None) -> Iterator[tuple[Event, int]]:
+def salvage(path: Place, *, end: int | None = None) -> Iterator[tuple[Event, int]]:
     """Yield as `scan` does, and stop with a warning where damage begins."""
     try:
         yield from scan(path, end=end)
@@ -233,7 +304,7 @@ def salvage(path: Path, *, end: int | None = None) -> Iterator[tuple[Event, int]
         warnings.warn(str(error), StudyWarning, stacklevel=2)
 
 
-def _check_seq(event: Event, expected: int) -> None:
+def check_seq(event: Event, expected: int) -> None:
     if event.seq != expected:
         raise ValueError(f"event {event.seq} stands where event {expected} is due")
 
@@ -249,7 +320,7 @@ def _is_json(line: bytes) -> bool:
 # Where studies lie -------------------------------------------------------------------
 
 
-def create(results: Path, name: str) -> Path:
+def create(results: Place, name: str) -> Place:
     """Make the folder of a new study and return it.
 
     A folder in which a driver died before its first event is taken over.
@@ -264,7 +335,7 @@ def create(results: Path, name: str) -> Path:
     return folder
 
 
-def check_vacant(results: Path, name: str) -> Path:
+def check_vacant(results: Place, name: str) -> Place:
     """Return where a new study of that name would lie; raise `StudyError` if it cannot."""
     if not NAME.fullmatch(name):
         raise StudyError(
@@ -272,11 +343,14 @@ def check_vacant(results: Path, name: str) -> Path:
             "at most 100 of them, a letter or digit first."
         )
     folder = results / name
-    if not os.path.lexists(folder):
-        return folder
-    if not folder.is_dir():
-        raise StudyError(f"{folder} is there already and is no folder. Choose another name=NAME.")
-    if next(scan(folder / EVENTS), None) if _is_study(folder) else None:
+    if isinstance(folder, Path):
+        if not os.path.lexists(folder):
+            return folder
+        if not folder.is_dir():
+            raise StudyError(
+                f"{folder} is there already and is no folder. Choose another name=NAME."
+            )
+    if next(scan(folder / EVENTS), None) if is_study(folder) else None:
         raise StudyError(
             f"The study {folder} exists already. `sweep resume {folder}` goes on with it; "
             "name=NAME begins another."
@@ -288,17 +362,17 @@ def check_vacant(results: Path, name: str) -> Path:
     return folder
 
 
-def find(results: Path, study: str) -> Path:
+def find(results: Place, study: str) -> Place:
     """Return the folder of a study, given its name under `results` or a path.
 
     Raises:
         StudyError: there is none; the sentence lists those there are.
     """
     named = study.rstrip("/")
-    if NAME.fullmatch(named) and _is_study(results / named):
+    if NAME.fullmatch(named) and is_study(results / named):
         return results / named
-    if study and _is_study(Path(study)):
-        return Path(study)
+    if study and is_study(place := files.place(study)):
+        return place
     names = [folder.name for folder in listing(results)]
     if not names:
         raise StudyError(
@@ -308,27 +382,32 @@ def find(results: Path, study: str) -> Path:
     raise StudyError(unknown_name("The study", study, names) + f" They lie in {results}.")
 
 
-def listing(results: Path) -> list[Path]:
+def listing(results: Place) -> list[Place]:
     """Return the folders of all studies under `results`, by name."""
-    return [results / name for name in files.names(results) if _is_study(results / name)]
+    return [results / name for name in files.names(results) if is_study(results / name)]
 
 
-def check_writable(results: Path) -> None:
+def check_writable(results: Place) -> None:
     """Make the folder if need be and try to write into it; raise `UserError` if that fails."""
     try:
         files.check(results)
     except OSError as error:
         raise UserError(
-            f"Results cannot be written to {results}: {error.strerror}. "
+            f"Results cannot be written to {results}: {error.strerror or error}. "
             "Name another folder with --results DIR."
         ) from error
 
 
-def _is_study(folder: Path) -> bool:
-    return files.exists(folder / EVENTS)
+def is_study(folder: Place) -> bool:
+    """Return whether a folder holds a study's log."""
+    if isinstance(folder, Path):
+        return files.exists(folder / EVENTS)
+    from sweep import object_log
+
+    return object_log.exists(folder / EVENTS)
 
 
-def refused(place: Path, error: OSError, folder: Path) -> Resumable:
+def refused(place: Place, error: OSError, folder: Place) -> Resumable:
     """Return the sentence for a driver whose storage takes no more."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     cure = "Free some space there" if full else "Put that right"

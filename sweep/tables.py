@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -21,10 +22,11 @@ import pyarrow.parquet as pq
 
 from sweep import files
 from sweep.errors import StudyError, SweepError, unknown_name
+from sweep.files import Place
 from sweep.records import Event
 from sweep.rows import builder
 from sweep.schemas import SCHEMAS, VERSION
-from sweep.store import EVENTS, EventLog, refused, salvage, scan
+from sweep.store import EVENTS, StudyLog, end, refused, salvage, scan
 
 TABLES = tuple(SCHEMAS)
 FOLDER = "tables"
@@ -38,7 +40,7 @@ class Mark:
 
     Args:
         version: of the schemas.
-        offset: bytes up to the end of the last event in it.
+        offset: the place behind the last event in it: bytes, or events on an object store.
         seq: of that event.
         study: its name, which later events do not repeat.
     """
@@ -65,7 +67,7 @@ class Snapshots:
 
     def __init__(
         self,
-        log: EventLog,
+        log: StudyLog,
         *,
         period_seconds: float = 10.0,
         share: float = 20.0,
@@ -93,7 +95,7 @@ class Snapshots:
         """
         began = self._clock()
         before = self._mark
-        for event, offset in scan(self._log.path, offset=before.offset, seq=before.seq + 1):
+        for event, offset in self._log.since(before.offset, before.seq + 1):
             self._add(event, offset)
         if self._mark != before:
             folder = self._log.folder / FOLDER
@@ -131,13 +133,10 @@ class StudyTables:
         StudyError: there is no study.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._folder = folder
         self._log = folder / EVENTS
-        try:
-            self._end = self._log.stat().st_size
-        except FileNotFoundError:
-            raise StudyError(f"There is no study at {folder}: it has no {EVENTS}.") from None
+        self._end = end(self._log)
         self._tails: dict[Mark, list[Event]] = {}
 
     def table(self, name: str) -> pa.Table:
@@ -178,10 +177,10 @@ class StudyTables:
         return self.table(name)
 
     def _open(self, name: str) -> tuple[pa.NativeFile, Mark] | None:
-        """Return the snapshot, if it is one: mapped, so that it outlives its replacement."""
-        path = self._folder / FOLDER / f"{name}.parquet"
+        """Return the snapshot, if it is one: in memory, so that it outlives its replacement."""
+        place = self._folder / FOLDER / f"{name}.parquet"
         try:
-            file = pa.memory_map(str(path))
+            file = _mapped(place)
             mark = Mark(**json.loads(pq.read_schema(file).metadata[_KEY]))
         except _UNREADABLE:
             return None
@@ -220,10 +219,16 @@ class StudyTables:
         return self._tails[mark]
 
 
-def read(folder: Path) -> dict[str, pa.Table]:
+def read(folder: Place) -> dict[str, pa.Table]:
     """Return every table of a study, all as of the same event."""
     tables = StudyTables(folder)
     return {name: tables.table(name) for name in TABLES}
+
+
+def _mapped(place: Place) -> Any:  # a pa.NativeFile, which has no types
+    if isinstance(place, Path):
+        return pa.memory_map(str(place))
+    return pa.BufferReader(files.read(place))
 
 
 def _dataset(file: pa.NativeFile) -> ds.Dataset:

@@ -11,13 +11,13 @@ damaged: then it is, and the trial's log says so. Here the seams meet.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from sweep.criteria import CRITERIA
 from sweep.data import Data, load
 from sweep.errors import StudyError
 from sweep.features import encode, encode_all
+from sweep.files import Place
 from sweep.images import Split
 from sweep.plugins import resolve
 from sweep.probes import PROBES, Fitted, Labelled
@@ -45,7 +46,8 @@ class Context:
     """Where and on what a trial runs; none of it changes its weights.
 
     Args:
-        folder: the trial's own; nothing else is written.
+        folder: the trial's own; nothing else is written. A `Path`, or a `UPath` where the
+            study lies on an object store.
         device: `cpu`, `cuda`, `cuda:1`, ...
         share: devices held, for the cost: GPUs, or cores where there is no GPU.
         threads: of torch on the CPU.
@@ -53,7 +55,7 @@ class Context:
         checkpoint_seconds: between two checkpoints of training.
     """
 
-    folder: Path
+    folder: Place
     device: str = "cpu"
     share: float = 1.0
     threads: int = 1
@@ -62,12 +64,13 @@ class Context:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as they travel to a worker."""
-        return {**asdict(self), "folder": str(self.folder)}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**fields, "folder": str(self.folder)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Context:
         """Read what `to_json` wrote."""
-        return cls(**{**fields, "folder": Path(fields["folder"])})
+        return cls(**{**fields, "folder": files.place(fields["folder"])})
 
 
 TrialFn = Callable[[TrialConfig, Context], Iterator[Observation]]
@@ -407,7 +410,7 @@ class _Journal:
     that follows: the study has those observations, and knows them when they are made again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         files.make(folder)
         files.tidy(folder)
         self._path = folder / JOURNAL

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from sweep.config import StudyConfig
 from sweep.errors import StudyError
+from sweep.files import Place
 from sweep.plugins import resolve
 from sweep.records import Event
 from sweep.replay import Clock
@@ -118,7 +118,7 @@ def _words(event: Event) -> str:
     return f"{event.kind} of {event.trial_id or 'the study'}"
 
 
-def verify_study(folder: Path) -> Verified:
+def verify_study(folder: Place) -> Verified:
     """Return whether the rule in a study's config says again what its log holds."""
     events, _ = read(folder / EVENTS)
     if not events or events[0].kind != "study":

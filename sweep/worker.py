@@ -6,18 +6,23 @@ Both runners use it: `sweep.local` in the driver's process, `sweep.ray_tune` in 
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TextIO
 
 from sweep import files
 from sweep.config import TrialConfig
+from sweep.files import Place
 from sweep.plugins import importable, resolve
 from sweep.records import Observation
 from sweep.trial import Context, TrialFn, run_trial
 
 TRIALS: Mapping[str, TrialFn] = {"pretrain": run_trial}
 LOG = "log.txt"
+PUT_SECONDS = 10.0
 
 
 class Worker:
@@ -32,7 +37,7 @@ class Worker:
     def __init__(self, config: TrialConfig, context: Context, *, path: str | None = None) -> None:
         importable(path)
         files.make(context.folder)
-        self._log = context.folder / LOG
+        self._log = TrialLog(context.folder / LOG)
         with self._logged():
             function = resolve("The trial", config.trial, TRIALS)
             self._observations: Iterator[Observation] = iter(function(config, context))
@@ -44,15 +49,18 @@ class Worker:
 
     def close(self) -> None:
         """Stop asking; the trial's `finally` clauses run now."""
-        if (close := getattr(self._observations, "close", None)) is not None:
-            with self._logged():
-                close()
+        try:
+            if (close := getattr(self._observations, "close", None)) is not None:
+                with self._logged():
+                    close()
+        finally:
+            self._log.close()
 
     @contextlib.contextmanager
     def _logged(self) -> Iterator[None]:
         """Send standard output, standard error and a traceback to the log file."""
         with (
-            self._log.open("a", encoding="utf-8") as file,
+            self._log.open() as file,
             contextlib.redirect_stdout(file),
             contextlib.redirect_stderr(file),
         ):
@@ -62,3 +70,51 @@ class Worker:
                 stamp = time.strftime("%Y-%m-%d %H:%M:%S")
                 file.write(f"{stamp} the attempt failed\n{traceback.format_exc()}")
                 raise
+
+
+class TrialLog:
+    """A trial's log file. An object cannot be appended to: it is put whole, now and then.
+
+    Args:
+        place: of the file; what it holds already is kept.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._scratch: TextIO | None = None
+        if not isinstance(place, Path):
+            self._scratch = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # `close`
+            with contextlib.suppress(OSError):
+                self._scratch.write(files.read(place).decode("utf-8", errors="replace"))
+        self._put_at = time.monotonic()
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[TextIO]:
+        """Yield the file, to be written to; it is put at a failure, and when it is time."""
+        if self._scratch is None:
+            with Path(str(self._place)).open("a", encoding="utf-8") as file:
+                yield file
+            return
+        try:
+            yield self._scratch
+        except Exception:
+            self.put()
+            raise
+        if time.monotonic() - self._put_at >= PUT_SECONDS:
+            self.put()
+
+    def put(self) -> None:
+        """Put what was written so far; a store that refuses is no reason to end a trial."""
+        if self._scratch is None:
+            return
+        self._scratch.seek(0)
+        text = self._scratch.read()
+        with contextlib.suppress(OSError):
+            files.write(self._place, text.encode())
+        self._put_at = time.monotonic()
+
+    def close(self) -> None:
+        """Put what was written, and write no more."""
+        self.put()
+        if self._scratch is not None:
+            self._scratch.close()

@@ -1,10 +1,16 @@
-"""One real local Ray for the whole suite."""
+"""One real local Ray and one real object store for the whole suite."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from sweep import files
+from sweep.files import Place
+from tests import object_store
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +28,48 @@ def data_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.setenv("SWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server, whom AWS's environment variables name."""
+    patch = pytest.MonkeyPatch()
+    with object_store.server() as address:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        patch.setenv("AWS_ACCESS_KEY_ID", "anybody")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        files.place("s3://sweep").fs.call_s3("create_bucket", Bucket="sweep")  # type: ignore[union-attr]  # an object store's
+        yield address
+        patch.undo()
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> Place:
+    """A folder on the object store that nobody has used yet."""
+    return files.place(f"s3://sweep/{next(_numbers)}")
+
+
+@pytest.fixture(params=["disk", "object store"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty folder of either kind."""
+    if request.param == "disk":
+        return tmp_path
+    found: Place = request.getfixturevalue("bucket")
+    return found
+
+
+@pytest.fixture
+def road(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[object_store.Road]:
+    """The object store behind a road on which things go wrong; clients made now take it."""
+    made = object_store.Road(s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", made.address)
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield made
+    s3fs.S3FileSystem.clear_instance_cache()
+    made.close()

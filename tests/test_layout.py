@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "sweep"
 FILES = sorted(PACKAGE.rglob("*.py"))
 SEAMS = ("objectives", "encoders", "datasets", "criteria", "probes", "rules", "proposers")
 TOP = {
-    "bench", "cli", "contenders", "estimate", "export", "launch", "local", "plot", "preflight",
-    "progress", "ray_tune", "repeats", "replay", "select", "summary", "verify", "worker",
+    "bench", "cli", "contenders", "estimate", "export", "keep", "launch", "local", "plot",
+    "preflight", "progress", "ray_tune", "repeats", "replay", "select", "summary", "verify", "worker",
 }  # fmt: skip
 MIDDLE = {"study", "trial"}
 HOMES = {
@@ -21,6 +21,11 @@ HOMES = {
     "optuna": ("proposers/",),
     "matplotlib": ("plot.py",),
     "typer": ("cli.py",),
+    "s3fs": ("object_store.py",),
+    "fsspec": ("object_store.py",),
+    "botocore": ("object_store.py",),
+    "aiohttp": ("object_store.py",),
+    "upath": ("object_store.py", "files.py"),
     "rich": ("cli.py", "progress.py", "text.py"),
 }
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sweep import files
 from sweep.errors import StudyError, StudyWarning, UserError
+from sweep.files import Place
 from sweep.lease import driver
-from sweep.records import Event
+from sweep.records import Event, EventKind
 from sweep.store import (
     EVENTS,
     FORMAT,
@@ -22,8 +24,10 @@ from sweep.store import (
     create,
     decode,
     encode,
+    end,
     find,
     listing,
+    open_log,
     read,
     salvage,
     scan,
@@ -40,19 +44,21 @@ def lines(count: int) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return create(tmp_path, "study")
+    create(tmp_path, "study")
+    return tmp_path / "study"
 
 
-@pytest.fixture(params=["memory", "disk"])
-def log(request: pytest.FixtureRequest, folder: Path) -> Iterator[Log]:
+@pytest.fixture(params=["memory", "disk", "object store"])
+def log(request: pytest.FixtureRequest) -> Iterator[Log]:
     if request.param == "memory":
         yield MemoryLog()
-    else:
-        with EventLog(folder) as opened:
-            yield opened
+        return
+    kind = {"disk": "tmp_path", "object store": "bucket"}[request.param]
+    with open_log(create(request.getfixturevalue(kind), "study")) as opened:
+        yield opened
 
 
-# Both logs ---------------------------------------------------------------------------
+# Every log ---------------------------------------------------------------------------
 
 
 def test_a_log_gives_back_what_it_was_told(log: Log) -> None:
@@ -72,16 +78,79 @@ def test_a_log_refuses_an_event_out_of_turn(log: Log) -> None:
     assert [one.seq for one in log.read()] == [0, 1]
 
 
-# The log on disk ---------------------------------------------------------------------
+# The log of a study that lies somewhere ----------------------------------------------
 
 
-def test_nan_is_refused_and_nothing_is_written(folder: Path) -> None:
-    with EventLog(folder) as log:
+def test_nan_is_refused_and_nothing_is_written(root: Place) -> None:
+    folder = create(root, "study")
+    with open_log(folder) as log:
         log.append(event(0))
         with pytest.raises(ValueError, match="not JSON compliant"):
             log.append(event(1, value=float("nan")))
         log.append(event(1))
-    assert (folder / EVENTS).read_bytes() == lines(2)
+    assert read(folder / EVENTS)[0] == [event(0), event(1)]
+
+
+def test_a_log_that_is_opened_again_goes_on(root: Place) -> None:
+    folder = create(root, "study")
+    for seq in range(3):
+        with open_log(folder) as log:
+            assert log.seq == seq - 1
+            log.append(event(seq))
+            assert log.offset == end(folder / EVENTS)
+    assert read(folder / EVENTS) == ([event(seq) for seq in range(3)], log.offset)
+
+
+def test_a_closed_log_takes_no_more(root: Place) -> None:
+    with open_log(create(root, "study")) as log:
+        log.append(event(0))
+    with pytest.raises(ValueError, match=r"log .* is closed"):
+        log.append(event(1))
+
+
+def test_reading_goes_on_where_it_stopped(root: Place) -> None:
+    folder = create(root, "study")
+    behind = []
+    with open_log(folder) as log:
+        for seq in range(3):
+            log.append(event(seq))
+            behind.append(log.offset)
+        for start, offset in enumerate(behind, start=1):
+            assert [one.seq for one, _ in log.since(offset, start)] == list(range(start, 3))
+    path = folder / EVENTS
+    assert [offset for _, offset in scan(path)] == behind
+    for start, offset in enumerate(behind, start=1):
+        events, last = read(path, offset=offset, seq=start)
+        assert [one.seq for one in events] == list(range(start, 3))
+        assert last == behind[-1]
+    assert [one.seq for one, _ in scan(path, end=behind[1])] == [0, 1]
+    with pytest.raises(StudyError, match=r"has no (line|event) that begins at"):
+        read(path, offset=behind[0] + 5, seq=1)
+    with pytest.raises(StudyError, match=r"There is no study at"):
+        read(root / "nowhere" / EVENTS)
+
+
+def test_a_log_of_a_newer_sweep_is_refused_in_a_sentence(root: Place) -> None:
+    kinds: tuple[EventKind, ...] = ("study", "session")
+    for kind in kinds:
+        folder = create(root, kind)
+        with open_log(folder) as log:
+            log.append(Event(seq=0, time=0.0, kind=kind, payload={"format": FORMAT + 1}))
+        newer = r"written by a newer sweep: .* format 2, and this one reads 1"
+        with pytest.raises(StudyError, match=newer):
+            read(folder / EVENTS)
+        with pytest.raises(StudyError, match=newer):
+            open_log(folder)
+
+
+# The log on disk ---------------------------------------------------------------------
+
+
+def test_a_newer_sweeps_events_may_have_fields_of_tomorrow(folder: Path) -> None:
+    line = encode(Event(seq=0, time=0.0, kind="study", payload={"format": FORMAT + 1}))
+    (folder / EVENTS).write_bytes(line.replace(b'"seq"', b'"tomorrow":1,"seq"'))
+    with pytest.raises(StudyError, match="written by a newer sweep"):
+        read(folder / EVENTS)
 
 
 def test_an_event_is_one_line_of_ascii() -> None:
@@ -89,15 +158,6 @@ def test_an_event_is_one_line_of_ascii() -> None:
     assert line.isascii()
     assert line.count(b"\n") == 1
     assert decode(line) == event(0, text="a\u2028b\nc\udcff")
-
-
-def test_a_log_that_is_opened_again_goes_on(folder: Path) -> None:
-    for seq in range(3):
-        with EventLog(folder) as log:
-            assert log.seq == seq - 1
-            log.append(event(seq))
-            assert log.offset == (folder / EVENTS).stat().st_size
-    assert (folder / EVENTS).read_bytes() == lines(3)
 
 
 @pytest.mark.parametrize("kept", range(1, len(encode(event(2)))))
@@ -148,34 +208,17 @@ def test_a_whole_last_line_out_of_turn_is_damage(folder: Path) -> None:
         read(folder / EVENTS)
 
 
-def test_a_log_of_a_newer_sweep_is_refused_in_a_sentence(folder: Path) -> None:
-    for kind in ("study", "session"):
-        line = encode(Event(seq=0, time=0.0, kind=kind, payload={"format": FORMAT + 1}))
-        (folder / EVENTS).write_bytes(line.replace(b'"seq"', b'"tomorrow":1,"seq"'))
-        with pytest.raises(
-            StudyError, match=r"written by a newer sweep: .* format 2, and this one"
-        ):
-            read(folder / EVENTS)
-        with pytest.raises(StudyError, match="newer sweep"):
-            EventLog(folder)
-
-
 def test_what_stands_before_damage_can_be_read_with_a_warning(folder: Path) -> None:
     (folder / EVENTS).write_bytes(lines(2) + b"{\n" + encode(event(2)))
     with pytest.warns(StudyWarning, match=r"damaged at line 3.*What stands before it is whole"):
         assert [one.seq for one, _ in salvage(folder / EVENTS)] == [0, 1]
 
 
-def test_reading_goes_on_where_it_stopped(folder: Path) -> None:
-    path = folder / EVENTS
-    path.write_bytes(lines(3))
-    for start, (_, offset) in enumerate(scan(path), start=1):
-        events, end = read(path, offset=offset, seq=start)
-        assert [one.seq for one in events] == list(range(start, 3))
-        assert end == len(lines(3))
-    assert [one.seq for one, _ in scan(path, end=len(lines(2)) + 5)] == [0, 1]
+def test_a_line_begins_behind_another(folder: Path) -> None:
+    (folder / EVENTS).write_bytes(lines(3))
+    assert [one.seq for one, _ in scan(folder / EVENTS, end=len(lines(2)) + 5)] == [0, 1]
     with pytest.raises(StudyError, match="no line that begins at byte 5"):
-        read(path, offset=5, seq=1)
+        read(folder / EVENTS, offset=5, seq=1)
 
 
 def test_a_disk_that_refuses_closes_the_log_for_good(folder: Path) -> None:
@@ -212,58 +255,62 @@ with EventLog(Path({str(folder)!r})) as log:
 # Where studies lie -------------------------------------------------------------------
 
 
-def begun(results: Path, name: str) -> Path:
+def begun(results: Place, name: str) -> Place:
     folder = create(results, name)
-    (folder / EVENTS).write_bytes(lines(1))
+    with open_log(folder) as log:
+        log.append(event(0))
     return folder
 
 
-def test_a_study_is_found_by_name_and_by_path(tmp_path: Path) -> None:
-    folder = begun(tmp_path / "results", "one")
-    assert find(tmp_path / "results", "one") == folder
-    assert find(tmp_path / "results", "one/") == folder
-    assert find(tmp_path / "elsewhere", str(folder)) == folder
-    assert listing(tmp_path / "results") == [folder]
+def test_a_study_is_found_by_name_and_by_path(root: Place) -> None:
+    folder = begun(root / "results", "one")
+    assert find(root / "results", "one") == folder
+    assert find(root / "results", "one/") == folder
+    assert find(root / "elsewhere", str(folder)) == folder
+    assert listing(root / "results") == [folder]
 
 
-def test_a_missing_study_is_answered_with_those_there_are(tmp_path: Path) -> None:
-    begun(tmp_path, "cifar10")
-    begun(tmp_path, "stl10")
-    (tmp_path / "notes").mkdir()
+def test_a_missing_study_is_answered_with_those_there_are(root: Place) -> None:
+    begun(root, "cifar10")
+    begun(root, "stl10")
+    files.make(root / "notes")
     with pytest.raises(StudyError, match=r"'cifar1' is not known. Did you mean 'cifar10'.*stl10"):
-        find(tmp_path, "cifar1")
+        find(root, "cifar1")
     for odd in ("", ".", "..", "notes", "cifar10/trials"):
         with pytest.raises(StudyError, match=r"Known: cifar10, stl10\. They lie in"):
-            find(tmp_path, odd)
+            find(root, odd)
     with pytest.raises(StudyError, match=r"none at all in .*sweep run experiments/quickstart"):
-        find(tmp_path / "nowhere", "cifar10")
+        find(root / "nowhere", "cifar10")
 
 
-def test_a_name_cannot_leave_the_folder(tmp_path: Path) -> None:
+def test_a_name_cannot_leave_the_folder(root: Place) -> None:
     for name in ("", ".", "..", "../x", "a/b", "/etc", "a\n", "-x", "x" * 101):
         with pytest.raises(StudyError, match="A study cannot be named"):
-            create(tmp_path / "results", name)
-    assert not (tmp_path / "results").exists()
+            create(root / "results", name)
+    assert files.names(root) == []
 
 
-def test_a_study_that_exists_is_not_begun_again(tmp_path: Path) -> None:
-    begun(tmp_path, "one")
+def test_a_study_that_exists_is_not_begun_again(root: Place) -> None:
+    begun(root, "one")
     with pytest.raises(StudyError, match=r"exists already. `sweep resume .*one` goes on with it"):
-        create(tmp_path, "one")
+        create(root, "one")
 
 
-def test_a_driver_that_died_before_its_first_event_leaves_the_name_free(tmp_path: Path) -> None:
-    with EventLog(create(tmp_path, "one")):
+def test_a_driver_that_died_before_its_first_event_leaves_the_name_free(root: Place) -> None:
+    with open_log(create(root, "one")):
         pass
-    assert create(tmp_path, "one") == tmp_path / "one"
+    assert create(root, "one") == root / "one"
 
 
-def test_somebody_elses_folder_or_file_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "cat.png").touch()
-    (tmp_path / "file").touch()
+def test_somebody_elses_folder_is_left_alone(root: Place) -> None:
+    files.make(root / "photos")
+    files.write(root / "photos" / "cat.png", b"")
     with pytest.raises(StudyError, match=r"is no study but holds 'cat.png'"):
-        create(tmp_path, "photos")
+        create(root, "photos")
+
+
+def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(StudyError, match="is no folder"):
         create(tmp_path, "file")
 

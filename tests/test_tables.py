@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 
+from sweep import files
 from sweep.config import StudyConfig, digest
 from sweep.errors import StudyError, StudyWarning, SweepError
+from sweep.files import Place
 from sweep.records import Cost, Event, Measure, Observation
 from sweep.results import Results, load
 from sweep.rows import builder
 from sweep.schemas import SCHEMAS
 from sweep.space import candidates
-from sweep.store import EVENTS, EventLog, encode
+from sweep.store import EVENTS, EventLog, encode, open_log
 from sweep.tables import START, TABLES, Snapshots, StudyTables, read
 from sweep.trial_rows import column
 
@@ -386,6 +389,27 @@ def test_a_snapshot_and_the_tail_are_the_whole_fold_at_every_prefix(
     for end in {taken, min(taken + 1, len(EVENTS_OF_STUDY)), len(EVENTS_OF_STUDY)}:
         write(folder, EVENTS_OF_STUDY[:end])
         same(read(folder), fold(EVENTS_OF_STUDY[:end]))
+
+
+@pytest.mark.parametrize("taken", [0, 12, len(EVENTS_OF_STUDY)])
+def test_a_snapshot_and_the_tail_are_the_whole_fold_on_an_object_store(
+    bucket: Place, taken: int
+) -> None:
+    folder = bucket / "s"
+    with open_log(folder) as log, Snapshots(log) as snapshots:
+        for event in EVENTS_OF_STUDY[:taken]:
+            log.append(event)
+        snapshots.write()
+        for event in EVENTS_OF_STUDY[taken:]:
+            log.append(event)
+        same(read(folder), fold(EVENTS_OF_STUDY))
+    for source in (StudyTables(folder).source(name) for name in TABLES):
+        assert isinstance(source, ds.Dataset)
+    same(read(folder), fold(EVENTS_OF_STUDY))
+    for name in TABLES:
+        place = folder / "tables" / f"{name}.parquet"
+        files.write(place, files.read(place)[:-20])
+    same(read(folder), fold(EVENTS_OF_STUDY))
 
 
 def test_tables_of_different_snapshots_agree(tmp_path: Path) -> None:
