@@ -21,12 +21,14 @@ from typing import Any
 import ray
 from ray import cloudpickle, tune
 from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.error import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from sweep.config import TrialConfig
+from sweep.errors import SweepError
 from sweep.interrupt import StopRequest
 from sweep.preflight import Devices
 from sweep.records import Observation
@@ -58,6 +60,9 @@ def drive(study: Study, jobs: Jobs, devices: Devices, stop: StopRequest) -> None
         jobs: turns a trial's name into what the worker needs.
         devices: for each trial, and how many at once.
         stop: looked at in Tune's loop.
+
+    Raises:
+        SweepError: what the study raised, for instance because its storage failed.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(devices.parallel)
     scratch = Path(tempfile.mkdtemp(prefix="sweep-tune-"))
@@ -80,8 +85,20 @@ def drive(study: Study, jobs: Jobs, devices: Devices, stop: StopRequest) -> None
     )
     try:
         tuner.fit()
+    except TuneError as error:
+        if (ours := _ours(error)) is not None:
+            raise ours  # noqa: B904  # it has its own cause; Tune's error only quotes it
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _ours(error: BaseException) -> SweepError | None:
+    """Return the error of ours that Tune made a text of, if it was one."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, SweepError):
+        inner = inner.__cause__ or inner.__context__
+    return inner
 
 
 class _Trainable(tune.Trainable):

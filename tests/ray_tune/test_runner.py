@@ -17,7 +17,7 @@ import ray
 
 from sweep import cli, launch, store
 from sweep.config import StudyConfig
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, Resumable
 from sweep.plugins import resolve
 from sweep.ray_tune.cluster import check_address
 from sweep.records import Event, Observation
@@ -145,6 +145,40 @@ def test_trials_that_raise_or_die_are_rows_and_stop_no_other(tmp_path: Path) -> 
     assert "never works" in raised.payload["traceback"]
     log = tmp_path / "wild/trials" / rows[1]["trial_id"] / "log.txt"
     assert "ValueError: never works" in log.read_text(encoding="utf-8")
+
+
+FAILING = """
+from sweep import Measure, Observation
+
+def trial(config, context):
+    for step in range(4):
+        yield Observation(stage="pretrain", step=step, fraction=0.5)
+    results = context.folder.parent.parent
+    lost = results.with_name("lost")
+    if config.options["number"] == 2 and not lost.with_name("once").exists():
+        lost.with_name("once").touch()
+        results.rename(lost)
+    alpha = Measure(name="alpha", value=1.0)
+    yield Observation(stage="measured", step=9, measures=(alpha,))
+    yield Observation(stage="probed", step=9, measures=(Measure(name="accuracy", value=0.5),))
+"""
+
+
+def test_storage_that_fails_in_the_middle_ends_a_study_resumable(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING, encoding="utf-8")
+    config = MISBEHAVING_CONFIG.replace("misbehaving", "failing").replace("wild", "fails")
+    (tmp_path / "fails.toml").write_text(config, encoding="utf-8")
+    with pytest.raises(Resumable, match=r"events.jsonl cannot be written: No such file .* resume"):
+        launch.run(tmp_path / "fails.toml", results=tmp_path, warn=lambda sentence: None)
+    (tmp_path / "lost").rename(tmp_path / "fails")
+    outcome = launch.resume(tmp_path / "fails", overrides=["resources.runner=local"])
+    assert outcome.probes_paid == 4
+    seen = Counter(
+        (event.trial_id, event.payload["stage"], event.payload["step"])
+        for event in events_of(tmp_path / "fails")
+        if event.kind == "observation"
+    )
+    assert set(seen.values()) == {1}
 
 
 def start_driver(folder: Path, *words: str) -> subprocess.Popen[str]:
