@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from sweep import files
 from sweep.config import EncoderConfig
-from sweep.encoders import build
-from sweep.errors import StudyError
+from sweep.encoders import ENCODERS, build
+from sweep.errors import ConfigError, StudyError
 from sweep.files import Place
 
 STATE = "state.pt"
@@ -65,7 +65,7 @@ def load_state(folder: Place, device: str) -> dict[str, Any] | None:
     """Return the state last saved, or None where there is none.
 
     Raises:
-        StudyError: it is damaged.
+        StudyError: it is damaged, or wants code to be run.
     """
     try:
         data = memoryview(files.read(folder / STATE))
@@ -73,9 +73,12 @@ def load_state(folder: Place, device: str) -> dict[str, Any] | None:
         return None
     if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
         raise StudyError(f"{folder / STATE} is damaged.")
-    state: dict[str, Any] = torch.load(
-        io.BytesIO(data[_DIGEST:]), map_location=device, weights_only=True
-    )
+    try:
+        state = torch.load(io.BytesIO(data[_DIGEST:]), map_location=device, weights_only=True)
+    except Exception as error:  # whatever its bytes happen to ask for, code to be run included
+        raise StudyError(f"{folder / STATE} is no state of ours.") from error
+    if not isinstance(state, dict):
+        raise StudyError(f"{folder / STATE} is no state of ours.")
     return state
 
 
@@ -104,47 +107,54 @@ def write_encoder(path: Place, tensors: Mapping[str, Tensor], about: Mapping[str
     files.write(path, safetensors.torch.save(dict(tensors)))
 
 
-def load_encoder(path: str | Place, *, device: str = "cpu") -> LoadedEncoder:
+def load_encoder(
+    path: str | Place, *, device: str = "cpu", plugins: Collection[str] = ()
+) -> LoadedEncoder:
     """Read an exported encoder, or a trial's own.
 
     Args:
         path: the .safetensors file; its JSON lies beside it.
         device: where the encoder goes.
+        plugins: encoders of one's own, `"package.module:function"`, that the JSON may name.
+            Any other is refused, for it would be code that the file chooses.
 
     Returns:
         The encoder in evaluation mode, with its normalisation and its story.
 
     Raises:
-        StudyError: a file is missing or does not fit the other.
+        StudyError: a file is missing, does not fit the other, or names code that is not allowed.
     """
     path = files.place(path)
     beside = path.with_suffix(".json")
     try:
         about = json.loads(files.read(beside))
+        config = EncoderConfig(**about["encoder"])
+        if config.name not in (*ENCODERS, *plugins):
+            raise StudyError(
+                f"{beside} names the encoder {config.name!r}, which is none of ours. If you trust "
+                "that code, allow it: "
+                f"sweep.load_encoder({str(path)!r}, plugins=[{config.name!r}])."
+            )
         tensors = safetensors.torch.load(files.read(path))
         shape = (int(about["shape"][0]), int(about["shape"][1]), int(about["shape"][2]))
-        encoder = build(EncoderConfig(**about["encoder"]), shape)
+        encoder = build(config, shape)
         encoder.load_state_dict(tensors)
+        mean, std = tuple(map(float, about["mean"])), tuple(map(float, about["std"]))
     except FileNotFoundError as error:
         raise StudyError(
             f"{error.filename or path} is missing; an export is a .safetensors file with a .json "
             "of the same name beside it. `sweep export STUDY -o encoder.safetensors` writes both."
         ) from error
-    except (
-        safetensors.SafetensorError,
-        json.JSONDecodeError,
-        KeyError,
-        ValueError,
-        RuntimeError,
-    ) as error:
-        raise StudyError(f"{path} is not an encoder of ours: {error}.") from error
+    except (ConfigError, safetensors.SafetensorError, *_MISFITS) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StudyError(f"{path} is not an encoder of ours: {why:.300}.") from error
     return LoadedEncoder(
-        encoder=encoder.to(device).eval(),
-        mean=tuple(about["mean"]),
-        std=tuple(about["std"]),
-        shape=shape,
-        about=about,
+        encoder=encoder.to(device).eval(), mean=mean, std=std, shape=shape, about=about
     )
+
+
+_MISFITS = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError)
+"""What JSON of another shape, or weights of another net, end in."""
 
 
 def _state(encoder: nn.Module) -> dict[str, Tensor]:

@@ -11,7 +11,6 @@ import safetensors.torch
 from sweep import files
 from sweep.checkpoint import ENCODER, write_encoder
 from sweep.errors import StudyError
-from sweep.files import Place
 from sweep.results import Results
 
 STORY = ("d", "lambd", "alpha", "alpha_r2", "rankme", "accuracy", "test_accuracy", "loss", "status")
@@ -26,7 +25,8 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
         trial_id: by default the winner.
 
     Raises:
-        StudyError: there is no winner yet, no such trial, or its encoder was not kept.
+        StudyError: there is no winner yet, no such trial, or its encoder was not kept, is
+            damaged, or cannot be written.
     """
     if target.suffix != ".safetensors":
         raise StudyError(f"{target} does not end in .safetensors, for example encoder.safetensors.")
@@ -49,17 +49,20 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
             f"The encoder of trial {trial_id} ({rows[trial_id]['status']}) was not kept. "
             'resources.keep="all" keeps every one.'
         )
+    try:
+        story = dict(json.loads(files.read(source.with_suffix(".json"))))
+        tensors = safetensors.torch.load(files.read(source))
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+        raise StudyError(f"{source} and its JSON cannot be read: {error}.") from error
     about = {
-        **_read_about(source),
+        **story,
         "study": results.name,
         "trial_id": trial_id,
         "measures": {name: rows[trial_id].get(name) for name in STORY},
         "normalise": "(image / 255 - mean) / std, per channel",
     }
-    write_encoder(target, safetensors.torch.load(files.read(source)), about)
-    return about
-
-
-def _read_about(source: Place) -> dict[str, Any]:
-    about: dict[str, Any] = json.loads(files.read(source.with_suffix(".json")))
+    try:
+        write_encoder(target, tensors, about)
+    except (OSError, ValueError) as error:  # the latter: NaN in the JSON
+        raise StudyError(f"{target} cannot be written: {error}.") from error
     return about

@@ -102,7 +102,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     if any(seen.broken for seen in past) or done >= {"trained", "measured", "probed"}:
         return
     data = load(config.data)
-    encoder = _trained(context) if "trained" in done else None
+    encoder = _trained(config, context) if "trained" in done else None
     if encoder is None:
         names: set[tuple[str, int]] = {(seen.stage, seen.step) for seen in past}
         for seen in _pretrain(config, context, data, names):
@@ -112,7 +112,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
             yield timed
             if timed.broken:
                 return
-        encoder = _encoder(context)
+        encoder = _encoder(config, context)
     steps = train.total_steps(config, len(data.splits.pretrain))
     if "measured" not in done:
         seen = _measure(config, context, data, encoder, step=steps, fraction=1.0)
@@ -140,10 +140,10 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
             return seen
     watch = _Watch(context.share)
     data = load(config.data)
-    if (encoder := _trained(context)) is None:
+    if (encoder := _trained(config, context)) is None:
         for _ in _pretrain(config, context, data, set()):
             pass
-        encoder = _encoder(context)
+        encoder = _encoder(config, context)
     fitted = _probe(config, context, data, encoder)
     measure = _test_accuracy(config, context, data, encoder, fitted)
     seen = Observation(
@@ -159,15 +159,17 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
 test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest goes by the name
 
 
-def _encoder(context: Context) -> nn.Module:
+def _encoder(config: TrialConfig, context: Context) -> nn.Module:
+    """Return the encoder that the trial wrote; of plug-ins it may be the config's alone."""
     path = context.folder / checkpoint.ENCODER
-    return checkpoint.load_encoder(path, device=context.device).encoder
+    own = (config.encoder.name,)
+    return checkpoint.load_encoder(path, device=context.device, plugins=own).encoder
 
 
-def _trained(context: Context) -> nn.Module | None:
+def _trained(config: TrialConfig, context: Context) -> nn.Module | None:
     """Return the encoder that was trained, or None where it is lost: it is trained again."""
     try:
-        return _encoder(context)
+        return _encoder(config, context)
     except StudyError as error:
         _say(f"{error} It was trained already, and is trained again.")
         return None

@@ -1,0 +1,67 @@
+"""Images that somebody else made: reading them runs nobody's code."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from torchvision import datasets
+
+from sweep.config import DataConfig
+from sweep.data import load
+from sweep.errors import DataError
+from sweep.landscape import load as load_table
+from tests.datasets.fixtures import pictures, png
+from tests.safety.attacks import Acts, acted
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_pickles_in_place_of_cifars_are_refused(name: str, tmp_path: Path) -> None:
+    reader = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
+    folder = tmp_path / reader.base_folder
+    folder.mkdir()
+    files = [*reader.train_list, *reader.test_list, [reader.meta["filename"], ""]]
+    for file, _ in files:
+        (folder / file).write_bytes(pickle.dumps(Acts(tmp_path)))
+    with pytest.raises(DataError, match=f"does not hold {name} as torchvision keeps it"):
+        load(DataConfig(path=str(tmp_path)), cache=tmp_path / "cache")
+    assert not acted(tmp_path)
+
+
+def test_a_table_whose_column_brings_its_own_class_makes_none(tmp_path: Path) -> None:
+    """Arrow once unpickled the class of such a column while it read the schema."""
+    metadata = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": pickle.dumps(Acts(tmp_path)),
+    }
+    images = [png(picture) for picture in pictures(60)]
+    field = pa.field("image", pa.binary(), metadata=metadata)
+    number = pa.field("alpha", pa.float64(), metadata=metadata)
+    schema = pa.schema([field, pa.field("label", pa.int64()), number])
+    rows = [images, [n % 2 for n in range(60)], [n / 60 for n in range(60)]]
+    table = pa.table(rows, schema=schema)
+    pq.write_table(table, tmp_path / "images.parquet")
+    stored = pq.read_metadata(tmp_path / "images.parquet").metadata[b"ARROW:schema"]
+    assert b"arrow.py_extension_type" in base64.b64decode(stored)
+    data = load(DataConfig(path=str(tmp_path / "images.parquet")), cache=tmp_path / "cache")
+    assert len(data.splits.pretrain) > 0
+    with pytest.raises(DataError, match="has no column accuracy"):
+        load_table(tmp_path / "images.parquet")
+    assert not acted(tmp_path)
+
+
+def test_a_cache_with_pickles_in_it_is_made_anew(tmp_path: Path) -> None:
+    config = DataConfig(name="digits")
+    folder = tmp_path / load(config, cache=tmp_path).digest
+    for path in folder.glob("*.npy"):
+        size = path.stat().st_size
+        np.save(path, np.array([Acts(tmp_path)], dtype=object), allow_pickle=True)
+        path.write_bytes(path.read_bytes().ljust(size, b"\0")[:size])
+    data = load(config, cache=tmp_path)
+    assert data.splits.pretrain.images.dtype == np.uint8
+    assert not acted(tmp_path)

@@ -1,0 +1,169 @@
+"""Weights that somebody else made: loading them runs nobody's code."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import sweep
+from sweep import checkpoint
+from sweep.config import EncoderConfig
+from sweep.encoders import build
+from sweep.errors import StudyError
+from sweep.trial import Context, run_trial
+from tests.safety.attacks import Acts, acted, module_that_acts
+from tests.small import small_trial
+
+
+def exported(folder: Path, **changes: Any) -> Path:
+    """An export of a small net, some fields of its JSON changed."""
+    config = EncoderConfig(name="small_conv")
+    about = {
+        "encoder": config.model_dump(mode="json"), "shape": [1, 8, 8], "mean": [0.5], "std": [0.2],
+    } | changes  # fmt: skip
+    path = folder / "encoder.safetensors"
+    checkpoint.save_encoder(path, build(config, (1, 8, 8)), about)
+    return path
+
+
+def test_a_pickle_acts_where_code_is_allowed(tmp_path: Path) -> None:
+    """The attack itself is live: otherwise the tests below would prove nothing."""
+    pickle.loads(pickle.dumps(Acts(tmp_path)))
+    assert acted(tmp_path)
+
+
+@pytest.mark.parametrize("how", ["torch", "plain"])
+def test_a_state_with_a_pickle_in_it_is_no_state(tmp_path: Path, how: str) -> None:
+    path = tmp_path / checkpoint.STATE
+    if how == "torch":
+        torch.save({"step": 1, "encoder": Acts(tmp_path)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Acts(tmp_path), protocol=2))
+    assert checkpoint.load_state(tmp_path, "cpu") is None
+    assert not acted(tmp_path)
+
+
+@pytest.mark.parametrize("place", range(0, 1500, 61))
+def test_a_state_with_a_flipped_byte_is_read_or_left(tmp_path: Path, place: int) -> None:
+    path = tmp_path / checkpoint.STATE
+    torch.save({"step": 1, "encoder": torch.ones(10)}, path)
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 0xFF
+    path.write_bytes(data)
+    state = checkpoint.load_state(tmp_path, "cpu")
+    assert state is None or isinstance(state, dict)
+
+
+def test_a_pickle_in_place_of_an_export_is_refused(tmp_path: Path) -> None:
+    path = exported(tmp_path)
+    path.write_bytes(pickle.dumps(Acts(tmp_path)))
+    with pytest.raises(StudyError, match="is not an encoder of ours: SafetensorError"):
+        sweep.load_encoder(path)
+    torch.save(Acts(tmp_path), path)
+    with pytest.raises(StudyError, match="is not an encoder of ours: SafetensorError"):
+        sweep.load_encoder(path)
+    assert not acted(tmp_path)
+
+
+def test_an_export_names_no_code_to_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module_that_acts(tmp_path / "waiting.py", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = exported(tmp_path, encoder={"name": "waiting:net"})
+    with pytest.raises(
+        StudyError,
+        match=r"names the encoder 'waiting:net', which is none of ours. If you trust that code, "
+        r"allow it: sweep.load_encoder\('.*encoder.safetensors', plugins=\['waiting:net'\]\)",
+    ):
+        sweep.load_encoder(path)
+    assert "waiting" not in sys.modules
+    assert not acted(tmp_path)
+
+
+def test_an_export_calls_no_function_that_lies_about(tmp_path: Path) -> None:
+    for name in ("os:system", "os:mkdir", "builtins:exec", "resnet1", ""):
+        path = exported(tmp_path, encoder={"name": name, "options": {"path": "acted"}})
+        with pytest.raises(StudyError, match="which is none of ours"):
+            sweep.load_encoder(path)
+
+
+def test_a_plug_in_is_imported_where_it_is_allowed_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = "from sweep.encoders.small_conv import small_conv as net\n"
+    module_that_acts(tmp_path / "allowed.py", tmp_path, more=more)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = exported(tmp_path, encoder={"name": "allowed:net"})
+    with pytest.raises(StudyError, match="which is none of ours"):
+        sweep.load_encoder(path, plugins=["another:net"])
+    assert not acted(tmp_path)
+    assert sweep.load_encoder(path, plugins=["allowed:net"]).encoder.dim == 256
+    assert acted(tmp_path)
+
+
+def test_a_trial_runs_no_code_that_was_put_into_its_folder(tmp_path: Path) -> None:
+    torch.save({"step": 1, "encoder": Acts(tmp_path)}, tmp_path / checkpoint.STATE)
+    list(run_trial(small_trial("train.epochs=1"), Context(folder=tmp_path)))
+    assert not acted(tmp_path)
+    beside = tmp_path / "encoder.json"
+    about = json.loads(beside.read_text(encoding="utf-8"))
+    beside.write_text(json.dumps(about | {"encoder": {"name": "this:d"}}), encoding="utf-8")
+    journal = tmp_path / "journal.jsonl"
+    lines = journal.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if '"probed"' not in line]
+    journal.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    with pytest.raises(StudyError, match="names the encoder 'this:d', which is none of ours"):
+        list(run_trial(small_trial("train.epochs=1"), Context(folder=tmp_path)))
+    assert "this" not in sys.modules
+
+
+WRONG: list[tuple[str, Callable[[Path], Any]]] = [
+    ("JSONDecodeError", lambda path: path.write_text("[" * 50)),
+    ("RecursionError", lambda path: path.write_text("[" * 100_000)),
+    ("TypeError", lambda path: path.write_text("[]")),
+    ("TypeError", lambda path: path.write_text('{"encoder": 3}')),
+    ("KeyError: 'encoder'", lambda path: path.write_text("{}")),
+    ("UnicodeDecodeError", lambda path: path.write_bytes(b"\xff")),
+]
+
+
+@pytest.mark.parametrize(("what", "write"), WRONG, ids=[what for what, _ in WRONG])
+def test_any_other_json_is_a_sentence(
+    tmp_path: Path, what: str, write: Callable[[Path], Any]
+) -> None:
+    path = exported(tmp_path)
+    write(path.with_suffix(".json"))
+    with pytest.raises(StudyError, match=f"is not an encoder of ours: {what}"):
+        sweep.load_encoder(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shape": [2**40, 8, 8]},
+        {"shape": []},
+        {"shape": [1e400, 8, 8]},
+        {"mean": 3},
+        {"std": ["x"]},
+        {"encoder": {"name": "small_conv", "width": 10**9}},
+        {"encoder": {"name": "small_conv", "width": 64}},
+        {"encoder": {"name": "small_conv", "options": {"a": 1}}},
+    ],
+    ids=str,
+)
+def test_a_json_that_does_not_fit_is_one_sentence(tmp_path: Path, changes: dict[str, Any]) -> None:
+    path = exported(tmp_path)
+    beside = path.with_suffix(".json")
+    about = json.loads(beside.read_text(encoding="utf-8")) | changes
+    beside.write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(StudyError, match="is not an encoder of ours") as caught:
+        sweep.load_encoder(path)
+    assert "\n" not in str(caught.value)
