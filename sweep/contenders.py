@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sweep.config import RuleConfig
-from sweep.errors import ConfigError
-from sweep.plugins import resolve
+from sweep.errors import ConfigError, unknown_name
 from sweep.proposers import PROPOSERS
 from sweep.rules import RULES
 
@@ -44,7 +43,8 @@ class Contender:
         name, _, rest = text.partition(":")
         if name == "tpe":
             name, rest = "all", f"proposer=tpe,{rest}"
-        resolve("The rule", name, RULES)
+        if name not in RULES:
+            raise ConfigError(unknown_name("The rule", name, RULES))
         fields: dict[str, Any] = {"name": name}
         for item in filter(None, rest.split(",")):
             key, equals, value = item.partition("=")
@@ -54,7 +54,8 @@ class Contender:
         matched = fields.pop("as", None)
         early = str(fields.pop("early", "no")).lower() in ("true", "1", "yes")
         proposer = fields.pop("proposer", "order")
-        resolve("The proposer", proposer, PROPOSERS)
+        if proposer not in PROPOSERS:
+            raise ConfigError(unknown_name("The proposer", proposer, PROPOSERS))
         fields.setdefault("eager", early or proposer != "order")
         try:
             rule = RuleConfig(**fields)

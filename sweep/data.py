@@ -29,7 +29,7 @@ from sweep.datasets.cluttered_digits import VERSION as CLUTTERED_VERSION
 from sweep.datasets.torchvision_sets import READERS, checksums
 from sweep.errors import DataError
 from sweep.images import Split, Splits
-from sweep.plugins import resolve
+from sweep.plugins import member, resolve
 
 LAYOUT = 1
 """Of the cache folder and of what is decoded: part of each fingerprint."""
@@ -106,7 +106,8 @@ def load(config: DataConfig, *, cache: Path | None = None) -> Data:
         lock.acquire()
     try:
         if _open(folder) is None:
-            splits = _checked(resolve("The data set", detect(config), DATASETS)(config), config)
+            with member("The data set", detect(config), DATASETS) as reader:
+                splits = _checked(reader(config), config)
             with _writing(root):
                 _write(splits, folder)
     finally:

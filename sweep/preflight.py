@@ -17,7 +17,7 @@ from sweep.data import Data, fingerprint, load
 from sweep.encoders import dim_of
 from sweep.errors import ConfigError, DataError
 from sweep.objectives import OBJECTIVES
-from sweep.plugins import resolve
+from sweep.plugins import member, resolve
 from sweep.probes import PROBES
 from sweep.proposers import PROPOSERS
 from sweep.rules import RULES
@@ -58,9 +58,11 @@ def prepare(config: StudyConfig) -> Prepared:
         ConfigError: a name, a window, a space or a device that cannot be.
         DataError: images that are missing, unreadable, too few, or unlabelled.
     """
-    resolve("The rule", config.rule.name, RULES)
+    with member("The rule", config.rule.name, RULES) as rule:
+        rule(config.rule_in_full)
+    with member("The proposer", config.space.proposer, PROPOSERS) as proposer:
+        proposer(config.seed)
     resolve("The trial", config.trial, TRIALS)
-    resolve("The proposer", config.space.proposer, PROPOSERS)
     own = config.trial not in TRIALS
     data = None if own else load(config.data)
     if data is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from sweep.config import StudyConfig
 from sweep.errors import StudyError
 from sweep.files import Place
-from sweep.plugins import resolve
+from sweep.plugins import member
 from sweep.records import Event
 from sweep.replay import Clock
 from sweep.rules import RULES, Rule
@@ -124,5 +124,6 @@ def verify_study(folder: Place) -> Verified:
     if not events or events[0].kind != "study":
         raise StudyError(f"{folder} holds a log that never began: there is nothing to verify.")
     config = StudyConfig.model_validate(events[0].payload["config"])
-    rule = resolve("The rule", config.rule.name, RULES)(config.rule_in_full)
+    with member("The rule", config.rule.name, RULES) as maker:
+        rule = maker(config.rule_in_full)
     return verify(events, rule, config)

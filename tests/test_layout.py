@@ -12,7 +12,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 SEAMS = ("objectives", "encoders", "datasets", "criteria", "probes", "rules", "proposers")
 TOP = {
     "bench", "cli", "contenders", "estimate", "export", "keep", "launch", "local", "plot",
-    "preflight", "progress", "ray_tune", "repeats", "replay", "select", "summary", "verify", "worker",
+    "preflight", "progress", "ray_tune", "repeats", "replay", "select", "summary", "verify",
+    "worker",
 }  # fmt: skip
 MIDDLE = {"study", "trial"}
 HOMES = {

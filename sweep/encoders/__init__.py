@@ -16,7 +16,7 @@ from sweep.config import EncoderConfig
 from sweep.encoders.resnet import resnet18, resnet50
 from sweep.encoders.small_conv import small_conv
 from sweep.errors import ConfigError
-from sweep.plugins import resolve
+from sweep.plugins import member
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
@@ -36,7 +36,8 @@ def build(config: EncoderConfig, shape: Shape) -> nn.Module:
     Raises:
         ConfigError: no such encoder, one that cannot be so narrow, or one without `dim`.
     """
-    encoder = resolve("The encoder", config.name, ENCODERS)(config)(shape)
+    with member("The encoder", config.name, ENCODERS) as maker:
+        encoder = maker(config)(shape)
     if not isinstance(getattr(encoder, "dim", None), int):
         raise ConfigError(
             f"The encoder {config.name!r} has no `dim`, the width of its features, an integer."

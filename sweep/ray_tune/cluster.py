@@ -6,8 +6,10 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 QUIET = {
     # Under `uv run`, Ray would pack the folder and build a second environment for its workers.
@@ -88,16 +90,32 @@ def check_address(address: str | None) -> None:
 
 def _start(address: str | None) -> None:
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            configure_logging=False,
-            log_to_driver=False,
-        )
+        with _out_of_the_way():
+            ray.init(
+                address=address or "local",
+                include_dashboard=None if address else False,
+                configure_logging=False,
+                log_to_driver=False,
+            )
     except ConnectionError as error:
         raise _nobody(address) from error
     except ValueError as error:
         raise ConfigError(f"resources.address {address!r} is no address: {error}.") from error
+
+
+@contextlib.contextmanager
+def _out_of_the_way() -> Iterator[None]:
+    """Leave the current folder for a moment, unless it is on this process's import path.
+
+    Ray puts it first on the import path of every worker, where a `json.py` beside somebody's
+    config would take the place of the library's.
+    """
+    here = Path.cwd()
+    if any(Path(folder).resolve() == here for folder in sys.path):
+        yield
+        return
+    with contextlib.chdir(here.anchor):
+        yield
 
 
 def _nobody(address: str | None) -> ConfigError:
