@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sweep.results import Results
 
 EXIT_ALL_FAILED = 1
+PATIENCE_SECONDS = 5.0
+"""After which a query that does not end when it is told to is ended with its process."""
 
 app = typer.Typer(
     add_completion=False,
@@ -238,6 +240,7 @@ def best(
 @app.command()
 def query(
     words: Annotated[list[str], typer.Argument(metavar="STUDY... SQL")],
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long it may take.")] = 30.0,
     results: ResultsDir = RESULTS,
     as_json: Json = False,
     as_csv: Csv = False,
@@ -248,15 +251,33 @@ def query(
     Tables: trials, observations, measures, spectra, verdicts, studies.
     Example: sweep query quickstart "SELECT d, lambd, alpha FROM trials ORDER BY alpha" --csv
     """
+    from sweep import bounds
+    from sweep.query import MEMORY_BYTES
     from sweep.query import query as ask
 
+    form = _form(as_json, as_csv, as_table)
     *studies, sql = words
     if not studies:
         raise QueryError(
             'A query names a study and then a SELECT: sweep query STUDY "SELECT d FROM trials".'
         )
     folders = [store.find(results, study) for study in studies]
-    typer.echo(to_text(ask(folders, sql), _form(as_json, as_csv, as_table)))
+
+    def too_late() -> None:
+        typer.echo(f"Error: The query took longer than {seconds:g} s and was ended.", err=True)
+
+    with (
+        bounds.memory(MEMORY_BYTES),
+        bounds.time(seconds + PATIENCE_SECONDS, say=too_late, exit_code=QueryError.exit_code),
+    ):
+        try:
+            text = to_text(ask(folders, sql, seconds=seconds), form)
+        except MemoryError:
+            raise QueryError(
+                f"The result needs more than {MEMORY_BYTES / 1e9:g} GB as text. Select fewer rows "
+                "or columns, for example with LIMIT 1000."
+            ) from None
+    typer.echo(text)
 
 
 @app.command()

@@ -3,7 +3,8 @@
 The tables are read with pyarrow and handed to a database in memory that can reach
 neither files, network, extensions nor Python's variables, and whose settings are locked
 (`enable_external_access=false` with allowed folders would still let COPY overwrite a
-table). Bounded in time and memory, the result's included.
+table). Bounded in time and memory, the result's included, as far as DuckDB counts: one call
+of one function may take what it likes, and `sweep.bounds` stops that.
 """
 
 from __future__ import annotations
@@ -24,21 +25,30 @@ from sweep.errors import QueryError
 from sweep.files import Place
 from sweep.tables import TABLES, StudyTables
 
-_SEALED: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": False,
+MEMORY_BYTES = 10**9
+
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
     "allow_community_extensions": False,
     "python_enable_replacements": False,
     "python_scan_all_frames": False,
     "temp_directory": "",
-    "lock_configuration": True,
 }
+_SEAL = """
+SET secret_directory = '-';
+SET enable_progress_bar = false;
+SET enable_external_access = false;
+SET lock_configuration = true;
+"""
+"""In this order, and once the database is there: told at its birth to keep to itself, DuckDB 2.0
+allows it a file named `:memory:` in the current folder, which a query could then read. Its
+progress bar would stand in the midst of `--json`."""
 _ROWS = 65_536  # of a batch of the result
 
 
 def query(
-    folders: Sequence[Place], sql: str, *, seconds: float = 30.0, memory_bytes: int = 10**9
+    folders: Sequence[Place], sql: str, *, seconds: float = 30.0, memory_bytes: int = MEMORY_BYTES
 ) -> pa.Table:
     """Return the rows of one SELECT over the tables of one or more studies.
 
@@ -74,25 +84,31 @@ def query(
 def _run(
     tables: Mapping[str, pa.Table | ds.Dataset], *, sql: str, seconds: float, memory_bytes: int
 ) -> pa.Table:
-    settings = {**_SEALED, "memory_limit": f"{memory_bytes}B"}
+    settings = {**_SETTINGS, "memory_limit": f"{memory_bytes}B"}
     with duckdb.connect(":memory:", config=settings) as connection:
+        connection.execute(_SEAL)
         for name, table in tables.items():
             connection.register(name, table)
         try:
             statement = _one_select(connection, sql)
             with _deadline(connection, seconds):
                 return _bounded(connection.sql(statement), memory_bytes)
-        except (duckdb.Error, OSError) as error:  # the latter while the result streams
+        except (duckdb.Error, OSError, MemoryError) as error:  # the latter two as results stream
             raise QueryError(_sentence(error, sql, tables, seconds, memory_bytes)) from error
 
 
 def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
-    statements = connection.extract_statements(sql)
+    try:
+        sql.encode()
+        statements = connection.extract_statements(sql)
+        kinds = [statement.type for statement in statements]
+    except ValueError as error:  # no text, or a statement for which Python has no name
+        raise QueryError(f"A query is one SELECT, and this is none ({error}).") from error
     if len(statements) != 1:
         raise QueryError(f"A query is one SELECT, and this is {len(statements)} statements.")
-    if statements[0].type != duckdb.StatementType.SELECT:
+    if kinds[0] != duckdb.StatementType.SELECT:
         raise QueryError(
-            f"A query is one SELECT, and this is {statements[0].type.name}. Nothing in a study "
+            f"A query is one SELECT, and this is {kinds[0].name}. Nothing in a study "
             f"can be changed by SQL. Try: {_EXAMPLE}"
         )
     return statements[0]
@@ -176,10 +192,12 @@ def _sentence(
     memory_bytes: int,
 ) -> str:
     text = str(error)
-    what = text.partition("\n")[0].partition("Error: ")[2].rstrip(".!") or text
+    line = text.partition("\n")[0]
+    what = (line.partition("Error: ")[2] or line).rstrip(".!")
     if "INTERRUPT" in text:
         return f"The query took longer than {seconds:g} s and was stopped. Narrow it with WHERE."
-    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
+    memory = (duckdb.OutOfMemoryException, MemoryError)
+    if isinstance(error, memory) or re.search("out of memory|bad_alloc", text, re.IGNORECASE):
         return f"The query needs more than {memory_bytes / 1e9:g} GB. Narrow it with WHERE."
     if isinstance(error, duckdb.PermissionException):
         return f"A query sees the study's tables and nothing else: {', '.join(TABLES)}. ({what}.)"

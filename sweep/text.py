@@ -24,7 +24,7 @@ def to_text(table: pa.Table, how: Form) -> str:
             NaN and infinity as null; `csv`, with a header, null as nothing.
     """
     names = table.schema.names
-    rows = list(zip(*(values.to_pylist() for values in table.columns), strict=True))
+    rows = list(zip(*map(_values, table.columns), strict=True))
     if how == "json":
         objects = [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
         return json.dumps(objects, indent=1, ensure_ascii=False, allow_nan=False)
@@ -35,6 +35,28 @@ def to_text(table: pa.Table, how: Form) -> str:
         writer.writerows([_flat(_number(value)) for value in row] for row in rows)
         return sink.getvalue().removesuffix("\n")
     return _aligned(names, rows)
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column's values; those that Python has none for, as text."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except _NO_SUCH_VALUE:
+        return [_value(one) for one in column]
+    return values
+
+
+def _value(one: pa.Scalar) -> Any:
+    """Return one value; a date beyond the year 9999 as text, an interval of ages as its type."""
+    for convert in (one.as_py, lambda: one.cast(pa.string()).as_py()):
+        try:
+            return convert()
+        except _NO_SUCH_VALUE:
+            continue
+    return f"<{one.type}>"
+
+
+_NO_SUCH_VALUE = (ValueError, OverflowError, pa.ArrowException)
 
 
 def _aligned(names: list[str], rows: list[tuple[Any, ...]]) -> str:
