@@ -560,7 +560,7 @@ def _is_file(name: str) -> bool:
     return Path(name).suffix in (".parquet", ".csv")
 
 
-def _about(name: str, results: Path) -> dict[str, Any]:
+def _about(name: str, results: Place) -> dict[str, Any]:
     """Return where a table comes from: a study's config, or a file's name.
 
     A table is given away: of the images' path only the last part goes with it.

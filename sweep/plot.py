@@ -20,10 +20,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from sweep import files
 from sweep.describe import at_end, cells, varied
 from sweep.errors import DataError, UserError
 from sweep.landscape import Landscape
-from sweep.store import replace
 from sweep.text import printable
 
 Floats = npt.NDArray[np.float64]
@@ -76,7 +76,10 @@ def write(landscape: Landscape, found: pa.Table, path: Path) -> None:
     sink = io.BytesIO()
     with style.context(["default", STYLE]):
         draw(landscape, found).savefig(sink, format=form, dpi=150, metadata=UNDATED[form])
-    replace(path, sink.getvalue())
+    try:
+        files.write(path, sink.getvalue())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error}.") from error
 
 
 def draw(landscape: Landscape, found: pa.Table) -> Figure:

@@ -15,7 +15,7 @@ from torchvision import datasets
 from sweep.config import DataConfig
 from sweep.data import load
 from sweep.errors import DataError
-from sweep.landscape import load as load_table
+from sweep.landscape_files import load as load_table
 from tests.datasets.fixtures import pictures, png
 from tests.safety.attacks import Acts, acted
 
