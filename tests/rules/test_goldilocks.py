@@ -28,7 +28,7 @@ def test_nobody_is_probed_before_all_are_measured_and_the_best_is_found() -> Non
         order.append(int(trial_id[1:]))
     assert len(order) < 20
     assert max(HUMP[number] for number in order) == max(HUMP)
-    assert study.history.zone.holds(1.2)
+    assert study.history.zone.holds(ALPHAS[16])
     assert study.history.zone.note == ""
 
 
