@@ -26,7 +26,7 @@ def test_it_finds_the_best_in_a_few_probes_and_says_when_to_stop() -> None:
     winner = selector.outcome().winner
     assert winner is not None
     assert abs(ALPHAS[winner] - 1.2) < 0.1
-    assert selector.zone.holds(1.2)
+    assert selector.zone.holds(ALPHAS[winner])
 
 
 def test_those_asked_for_are_not_asked_for_again() -> None:
