@@ -89,7 +89,7 @@ def run(
 
     Args:
         config: a `StudyConfig`, or the path of a TOML file; plug-ins may lie beside it.
-        results: the folder in which the study's own folder is made.
+        results: the folder in which the study's own folder is made; or `s3://bucket/prefix`.
         overrides: `key=value`, for a path.
         watch: shows progress.
         warn: takes sentences about what is allowed and yet may not be meant.
