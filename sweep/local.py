@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable
 
@@ -20,23 +21,24 @@ def drive(study: Study, open_worker: Callable[[str], Worker], stop: StopRequest)
     """
     while not stop and (trial_id := study.next()) is not None:
         study.start(trial_id)
-        worker = None
-        while not stop:
-            try:
-                worker = worker or open_worker(trial_id)
-                seen = worker.next()
-            except Exception as error:  # whatever a trial raises is a row, not our end
-                study.fail(
-                    trial_id,
-                    f"{type(error).__name__}: {error}",
-                    traceback=traceback.format_exc(),
-                    cause="exception",
-                )
-                break
-            if seen is None:
-                study.fail(trial_id, "the trial ended unprobed", cause="exception")
-                break
-            if study.observe(trial_id, seen) != "continue":
-                break
-        if worker is not None:
-            worker.close()
+        with contextlib.ExitStack() as leaving:
+            worker = None
+            while not stop:
+                try:
+                    worker = worker or leaving.enter_context(
+                        contextlib.closing(open_worker(trial_id))
+                    )
+                    seen = worker.next()
+                except Exception as error:  # whatever a trial raises is a row, not our end
+                    study.fail(
+                        trial_id,
+                        f"{type(error).__name__}: {error}",
+                        traceback=traceback.format_exc(),
+                        cause="exception",
+                    )
+                    break
+                if seen is None:
+                    study.fail(trial_id, "the trial ended unprobed", cause="exception")
+                    break
+                if study.observe(trial_id, seen) != "continue":
+                    break

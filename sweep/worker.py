@@ -1,6 +1,8 @@
 """A trial at work in this process, its output in the trial's log file.
 
 Both runners use it: `sweep.local` in the driver's process, `sweep.ray_tune` in an actor.
+A worker holds its trial's folder: one whose driver or node is given up for lost may be
+alive yet, and must not write beside the one that took its place.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
+import filelock
+
 from sweep import files
 from sweep.config import TrialConfig
 from sweep.files import Place
@@ -23,6 +27,9 @@ from sweep.trial import Context, TrialFn, run_trial
 TRIALS: Mapping[str, TrialFn] = {"pretrain": run_trial}
 LOG = "log.txt"
 PUT_SECONDS = 10.0
+HOLD = "worker.lock"
+PATIENCE_SECONDS = 120.0
+"""For the one before to go: a raylet that lost its cluster gives up after 60 s."""
 
 
 class Worker:
@@ -37,6 +44,7 @@ class Worker:
     def __init__(self, config: TrialConfig, context: Context, *, path: str | None = None) -> None:
         importable(path)
         files.make(context.folder)
+        self._hold = _hold(context.folder)
         self._log = TrialLog(context.folder / LOG)
         with self._logged():
             function = resolve("The trial", config.trial, TRIALS)
@@ -48,17 +56,18 @@ class Worker:
             return next(self._observations, None)
 
     def close(self) -> None:
-        """Stop asking; the trial's `finally` clauses run now."""
+        """Stop asking: the trial's `finally` clauses run now, and its folder is let go."""
         try:
             if (close := getattr(self._observations, "close", None)) is not None:
                 with self._logged():
                     close()
         finally:
             self._log.close()
+            self._hold.close()
 
     @contextlib.contextmanager
     def _logged(self) -> Iterator[None]:
-        """Send standard output, standard error and a traceback to the log file."""
+        """Send standard output, standard error and a traceback to the log; errors let go, too."""
         with (
             self._log.open() as file,
             contextlib.redirect_stdout(file),
@@ -69,6 +78,7 @@ class Worker:
             except Exception:
                 stamp = time.strftime("%Y-%m-%d %H:%M:%S")
                 file.write(f"{stamp} the attempt failed\n{traceback.format_exc()}")
+                self._hold.release()
                 raise
 
 
@@ -118,3 +128,23 @@ class TrialLog:
         self.put()
         if self._scratch is not None:
             self._scratch.close()
+
+
+def _hold(folder: Place) -> contextlib.ExitStack:
+    """Take a trial's folder, once whoever has it is gone; the kernel takes it from the dead.
+
+    An object store has no such locks; there the log's one driver is what keeps workers apart.
+    """
+    held = contextlib.ExitStack()
+    if not isinstance(folder, Path):
+        return held
+    lock = filelock.FileLock(folder / HOLD, timeout=PATIENCE_SECONDS, thread_local=False)
+    try:
+        held.enter_context(lock)
+    except filelock.Timeout:
+        raise TimeoutError(
+            f"Another worker holds {folder} and has not let go for {PATIENCE_SECONDS:g} s."
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    return held

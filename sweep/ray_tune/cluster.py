@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ for _name, _value in QUIET.items():
 import ray  # noqa: E402  # the settings above are read when ray is imported
 
 from sweep.errors import ConfigError  # noqa: E402  # after ray, as above
+from sweep.ray_tune.guardian import guarded  # noqa: E402
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,17 +59,15 @@ def cluster(address: str | None) -> Iterator[Cluster]:
     check_address(address)
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are rows, and ours to tell
-    ours = not ray.is_initialized()
-    if ours:
-        _start(address)
-    try:
+    with contextlib.ExitStack() as leaving:
+        if not ray.is_initialized():
+            mark = leaving.enter_context(guarded()) if address is None else {}
+            leaving.callback(ray.shutdown)
+            _start(address, mark)
         total = ray.cluster_resources()
         yield Cluster(
             cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0), nodes=len(ray.nodes())
         )
-    finally:
-        if ours:
-            ray.shutdown()
 
 
 def check_address(address: str | None) -> None:
@@ -88,7 +87,8 @@ def check_address(address: str | None) -> None:
         raise _nobody(address) from error
 
 
-def _start(address: str | None) -> None:
+def _start(address: str | None, mark: Mapping[str, str]) -> None:
+    os.environ.update(mark)
     try:
         with _out_of_the_way():
             ray.init(
@@ -101,6 +101,9 @@ def _start(address: str | None) -> None:
         raise _nobody(address) from error
     except ValueError as error:
         raise ConfigError(f"resources.address {address!r} is no address: {error}.") from error
+    finally:
+        for name in mark:
+            del os.environ[name]
 
 
 @contextlib.contextmanager

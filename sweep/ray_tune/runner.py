@@ -119,14 +119,18 @@ class _Trainable(tune.Trainable):
         return {"observation": json.dumps(seen.to_json()) if seen else ""}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.cleanup()
+        self.leave()
         self.setup(new_config)
         return True
 
+    def leave(self) -> None:
+        """Let the trial and its folder go; the actor may wait long for its next trial."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
+
     def cleanup(self) -> None:
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+        self.leave()
 
 
 class _Driver:
@@ -180,10 +184,13 @@ class _Scheduler(_Driver, FIFOScheduler):
         ours = trial.config["trial"]
         if not result["observation"]:
             self._study.fail(ours, "the trial ended unprobed", cause="exception")
-            return TrialScheduler.STOP
-        seen = Observation.from_json(json.loads(result["observation"]))
-        action = self._study.observe(ours, seen)
-        return TrialScheduler.CONTINUE if action == "continue" else TrialScheduler.STOP
+        else:
+            seen = Observation.from_json(json.loads(result["observation"]))
+            if self._study.observe(ours, seen) == "continue":
+                return TrialScheduler.CONTINUE
+        if (actor := trial.temporary_state.ray_actor) is not None:
+            actor.leave.remote()  # the trial may go on elsewhere, and at once
+        return TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         error, trace, cause = _what_happened(trial)

@@ -25,6 +25,7 @@ from sweep.results import Results
 from sweep.rules import RULES
 from sweep.store import MemoryLog
 from sweep.study import Study
+from tests.processes import MARK, marked, wait_until
 from tests.small import small_study
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -185,7 +186,7 @@ def start_driver(folder: Path, *words: str) -> subprocess.Popen[str]:
     """Start `sweep` in a process group of its own, with a Ray of its own unless words say so."""
     config = folder / "small.toml"
     config.write_text(SMALL_TOML, encoding="utf-8")
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), MARK: str(folder)}
     env.pop("RAY_ADDRESS", None)
     command = [sys.executable, "-m", "sweep.cli", "run", str(config), "--results", str(folder)]
     return subprocess.Popen(
@@ -234,12 +235,15 @@ def test_a_killed_driver_is_gone_on_with(tmp_path: Path) -> None:
     process = start_driver(tmp_path)
     try:
         wait_for(tmp_path / "small", '"stage":"probed"', 2)
+        assert len(marked(str(tmp_path))) > 5
         process.send_signal(signal.SIGKILL)
         process.wait()
-    finally:
+    except BaseException:
         end_group(process)
+        raise
     before = Counter(names(tmp_path / "small"))
     launch.resume(tmp_path / "small")
+    wait_until(lambda: not marked(str(tmp_path)))
     after = Counter(names(tmp_path / "small"))
     assert max(after.values()) == 1
     assert before <= after

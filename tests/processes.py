@@ -1,0 +1,45 @@
+"""Processes on this machine, told apart by the environment that they began with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+MARK = "SWEEP_TEST_MARK"
+
+
+def marked(value: str) -> list[str]:
+    """Return the command lines of processes that began with `SWEEP_TEST_MARK=value`."""
+    mark = f"{MARK}={value}".encode()
+    return [
+        words
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdigit() and mark in _read(folder / "environ").split(b"\0")
+        if (words := _read(folder / "cmdline").replace(b"\0", b" ").decode(errors="replace"))
+    ]
+
+
+def naming(word: str) -> list[str]:
+    """Return the numbers of processes that were given this argument."""
+    return [
+        folder.name
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdigit() and word.encode() in _read(folder / "cmdline").split(b"\0")
+    ]
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 15.0) -> None:
+    """Wait until something holds; raise `TimeoutError` if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds} s")
+        time.sleep(0.05)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # gone, or another user's
+        return b""

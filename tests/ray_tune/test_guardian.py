@@ -1,0 +1,75 @@
+"""Processes that bear a mark end with the driver that started them, and no others do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweep.ray_tune.guardian import PROC, TOKEN, bearers
+from tests.processes import naming, wait_until
+
+ROOT = Path(__file__).parent.parent.parent
+
+pytestmark = pytest.mark.skipif(
+    not (PROC / "self/environ").exists(), reason="a guardian needs /proc"
+)
+
+DRIVER = """
+import os, subprocess, sys, time
+from sweep.ray_tune.guardian import guarded
+
+with guarded() as mark:
+    # A daemon that a daemon started, in a session of its own, as Ray's workers may be.
+    inner = "import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True)"
+    subprocess.run([sys.executable, "-c", inner], env={**os.environ, **mark})
+    subprocess.Popen(["sleep", "60"], env={**os.environ, **mark})
+    print(*mark.values(), flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def driver() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A driver with two marked processes, and its token."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", DRIVER],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    token = process.stdout.readline().strip()
+    assert len(bearers(token)) == 2
+    yield process, token
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_what_a_killed_driver_started_ends_and_nothing_else(
+    driver: tuple[subprocess.Popen[str], str], number: signal.Signals
+) -> None:
+    process, token = driver
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, TOKEN: f"{token}0"}) as other:
+        process.send_signal(number)
+        process.wait()
+        wait_until(lambda: not bearers(token) and not naming(token))
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_driver_that_ends_its_block_leaves_nothing(
+    driver: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, token = driver
+    process.communicate("\n")
+    assert process.returncode == 0
+    assert not bearers(token)
+    assert not naming(token)

@@ -1,0 +1,77 @@
+"""A worker holds its trial's folder until it leaves, fails or dies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import pytest
+
+from sweep import worker
+from sweep.config import TrialConfig
+from sweep.records import Observation
+from sweep.trial import Context
+from sweep.worker import HOLD, Worker
+from tests.small import small_trial
+
+ROOT = Path(__file__).parent.parent
+
+
+def patient(config: TrialConfig, context: Context) -> Iterator[Observation]:
+    yield Observation(stage="pretrain", step=1, fraction=0.5)
+    raise ValueError("no further")
+
+
+def open_worker(folder: Path) -> Worker:
+    config = small_trial().model_copy(update={"trial": "tests.test_worker:patient"})
+    return Worker(config, Context(folder=folder))
+
+
+def held(folder: Path) -> bool:
+    try:
+        with filelock.FileLock(folder / HOLD, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+
+
+def test_two_workers_never_hold_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 0.1)
+    first = open_worker(tmp_path)
+    with pytest.raises(TimeoutError, match="Another worker holds"):
+        open_worker(tmp_path)
+    first.close()
+    open_worker(tmp_path).close()
+
+
+def test_a_trial_that_fails_lets_its_folder_go(tmp_path: Path) -> None:
+    failing = open_worker(tmp_path)
+    failing.next()
+    assert held(tmp_path)
+    with pytest.raises(ValueError, match="no further"):
+        failing.next()
+    assert not held(tmp_path)
+
+
+def test_a_folder_is_taken_from_a_worker_that_was_killed(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from tests.test_worker import open_worker\n"
+        f"worker = open_worker(Path({str(tmp_path)!r}))\n"
+        "print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        assert held(tmp_path)
+        other.kill()
+        other.wait()
+        open_worker(tmp_path).close()
