@@ -23,6 +23,7 @@ from sweep import files, store
 from sweep.config import StudyConfig
 from sweep.errors import QueryError, StudyError, StudyWarning, SweepError, UserError
 from sweep.files import Place
+from sweep.interrupt import EXIT_INTERRUPTED, Interrupted, ending_at_once, leaving_in_time
 from sweep.text import Form, to_text
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ RESULTS: Place = Path("results")
 
 @app.command()
 def run(
+    context: typer.Context,
     config: Annotated[Path, typer.Argument(help="A TOML file; `sweep init` writes one.")],
     overrides: Overrides = None,
     results: ResultsDir = RESULTS,
@@ -89,6 +91,7 @@ def run(
 
     Example: sweep run experiments/quickstart.toml train.epochs=5 resources.parallel=2
     """
+    _take_signals(context)
     from sweep import launch
 
     changes = [*(overrides or []), *_resources(runner, address)]
@@ -106,6 +109,7 @@ def run(
 
 @app.command()
 def resume(
+    context: typer.Context,
     study: StudyName,
     overrides: Overrides = None,
     results: ResultsDir = RESULTS,
@@ -120,6 +124,7 @@ def resume(
     Budget and resources may change, and the space may grow.
     Example: sweep resume quickstart budget.probes=20
     """
+    _take_signals(context)
     from sweep import launch
 
     folder = store.find(results, study)
@@ -465,12 +470,21 @@ def run_command(words: list[str]) -> int:
     except SweepError as error:
         typer.echo(str(error), err=True)
         return int(getattr(error, "exit_code", 1))
+    except Interrupted as signalled:
+        typer.echo("Stopped. `sweep resume` goes on with what had begun; see `sweep ls`.", err=True)
+        return signalled.exit_code
     except KeyboardInterrupt:
         typer.echo("Interrupted.", err=True)
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # `sweep show | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _take_signals(context: typer.Context) -> None:
+    """From now on a signal ends the command, resumable, and in time; a study has its own ways."""
+    context.with_resource(leaving_in_time())
+    context.with_resource(ending_at_once())
 
 
 def _resources(runner: str | None, address: str | None) -> list[str]:

@@ -26,7 +26,7 @@ from sweep import files, local, store
 from sweep.config import StudyConfig, TrialConfig, digest
 from sweep.errors import StudyError, SweepError
 from sweep.files import Place
-from sweep.interrupt import StopRequest
+from sweep.interrupt import Interrupted, StopRequest, ending_at_once
 from sweep.keep import Keeper
 from sweep.outcome import Outcome, outcome
 from sweep.plugins import importable, resolve
@@ -196,7 +196,7 @@ def _drive(
         return {"config": trials[trial_id], "context": own.to_json()}
 
     stop = StopRequest(folder)
-    with stop.installed(), watch(study, config, folder) as listener:
+    with _resumable(folder), stop.installed(), watch(study, config, folder) as listener:
         study.listen(listener)
         keeper = Keeper(study, config, folder)
         study.listen(keeper)
@@ -206,7 +206,8 @@ def _drive(
         result = outcome(study.history, study.why_it_ends())
         test_accuracy = None
         if result.winner is not None and config.trial in TRIALS:
-            seen = backend.call(_test, job(result.winner))
+            with ending_at_once():  # resumed, it is tested then
+                seen = backend.call(_test, job(result.winner))
             study.observe(result.winner, seen)
             measure = seen.measure("test_accuracy")
             test_accuracy = measure.value if measure else None
@@ -214,6 +215,15 @@ def _drive(
         if not study.finished:
             study.record("finish", {**result.to_json(), "test_accuracy": test_accuracy})
     return result
+
+
+@contextlib.contextmanager
+def _resumable(folder: Place) -> Iterator[None]:
+    """Say of an interruption how to go on."""
+    try:
+        yield
+    except Interrupted as signalled:
+        raise Stopped(signalled.exit_code, folder) from None
 
 
 def _test(job: dict[str, Any]) -> Any:
@@ -242,7 +252,6 @@ def _backend(config: StudyConfig, path: Path | None) -> Iterator[Backend]:
         share = devices(config, gpus=found.gpus, cpus=found.cpus)
 
         def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
-            stop.install()  # ray.init took SIGTERM
             runner.drive(study, runner.Jobs(of=job, path=str(path) if path else None), share, stop)
 
         def call(function: Callable[..., Any], *args: Any) -> Any:

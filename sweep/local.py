@@ -6,7 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Callable
 
-from sweep.interrupt import StopRequest
+from sweep.interrupt import Interrupted, StopRequest, ending_at_once
 from sweep.study import Study
 from sweep.worker import Worker
 
@@ -17,7 +17,7 @@ def drive(study: Study, open_worker: Callable[[str], Worker], stop: StopRequest)
     Args:
         study: says which trial comes next and what it is to do.
         open_worker: trial_id -> the trial at work.
-        stop: looked at between observations.
+        stop: looked at between observations; a signal ends a trial's stage at once.
     """
     while not stop and (trial_id := study.next()) is not None:
         study.start(trial_id)
@@ -25,10 +25,14 @@ def drive(study: Study, open_worker: Callable[[str], Worker], stop: StopRequest)
             worker = None
             while not stop:
                 try:
-                    worker = worker or leaving.enter_context(
-                        contextlib.closing(open_worker(trial_id))
-                    )
-                    seen = worker.next()
+                    with ending_at_once():  # a stage may take minutes, and its journal bears it
+                        if worker is None:
+                            worker = open_worker(trial_id)
+                            leaving.callback(worker.close)
+                        seen = worker.next()
+                except Interrupted as signalled:
+                    stop.exit_code = signalled.exit_code
+                    break
                 except Exception as error:  # whatever a trial raises is a row, not our end
                     study.fail(
                         trial_id,

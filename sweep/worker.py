@@ -78,7 +78,7 @@ class Worker:
             except Exception:
                 stamp = time.strftime("%Y-%m-%d %H:%M:%S")
                 file.write(f"{stamp} the attempt failed\n{traceback.format_exc()}")
-                self._hold.release()
+                self._hold.close()
                 raise
 
 

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from sweep import cli, launch, store
-from sweep.config import StudyConfig
+from sweep.config import ProbeConfig, StudyConfig
 from sweep.errors import StudyError
+from sweep.probes import Fitted, Labelled, Probe, knn
 from sweep.records import Event
 from sweep.results import Results
+from tests.processes import wait_until
 from tests.small import small_study
 
 ROOT = Path(__file__).parent.parent
@@ -149,6 +151,44 @@ def test_a_signal_ends_a_driver_resumable(
     launch.resume(folder)
     assert max(stages(folder).values()) == 1
     assert numbers(folder) == numbers(whole)
+
+
+calls = 0
+
+
+def slow_at_the_test(config: ProbeConfig) -> Probe:
+    """The nearest-neighbour probe; a process's second one takes a minute, and says so."""
+
+    def probe(train: Labelled, validation: Labelled) -> Fitted:
+        global calls
+        calls += 1
+        if calls == 2:
+            Path(os.environ["SWEEP_TEST_BEGAN"]).touch()
+            time.sleep(60)
+        return knn.make(config)(train, validation)
+
+    return probe
+
+
+def test_a_signal_ends_the_test_of_the_winner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, began = tmp_path / "results" / "small", tmp_path / "began"
+    monkeypatch.setenv("SWEEP_TEST_BEGAN", str(began))
+    process = driver(
+        tmp_path / "results",
+        "probe.name=tests.test_launch:slow_at_the_test",
+        "rule.name=random",
+        "rule.probes=1",
+        "train.epochs=1",
+    )
+    wait_until(began.exists, 120)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert launch.resume(folder).probes_paid == 1
+    assert max(stages(folder).values()) == 1
+    assert events_of(folder)[-1].kind == "finish"
 
 
 def test_sweep_stop_ends_a_driver_from_another_terminal(

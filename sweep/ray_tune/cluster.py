@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +90,7 @@ def check_address(address: str | None) -> None:
 
 
 def _start(address: str | None, mark: Mapping[str, str]) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
     os.environ.update(mark)
     try:
         with _out_of_the_way():
@@ -101,9 +104,15 @@ def _start(address: str | None, mark: Mapping[str, str]) -> None:
         raise _nobody(address) from error
     except ValueError as error:
         raise ConfigError(f"resources.address {address!r} is no address: {error}.") from error
+    except SystemExit:  # Ray's answer to SIGTERM
+        if callable(handler):
+            handler(signal.SIGTERM, None)
+        raise
     finally:
         for name in mark:
             del os.environ[name]
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,9 @@ from sweep.trial import Context
 from sweep.worker import Worker
 
 Job = Mapping[str, Any]
+
+GRACE_SECONDS = 2.0
+"""For a trial to end its step once a stop is asked for; Tune by itself waits for ten."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +70,7 @@ def drive(study: Study, jobs: Jobs, devices: Devices, stop: StopRequest) -> None
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(devices.parallel)
     scratch = Path(tempfile.mkdtemp(prefix="sweep-tune-"))
+    watch = _Watch(stop)
     tuner = tune.Tuner(
         tune.with_resources(_Trainable, {"cpu": devices.cpu, "gpu": devices.gpu}),
         tune_config=tune.TuneConfig(
@@ -77,7 +82,8 @@ def drive(study: Study, jobs: Jobs, devices: Devices, stop: StopRequest) -> None
         run_config=tune.RunConfig(
             name="study",
             storage_path=str(scratch),
-            stop=_Stopper(stop),
+            stop=watch,
+            callbacks=[watch],
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
@@ -90,6 +96,7 @@ def drive(study: Study, jobs: Jobs, devices: Devices, stop: StopRequest) -> None
             raise ours  # noqa: B904  # it has its own cause; Tune's error only quotes it
         raise
     finally:
+        watch.close()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -197,17 +204,36 @@ class _Scheduler(_Driver, FIFOScheduler):
         self._study.fail(trial.config["trial"], error, traceback=trace, cause=cause)
 
 
-class _Stopper(_Driver, Stopper):
-    """Ends Tune's loop once a stop is asked for."""
+class _Watch(_Driver, Stopper, tune.Callback):
+    """Ends Tune's loop once a stop is asked for, and the actors that are too busy to leave."""
 
     def __init__(self, stop: StopRequest) -> None:
         self._asked = stop
+        self._trials: list[Trial] = []
+        self._timer: threading.Timer | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._trials = trials
+
     def stop_all(self) -> bool:
+        if self._asked and self._timer is None:
+            actors = [trial.temporary_state.ray_actor for trial in self._trials]
+            self._timer = threading.Timer(GRACE_SECONDS, _kill, [[a for a in actors if a]])
+            self._timer.start()
         return bool(self._asked)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+
+
+def _kill(actors: list[Any]) -> None:
+    for actor in actors:
+        ray.kill(actor)
 
 
 def _what_happened(trial: Trial) -> tuple[str, str, str]:

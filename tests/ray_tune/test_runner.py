@@ -250,14 +250,45 @@ def test_a_killed_driver_is_gone_on_with(tmp_path: Path) -> None:
     assert events_of(tmp_path / "small")[-1].kind == "finish"
 
 
-def test_sigterm_ends_a_driver_resumable_within_twenty_seconds(tmp_path: Path) -> None:
-    process = start_driver(tmp_path)
+SLOW = """
+import time
+from pathlib import Path
+from sweep import Measure, Observation
+
+def trial(config, context):
+    yield Observation(stage="pretrain", step=1, fraction=0.5)
+    (Path(context.folder) / "long").touch()
+    time.sleep(60)
+    yield Observation(stage="measured", step=2, measures=(Measure(name="alpha", value=1.0),))
+"""
+
+
+def test_sigterm_ends_a_driver_resumable_within_twenty_seconds_amid_a_long_stage(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
+    process = start_driver(tmp_path, "trial=slow:trial", "rule.name=none")
     try:
-        wait_for(tmp_path / "small", '"stage":"probed"', 1)
+        wait_until(lambda: len(list(tmp_path.glob("small/trials/*/long"))) == 2, 180)
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=20)
         assert process.returncode == 75, out
         assert f"`sweep resume {tmp_path / 'small'}` goes on" in out
+        wait_until(lambda: not marked(str(tmp_path)))
+    finally:
+        end_group(process)
+
+
+def test_ctrl_c_ends_a_driver_while_ray_starts(tmp_path: Path) -> None:
+    process = start_driver(tmp_path)
+    try:
+        wait_until(lambda: any("gcs_server" in words for words in marked(str(tmp_path))), 180)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+        assert process.returncode == 130, out
+        assert "`sweep resume` goes on with what had begun" in out
+        wait_until(lambda: not marked(str(tmp_path)))
+        assert not (tmp_path / "small").exists()
     finally:
         end_group(process)
 
