@@ -311,7 +311,9 @@ class ResourcesConfig(Model):
         cpu: cores for each trial, and its threads.
         gpu: GPUs for each trial, 0 to 1; by default 1 where there is one, else 0.
         address: of a running Ray cluster; by default Ray is started here.
-        retries: attempts after the first.
+        retries: attempts after the first; one that a lost node ended does not count.
+        hang_seconds: a worker that yields nothing for so long is killed, which counts as a
+            failure. Decoding a large set, a measure or a probe yields nothing until it is done.
         checkpoint_seconds: between checkpoints of a running trial.
         heartbeat_seconds: between signs of life of a running trial.
         keep: whose encoder stays on disk in the end: `probed` trials, `all`, or the `winner`.
@@ -324,10 +326,20 @@ class ResourcesConfig(Model):
     gpu: Annotated[float, Field(ge=0, le=1)] | None = None
     address: str | None = None
     retries: Annotated[int, Field(ge=0)] = 1
+    hang_seconds: PositiveFloat = 1800.0
     checkpoint_seconds: PositiveFloat = 60.0
     heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = 5.0
     keep: Literal["probed", "all", "winner"] = "probed"
     price_per_device_hour: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _hang_outlasts_a_heartbeat(self) -> ResourcesConfig:
+        if self.hang_seconds <= self.heartbeat_seconds:
+            raise ValueError(
+                f"hang_seconds {self.hang_seconds:g} must exceed heartbeat_seconds "
+                f"{self.heartbeat_seconds:g}, the time between two signs of life"
+            )
+        return self
 
 
 class Range(Model):

@@ -110,7 +110,7 @@ def run(
     prepared = prepare(config)
     for sentence in doubts(prepared):
         warn(sentence)
-    with _backend(config, path) as backend:
+    with _backend(config, path, warn) as backend:
         folder = store.create(results, config.name)
         _check_conditions(folder, warn)
         with store.open_log(folder) as log, Snapshots(log) as snapshots:
@@ -162,7 +162,7 @@ def resume(
         )
     _check_conditions(folder, warn)
     with (
-        _backend(config, path) as backend,
+        _backend(config, path, warn) as backend,
         store.open_log(folder) as log,
         Snapshots(log) as snapshots,
     ):
@@ -242,7 +242,9 @@ def _check_conditions(folder: Place, warn: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _backend(config: StudyConfig, path: Path | None) -> Iterator[Backend]:
+def _backend(
+    config: StudyConfig, path: Path | None, warn: Callable[[str], None]
+) -> Iterator[Backend]:
     if config.resources.runner == "local":
         yield _local_backend(config, path)
         return
@@ -252,7 +254,9 @@ def _backend(config: StudyConfig, path: Path | None) -> Iterator[Backend]:
         share = devices(config, gpus=found.gpus, cpus=found.cpus)
 
         def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
-            runner.drive(study, runner.Jobs(of=job, path=str(path) if path else None), share, stop)
+            jobs = runner.Jobs(of=job, path=str(path) if path else None)
+            hang_seconds = config.resources.hang_seconds
+            runner.drive(study, jobs, share, stop, hang_seconds=hang_seconds, warn=warn)
 
         def call(function: Callable[..., Any], *args: Any) -> Any:
             if not share.gpu and config.resources.address is None:

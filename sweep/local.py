@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 
+from sweep.failures import UNPROBED, Failure
 from sweep.interrupt import Interrupted, StopRequest, ending_at_once
 from sweep.study import Study
 from sweep.worker import Worker
@@ -33,16 +34,12 @@ def drive(study: Study, open_worker: Callable[[str], Worker], stop: StopRequest)
                 except Interrupted as signalled:
                     stop.exit_code = signalled.exit_code
                     break
-                except Exception as error:  # whatever a trial raises is a row, not our end
-                    study.fail(
-                        trial_id,
-                        f"{type(error).__name__}: {error}",
-                        traceback=traceback.format_exc(),
-                        cause="exception",
-                    )
+                except (Exception, SystemExit) as error:  # a row, and not our end
+                    cause = "exception" if worker else "start"
+                    study.fail(trial_id, **asdict(Failure.of(error, cause=cause)))
                     break
                 if seen is None:
-                    study.fail(trial_id, "the trial ended unprobed", cause="exception")
+                    study.fail(trial_id, **asdict(UNPROBED))
                     break
                 if study.observe(trial_id, seen) != "continue":
                     break

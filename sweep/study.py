@@ -9,6 +9,7 @@ same class serves the runner in process, Ray Tune, a user's own scheduler and a 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from sweep.config import BudgetConfig
 from sweep.errors import SweepError
+from sweep.failures import NODE_LOST
 from sweep.history import History, State
 from sweep.proposers import Proposer
 from sweep.records import Action, Event, EventKind, Observation, Verdict
@@ -25,6 +27,9 @@ from sweep.store import Log
 
 Listener = Callable[[Event], None]
 
+
+LOST_NODES = 100
+"""Nodes that a trial may lose before that counts against it: no study goes on for ever."""
 
 WAITS = (State.PAUSED, State.WAITING, State.HELD)
 """States of a trial that is not at work until it is told to go on."""
@@ -82,7 +87,7 @@ class Study:
         self._seen: dict[str, set[tuple[str, int]]] = {}
         self._attempts: dict[str, int] = {}
         self._sessions: list[list[float]] = []
-        self._failures: dict[str, int] = {}
+        self._failures: dict[str, Counter[str]] = {}
         self._finished = False
         self._cursor = 0
         self._due: dict[str, None] = {}  # told to go on, in the order of the verdicts
@@ -190,9 +195,17 @@ class Study:
         self.working.add(verdict.trial_id)
 
     def fail(self, trial_id: str, error: str, *, traceback: str = "", cause: str) -> None:
-        """Note that the trial's attempt ended in an error; it is retried while attempts last."""
+        """Note that the trial's attempt ended in an error; it is retried while attempts last.
+
+        An attempt that a lost node ended is not counted, up to `LOST_NODES`.
+        """
         self.working.discard(trial_id)
-        final = self._failures.get(trial_id, 0) >= self._retries
+        before = self._failures.get(trial_id, Counter())
+        lost = before[NODE_LOST]
+        counted, limit = before.total() - lost, self._retries
+        if cause == NODE_LOST:
+            counted, limit = lost, LOST_NODES
+        final = counted >= limit
         payload = {"error": error, "traceback": traceback, "cause": cause, "final": final}
         self.record("failure", payload, trial_id=trial_id)
 
@@ -235,7 +248,8 @@ class Study:
             case "budget":
                 self.budget = BudgetConfig(**event.payload["config"]["budget"])
             case "failure":
-                self._failures[event.trial_id] = self._failures.get(event.trial_id, 0) + 1
+                causes = self._failures.setdefault(event.trial_id, Counter())
+                causes[event.payload["cause"]] += 1
         if event.trial_id in self._due:
             state = self.history.state_of(event.trial_id)
             if state not in (State.TRAINING, State.PROBING):

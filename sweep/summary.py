@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from sweep.errors import StudyError, unknown_name
@@ -32,14 +35,23 @@ def of_study(found: Results, outcome: Outcome) -> list[str]:
 
 
 def of_trials(found: Results) -> list[str]:
-    """Return how many trials have which status, and the first failures with their logs."""
+    """Return how many trials have which status, and what failed, by cause and with its log."""
     rows = found.sql("SELECT status, count(*) AS n FROM trials GROUP BY status ORDER BY n DESC")
     lines = ["trials  " + ", ".join(f"{row['n']} {row['status']}" for row in rows.to_pylist())]
+    if found.sql("SELECT coalesce(max(failures), 0) AS n FROM studies").to_pylist()[0]["n"]:
+        lines.append(_causes([event for event, _ in salvage(found.folder / EVENTS)]))
     failed = found.sql("SELECT trial_id, reason FROM trials WHERE status = 'failed' LIMIT 5")
     for row in failed.to_pylist():
         log = found.folder / "trials" / row["trial_id"] / "log.txt"
         lines.append(clean(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
     return lines
+
+
+def _causes(events: Sequence[Event]) -> str:
+    """Return a study's failed attempts, by cause, the most frequent first."""
+    causes = Counter(event.payload["cause"] for event in events if event.kind == "failure")
+    counts = ", ".join(f"{n} {cause}" for cause, n in causes.most_common())
+    return f"failed  {causes.total()} attempts: {counts}"
 
 
 def best_trials(found: Results, count: int) -> pa.Table:
@@ -113,7 +125,7 @@ def _what(event: Event) -> tuple[str, str] | None:
         case "verdict":
             return str(event.payload["action"]), str(event.payload["reason"])
         case "failure":
-            return "failure", str(event.payload["error"])
+            return "failure", f"{event.payload['cause']}: {event.payload['error']}"
         case "dropped":
             return "dropped", "its encoder was removed from disk"
     return None

@@ -8,23 +8,26 @@ alive yet, and must not write beside the one that took its place.
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, get_args
 
 import filelock
 
 from sweep import files
 from sweep.config import TrialConfig
+from sweep.errors import unknown_name
 from sweep.files import Place
 from sweep.plugins import importable, resolve
-from sweep.records import Observation
+from sweep.records import Observation, Stage
 from sweep.trial import Context, TrialFn, run_trial
 
 TRIALS: Mapping[str, TrialFn] = {"pretrain": run_trial}
+STAGES: tuple[str, ...] = get_args(Stage)
 LOG = "log.txt"
 PUT_SECONDS = 10.0
 HOLD = "worker.lock"
@@ -53,7 +56,10 @@ class Worker:
     def next(self) -> Observation | None:
         """Return the next observation, None at the end; an error is in the log when raised."""
         with self._logged():
-            return next(self._observations, None)
+            seen = next(self._observations, None)
+            if seen is not None:
+                _check(seen)
+            return seen
 
     def close(self) -> None:
         """Stop asking: the trial's `finally` clauses run now, and its folder is let go."""
@@ -75,7 +81,7 @@ class Worker:
         ):
             try:
                 yield
-            except Exception:
+            except (Exception, SystemExit):
                 stamp = time.strftime("%Y-%m-%d %H:%M:%S")
                 file.write(f"{stamp} the attempt failed\n{traceback.format_exc()}")
                 self._hold.close()
@@ -128,6 +134,15 @@ class TrialLog:
         self.put()
         if self._scratch is not None:
             self._scratch.close()
+
+
+def _check(seen: Any) -> None:
+    """Raise unless it is what a trial may yield; the log takes nothing else."""
+    if not isinstance(seen, Observation):
+        raise TypeError(f"A trial yields Observation, but this one yielded {type(seen).__name__}.")
+    if seen.stage not in STAGES:
+        raise ValueError(unknown_name("The stage", str(seen.stage), STAGES))
+    json.dumps(seen.to_json(), allow_nan=False)
 
 
 def _hold(folder: Place) -> contextlib.ExitStack:

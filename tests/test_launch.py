@@ -267,7 +267,7 @@ def test_other_images_than_those_of_the_study_are_refused(tmp_path: Path) -> Non
 
 
 OWN = '''
-import json
+import json, sys
 from pathlib import Path
 from sweep import Measure, Observation
 
@@ -278,6 +278,8 @@ def trial(config, context):
     print("hello from", config.options["number"])
     if config.options["number"] == 2 and len(tries.read_text()) == 1:
         raise ValueError("bad luck")
+    if config.options["number"] == 3 and len(tries.read_text()) == 1:
+        sys.exit("enough")
     alpha = Measure(name="alpha", value=1.0 + config.options["number"])
     yield Observation(stage="measured", step=1, measures=(alpha,))
     accuracy = Measure(name="accuracy", value=0.1 * config.options["number"])
@@ -307,7 +309,9 @@ def test_training_code_of_ones_own_is_run_retried_and_logged(tmp_path: Path) -> 
     log = tmp_path / "results/own/trials" / rows[2]["trial_id"] / "log.txt"
     assert "hello from 2" in log.read_text(encoding="utf-8")
     assert "ValueError: bad luck" in log.read_text(encoding="utf-8")
-    failure = next(e for e in events_of(tmp_path / "results/own") if e.kind == "failure")
+    failures = [e for e in events_of(tmp_path / "results/own") if e.kind == "failure"]
+    assert {e.payload["error"] for e in failures} == {"ValueError: bad luck", "SystemExit: enough"}
+    failure = next(e for e in failures if "luck" in e.payload["error"])
     assert failure.payload["error"] == "ValueError: bad luck"
     assert failure.payload["final"] is False
     assert "Traceback" in failure.payload["traceback"]

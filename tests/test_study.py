@@ -10,7 +10,7 @@ from sweep.records import Cost, Decision, Measure, Observation, Verdict
 from sweep.rules.baselines import ProbeAll
 from sweep.rules.paper import Paper
 from sweep.store import MemoryLog
-from sweep.study import RuleError, Study
+from sweep.study import LOST_NODES, RuleError, Study
 from tests.histories import measured, play, probed, study_of
 
 
@@ -32,6 +32,24 @@ def test_probes_beyond_the_budget_are_held_and_released_by_a_larger_one() -> Non
     study.record("budget", {"config": config})
     assert study.next() == "t2"
     assert study.history.state_of("t3") == State.HELD
+
+
+def test_lost_nodes_do_not_use_up_retries_and_end_all_the_same() -> None:
+    log = MemoryLog()
+    study = Study(rule=ProbeAll(), log=log, retries=1)
+    study.add("t0", {}, {})
+    for _ in range(LOST_NODES):
+        study.start("t0")
+        study.fail("t0", "gone", cause="node lost")
+        assert not study.history.state_of("t0").final
+    study.start("t0")
+    study.fail("t0", "boom", cause="exception")
+    assert study.next() == "t0"
+    again = Study(rule=ProbeAll(), log=MemoryLog(log.read()), retries=1)
+    again.fail("t0", "boom", cause="worker died")
+    assert again.history.state_of("t0") == State.FAILED
+    study.fail("t0", "gone", cause="node lost")
+    assert study.history.state_of("t0") == State.FAILED
 
 
 def test_a_failed_probe_gives_its_place_in_the_budget_back() -> None:

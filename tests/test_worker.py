@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import filelock
 import pytest
@@ -25,9 +26,36 @@ def patient(config: TrialConfig, context: Context) -> Iterator[Observation]:
     raise ValueError("no further")
 
 
-def open_worker(folder: Path) -> Worker:
-    config = small_trial().model_copy(update={"trial": "tests.test_worker:patient"})
+def open_worker(folder: Path, trial: str = "patient") -> Worker:
+    config = small_trial().model_copy(update={"trial": f"tests.test_worker:{trial}"})
     return Worker(config, Context(folder=folder))
+
+
+def of_a_wrong_kind(config: TrialConfig, context: Context) -> Iterator[Any]:
+    yield {"alpha": 1.0}
+
+
+def of_an_unknown_stage(config: TrialConfig, context: Context) -> Iterator[Any]:
+    yield Observation(stage="proven", step=1)  # type: ignore[arg-type]
+
+
+def not_a_number(config: TrialConfig, context: Context) -> Iterator[Any]:
+    yield Observation(stage="pretrain", step=1, detail={"gradient": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("trial", "words"),
+    [
+        ("of_a_wrong_kind", "A trial yields Observation, but this one yielded dict"),
+        ("of_an_unknown_stage", "'proven' is not known. Did you mean 'probed'"),
+        ("not_a_number", "not JSON compliant"),
+    ],
+)
+def test_what_the_log_cannot_take_is_the_trials_error(
+    tmp_path: Path, trial: str, words: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        open_worker(tmp_path, trial).next()
 
 
 def held(folder: Path) -> bool:

@@ -32,6 +32,7 @@ for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402  # the settings above are read when ray is imported
+from ray._private.state import state  # noqa: E402
 
 from sweep.errors import ConfigError  # noqa: E402  # after ray, as above
 from sweep.ray_tune.guardian import guarded  # noqa: E402
@@ -87,6 +88,21 @@ def check_address(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
         raise _nobody(address) from error
+
+
+def lost_nodes() -> set[str]:
+    """Return the nodes that are dead, or being taken from us."""
+    dead = {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
+    return dead | set(state.get_draining_nodes())  # which no public call tells
+
+
+def resources_of_nodes() -> list[str]:
+    """Return what each living node has, in words."""
+    return [
+        f"{found.get('CPU', 0):g} cores and {found.get('GPU', 0):g} GPUs"
+        for node in ray.nodes()
+        if node["Alive"] and (found := node["Resources"])
+    ]
 
 
 def _start(address: str | None, mark: Mapping[str, str]) -> None:

@@ -99,23 +99,32 @@ def test_two_trials_are_at_work_at_once_and_no_more(study_on_ray: Path) -> None:
 
 
 MISBEHAVING = """
-import os, time
+import os, re
 from pathlib import Path
 from sweep import Measure, Observation
 
+class Odd(Exception):  # cannot be unpickled
+    def __init__(self, one, other):
+        super().__init__(one + other)
+
 def trial(config, context):
-    number = config.options["number"]
+    act = config.options["act"]
     tries = Path(context.folder) / "tries"
     first = not tries.exists()
     tries.touch()
-    if number == 1:
-        raise ValueError("never works")
-    if number == 2 and first:
-        os._exit(3)  # as the kernel's out-of-memory killer would
-    yield Observation(stage="pretrain", step=1, fraction=0.5)
-    alpha = Measure(name="alpha", value=float(number))
+    if act == "raise":
+        raise Odd("never", " works")
+    if first:
+        yield Observation(stage="pretrain", step=1, fraction=0.5)
+        if act == "exit":
+            os._exit(3)  # as the kernel's out-of-memory killer would
+        if act == "eat":
+            bytearray(1 << 60)
+        if act == "hang":
+            re.match("(a+)+$", 60 * "a" + "b")  # in C, for years, and holding on to the GIL
+    alpha = Measure(name="alpha", value=float(len(act)))
     yield Observation(stage="measured", step=2, measures=(alpha,))
-    accuracy = Measure(name="accuracy", value=0.1 * number)
+    accuracy = Measure(name="accuracy", value=0.1 * len(act))
     yield Observation(stage="probed", step=2, measures=(accuracy,))
 """
 
@@ -123,29 +132,61 @@ MISBEHAVING_CONFIG = """
 name = "wild"
 trial = "misbehaving:trial"
 [space.axes]
-"options.number" = [1, 2, 3, 4]
+"options.act" = ["raise", "exit", "eat", "hang", "behave"]
 [rule]
 name = "all"
 [resources]
 parallel = 2
+heartbeat_seconds = 1.0
+hang_seconds = 8.0
 """
 
 
-def test_trials_that_raise_or_die_are_rows_and_stop_no_other(tmp_path: Path) -> None:
+def test_trials_that_misbehave_are_rows_and_stop_no_other(tmp_path: Path) -> None:
     (tmp_path / "misbehaving.py").write_text(MISBEHAVING, encoding="utf-8")
     (tmp_path / "wild.toml").write_text(MISBEHAVING_CONFIG, encoding="utf-8")
     outcome = launch.run(tmp_path / "wild.toml", results=tmp_path, warn=lambda sentence: None)
-    rows = {row["options_number"]: row for row in Results(tmp_path / "wild").trials.to_pylist()}
-    assert [rows[n]["status"] for n in (1, 2, 3, 4)] == ["failed", "probed", "probed", "probed"]
-    assert rows[1]["attempt"] == rows[2]["attempt"] == 2
-    assert rows[1]["reason"] == "ValueError: never works"
-    assert outcome.winner == rows[4]["trial_id"]
+    rows = {row["options_act"]: row for row in Results(tmp_path / "wild").trials.to_pylist()}
+    raised = rows.pop("raise")
+    assert (raised["status"], raised["attempt"]) == ("failed", 2)
+    assert {row["status"] for row in rows.values()} == {"probed"}
+    assert rows.pop("behave")["attempt"] == 1
+    assert {row["attempt"] for row in rows.values()} == {2}
+    assert outcome.probes_paid == 4
     failures = [e for e in events_of(tmp_path / "wild") if e.kind == "failure"]
-    assert Counter(e.payload["cause"] for e in failures) == {"exception": 2, "worker died": 1}
-    raised = next(e for e in failures if e.payload["cause"] == "exception")
-    assert "never works" in raised.payload["traceback"]
-    log = tmp_path / "wild/trials" / rows[1]["trial_id"] / "log.txt"
-    assert "ValueError: never works" in log.read_text(encoding="utf-8")
+    of = {e.trial_id: e.payload for e in failures}
+    assert len(failures) == len(of) + 1 == 5  # one was tried twice
+    assert "misbehaving.Odd: never works" in of[raised["trial_id"]]["traceback"]
+    assert {name: of[row["trial_id"]]["cause"] for name, row in rows.items()} == {
+        "exit": "worker died",
+        "eat": "out of memory",
+        "hang": "hang",
+    }
+    assert "resources.hang_seconds" in of[rows["hang"]["trial_id"]]["error"]
+
+
+UNIMPORTABLE = """
+import sys
+if "default_worker" in sys.argv[0]:
+    raise ImportError("not on this machine")
+
+def trial(config, context):
+    yield
+"""
+
+
+def test_a_study_whose_trials_cannot_start_says_so_and_exits_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "unimportable.py").write_text(UNIMPORTABLE, encoding="utf-8")
+    config = tmp_path / "lost.toml"
+    config.write_text('trial = "unimportable:trial"\n[space.axes]\n"options.a" = [1, 2]\n')
+    words = ["run", str(config), "--results", str(tmp_path), "resources.retries=0", "--quiet"]
+    assert cli.run_command(words) == 1
+    said = capsys.readouterr()
+    assert "failed  2 attempts: 2 start" in said.out
+    assert "not on this machine" in said.out
+    assert "Every trial failed." in said.err
 
 
 FAILING = """
