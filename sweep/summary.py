@@ -51,7 +51,8 @@ def _causes(events: Sequence[Event]) -> str:
     """Return a study's failed attempts, by cause, the most frequent first."""
     causes = Counter(event.payload["cause"] for event in events if event.kind == "failure")
     counts = ", ".join(f"{n} {cause}" for cause, n in causes.most_common())
-    return f"failed  {causes.total()} attempts: {counts}"
+    attempts = "1 attempt" if causes.total() == 1 else f"{causes.total()} attempts"
+    return f"failed  {attempts}: {counts}"
 
 
 def best_trials(found: Results, count: int) -> pa.Table:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 MARK = "SWEEP_TEST_MARK"
 
@@ -27,6 +32,13 @@ def naming(word: str) -> list[str]:
         for folder in Path("/proc").iterdir()
         if folder.name.isdigit() and word.encode() in _read(folder / "cmdline").split(b"\0")
     ]
+
+
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """End a process that leads a group, with the rest of its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def wait_until(holds: Callable[[], object], seconds: float = 15.0) -> None:

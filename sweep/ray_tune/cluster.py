@@ -34,8 +34,8 @@ for _name, _value in QUIET.items():
 import ray  # noqa: E402  # the settings above are read when ray is imported
 from ray._private.state import state  # noqa: E402
 
-from sweep.errors import ConfigError  # noqa: E402  # after ray, as above
-from sweep.ray_tune.guardian import guarded  # noqa: E402
+from sweep.errors import ConfigError, SweepError  # noqa: E402  # after ray, as above
+from sweep.ray_tune.guardian import end_all, guarded  # noqa: E402
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,12 +52,17 @@ class Cluster:
     nodes: int
 
 
+class SlowStart(SweepError):
+    """Ray waits for its own parts for half a minute, which a busy machine may not give it."""
+
+
 @contextlib.contextmanager
 def cluster(address: str | None) -> Iterator[Cluster]:
     """Yield a cluster: the one at `address`, the one this process is in, or a new local one.
 
     Raises:
         ConfigError: the address is of Ray Client, or nobody answers there.
+        SlowStart: Ray does not start, twice.
     """
     check_address(address)
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -66,7 +71,12 @@ def cluster(address: str | None) -> Iterator[Cluster]:
         if not ray.is_initialized():
             mark = leaving.enter_context(guarded()) if address is None else {}
             leaving.callback(ray.shutdown)
-            _start(address, mark)
+            try:
+                _start(address, mark)
+            except SlowStart:
+                ray.shutdown()
+                end_all(mark)
+                _start(address, mark)
         total = ray.cluster_resources()
         yield Cluster(
             cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0), nodes=len(ray.nodes())
@@ -99,7 +109,7 @@ def lost_nodes() -> set[str]:
 def resources_of_nodes() -> list[str]:
     """Return what each living node has, in words."""
     return [
-        f"{found.get('CPU', 0):g} cores and {found.get('GPU', 0):g} GPUs"
+        f"{found.get('CPU', 0):g} CPU and {found.get('GPU', 0):g} GPU"
         for node in ray.nodes()
         if node["Alive"] and (found := node["Resources"])
     ]
@@ -120,6 +130,11 @@ def _start(address: str | None, mark: Mapping[str, str]) -> None:
         raise _nobody(address) from error
     except ValueError as error:
         raise ConfigError(f"resources.address {address!r} is no address: {error}.") from error
+    except Exception as error:  # Ray raises just that
+        raise SlowStart(
+            f"Ray did not start: {error} On a machine that is very busy, try again; "
+            "/tmp/ray/session_latest/logs may say more."
+        ) from error
     except SystemExit:  # Ray's answer to SIGTERM
         if callable(handler):
             handler(signal.SIGTERM, None)

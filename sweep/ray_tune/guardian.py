@@ -46,23 +46,25 @@ def guarded() -> Iterator[Mapping[str, str]]:
         guardian.communicate(timeout=2 * PATIENCE_SECONDS)  # closes the pipe
 
 
-def bearers(token: str) -> list[int]:
-    """Return the processes that began with this token in their environment."""
-    mark = f"{TOKEN}={token}".encode()
+def bearers(mark: Mapping[str, str]) -> list[int]:
+    """Return the processes that began with this mark in their environment."""
+    if TOKEN not in mark:
+        return []  # there is no `/proc`, and nobody bears anything
+    wanted = f"{TOKEN}={mark[TOKEN]}".encode()
     found = []
     for folder in PROC.iterdir():
         with contextlib.suppress(OSError):  # another user's, or gone
-            if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
+            if folder.name.isdigit() and wanted in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found
 
 
-def end_all(token: str) -> None:
+def end_all(mark: Mapping[str, str]) -> None:
     """Kill the bearers until three looks find none: one that was being started is seen later."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     looks = 0
     while looks < 3 and time.monotonic() < deadline:
-        found = bearers(token)
+        found = bearers(mark)
         looks = 0 if found else looks + 1
         for pid in found:
             with contextlib.suppress(OSError):
@@ -83,4 +85,4 @@ def wait_for_end_of(driver: int) -> None:
 
 if __name__ == "__main__":
     wait_for_end_of(os.getppid())
-    end_all(sys.argv[1])
+    end_all({TOKEN: sys.argv[1]})

@@ -116,6 +116,7 @@ class _Searcher(Driver, Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         with self._watch.telling():
+            _settle(self._study, self._watch)
             return self._next()
 
     def _next(self) -> Any:  # a config, None (not now), or FINISHED
@@ -172,11 +173,21 @@ class _Scheduler(Driver, FIFOScheduler):
         return self._study.observe(ours, seen) == "continue"
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        self._watch.failed(trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         with self._watch.telling():
-            self._study.fail(trial.config["trial"], **asdict(self._watch.failure(trial)))
+            _settle(self._study, self._watch)
+        return FIFOScheduler.choose_trial_to_run(self, tune_controller)
 
 
-@ray.remote(max_retries=0)
+def _settle(study: Study, watch: Watch) -> None:
+    """Note the attempts that failed, once it is known what of; Tune calls both sides of us."""
+    for trial_id, failure in watch.settled():
+        study.fail(trial_id, **asdict(failure))
+
+
+@ray.remote(max_retries=3)  # should its worker or node go: it may be done again
 def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 

@@ -12,26 +12,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import ray
-from ray import cloudpickle, tune
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray import tune
+from ray.exceptions import ActorUnavailableError
 from ray.tune.experiment import Trial
 from ray.tune.stopper import Stopper
 
-from sweep.failures import ERROR_LENGTH, NODE_LOST, TRACEBACK_LENGTH, Failure, TrialError
+from sweep.failures import NODE_LOST, Failure
 from sweep.interrupt import StopRequest
 from sweep.preflight import Devices
-from sweep.ray_tune.cluster import lost_nodes, resources_of_nodes
-from sweep.ray_tune.memory import OutOfMemory
+from sweep.ray_tune.causes import error_of, failure_of, outcome_of
+from sweep.ray_tune.cluster import resources_of_nodes
 
 GRACE_SECONDS = 2.0
 """For a trial to end its step once a stop is asked for; Tune by itself waits for ten."""
 
 START_SECONDS = 120.0
 """After which a study that waits for resources says so, and again each ten times as long."""
+
+SETTLE_SECONDS = 60.0
+"""For Ray to find out whether a worker that cannot be reached is alive."""
 
 PAUSE_SECONDS = 10.0
 """A driver that did not look for so long was asleep, or thinking: nobody else was silent."""
@@ -55,6 +58,8 @@ class Seat:
         node: a reference to the name of the actor's node.
         opened: a reference to whether the trial began.
         silent: it was killed for its silence.
+        error: that its attempt ended in.
+        fate: a call that tells what became of an actor that could not be reached.
     """
 
     trial: Trial
@@ -63,6 +68,8 @@ class Seat:
     node: Any = None
     opened: Any = None
     silent: bool = False
+    error: BaseException | None = None
+    fate: Any = None
 
 
 class Watch(Driver, Stopper, tune.Callback):
@@ -88,6 +95,9 @@ class Watch(Driver, Stopper, tune.Callback):
         self._asked, self._devices = stop, devices
         self._hang_seconds, self._warn, self._clock = hang_seconds, warn, clock
         self._seats: dict[str, Seat] = {}
+        self._ended: list[Seat] = []
+        # Weak: an actor whose last handle goes, goes.
+        self._nodes: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._looked = self._moved = clock()
         self._patience = START_SECONDS
         self._timer: threading.Timer | None = None
@@ -112,16 +122,49 @@ class Watch(Driver, Stopper, tune.Callback):
         """A trial reported something."""
         self._seats[trial.trial_id].heard = self._clock()
 
-    def failure(self, trial: Trial) -> Failure:
-        """Return what became of a trial whose attempt failed."""
-        seat, error = self._seats.pop(trial.trial_id), _error_of(trial)
-        if seat.actor is not None and isinstance(error, RayActorError):
-            ray.kill(seat.actor)  # one that Ray could not reach may live yet
-        if seat.silent:
+    def failed(self, trial: Trial) -> None:
+        """An attempt ended in an error; `settled` tells of its cause once that is known."""
+        seat = self._seats.pop(trial.trial_id)
+        seat.heard, seat.error = self._clock(), error_of(trial)
+        seat.actor = seat.actor or trial.temporary_state.ray_actor  # it died as it was reused
+        seat.node = self._nodes.get(seat.actor) if seat.actor is not None else None
+        if isinstance(seat.error, ActorUnavailableError) and seat.actor is not None:
+            seat.fate = seat.actor.where.remote()
+        self._ended.append(seat)
+
+    def settled(self) -> list[tuple[str, Failure]]:
+        """Return the failed attempts whose cause has become known, by our trial's name.
+
+        A worker that cannot be reached died with its node, or without it, or has not died:
+        Ray tells by what comes of its next call, after some 15 s for a node.
+        """
+        known = [seat for seat in self._ended if self._is_known(seat)]
+        self._ended = [seat for seat in self._ended if seat not in known]
+        return [(seat.trial.config["trial"], self._cause(seat)) for seat in known]
+
+    def _is_known(self, seat: Seat) -> bool:
+        if seat.fate is None or self._clock() - seat.heard > SETTLE_SECONDS:
+            return True
+        if not ray.wait([seat.fate], timeout=0)[0]:
+            return False
+        answer = outcome_of(seat.fate)
+        if isinstance(answer, ActorUnavailableError):
+            seat.fate = seat.actor.where.remote()  # Ray does not know yet, either
+            return False
+        if isinstance(answer, BaseException):
+            seat.error = answer
+        return True
+
+    def _cause(self, seat: Seat) -> Failure:
+        assert seat.error is not None
+        begun, node = outcome_of(seat.opened) is True, outcome_of(seat.node)
+        failure = failure_of(seat.error, node=node, begun=begun)
+        if seat.fate is not None:
+            ray.kill(seat.actor)  # it may live yet
+        if seat.silent and failure.cause != NODE_LOST:
             said = f"no sign of life for {self._hang_seconds:g} s (resources.hang_seconds)"
             return Failure(error=said, cause="hang")
-        begun, node = bool(_value(seat.opened)), _value(seat.node)
-        return what_happened(error, node=node, begun=begun)
+        return failure
 
     def left(self, trial: Trial) -> None:
         """A trial leaves its actor, which may have to wait for its next one: the folder is free."""
@@ -147,7 +190,9 @@ class Watch(Driver, Stopper, tune.Callback):
         seat.heard = self._clock()
         seat.actor = actor = trial.temporary_state.ray_actor
         if actor is not None:
-            seat.node, seat.opened = actor.where.remote(), actor.open.remote()
+            if actor not in self._nodes:
+                self._nodes[actor] = actor.where.remote()
+            seat.opened = actor.open.remote()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         now = self._clock()
@@ -178,42 +223,8 @@ class Watch(Driver, Stopper, tune.Callback):
         return [actor for actor in actors if actor is not None]
 
 
-def what_happened(error: BaseException, *, node: str | None, begun: bool) -> Failure:
-    """Return the failure that an error of Ray's stands for.
-
-    Args:
-        error: of the trial's last call, or of its actor.
-        node: that the actor ran on, as far as it is known.
-        begun: the trial had its folder, and its imports.
-    """
-    if isinstance(error, RayTaskError):
-        inner = error.cause
-        if isinstance(inner, TrialError):
-            return inner.failure
-        return Failure.of(inner, cause="exception" if begun else "start")
-    last = str(error).strip().rpartition("\n")[2].strip()
-    if isinstance(error, OutOfMemory):
-        said, cause = f"Ray killed the worker: {error.first_line}", "out of memory"
-    elif not isinstance(error, RayActorError):
-        said, cause = f"{type(error).__name__}: {last}", "start"
-    elif error.preempted or node in lost_nodes():
-        said, cause = f"the worker's node was lost: {last}", NODE_LOST
-    else:
-        said, cause = f"the worker's process died: {last}", "worker died" if begun else "start"
-    return Failure(error=said[:ERROR_LENGTH], cause=cause, traceback=str(error)[-TRACEBACK_LENGTH:])
-
-
-def _error_of(trial: Trial) -> BaseException:
-    """Return what Tune says went wrong with a trial; it keeps Ray's errors, and text of others."""
-    if path := trial.pickled_error_file:  # on this machine; `get_pickled_error` reads a copy
-        error: BaseException = cloudpickle.loads(Path(path).read_bytes())
-        return error
-    path = trial.error_file
-    return RayError(Path(path).read_text(encoding="utf-8") if path else "Tune gives no reason")
-
-
 def _waiting(devices: Devices, seconds: float) -> str:
-    each = f"{devices.cpu} cores and {devices.gpu:g} GPUs"
+    each = f"{devices.cpu} CPU and {devices.gpu:g} GPU"
     return (
         f"No trial has had an actor for {seconds:.0f} s. Each wants {each} on one node; the "
         f"nodes have {'; '.join(resources_of_nodes()) or 'left'}. The study waits for them. "
@@ -224,11 +235,3 @@ def _waiting(devices: Devices, seconds: float) -> str:
 def _kill(actors: list[Any]) -> None:
     for actor in actors:
         ray.kill(actor)
-
-
-def _value(reference: Any) -> Any:
-    """Return what has come of a call, or None where nothing has, and never will."""
-    try:
-        return None if reference is None else ray.get(reference, timeout=0)
-    except (RayError, TimeoutError):
-        return None

@@ -46,7 +46,7 @@ def driver() -> Iterator[tuple[subprocess.Popen[str], str]]:
     )
     assert process.stdout is not None
     token = process.stdout.readline().strip()
-    assert len(bearers(token)) == 2
+    assert len(bearers({TOKEN: token})) == 2
     yield process, token
     process.kill()
     process.communicate()
@@ -60,7 +60,7 @@ def test_what_a_killed_driver_started_ends_and_nothing_else(
     with subprocess.Popen(["sleep", "60"], env={**os.environ, TOKEN: f"{token}0"}) as other:
         process.send_signal(number)
         process.wait()
-        wait_until(lambda: not bearers(token) and not naming(token))
+        wait_until(lambda: not bearers({TOKEN: token}) and not naming(token))
         assert other.poll() is None
         other.kill()
 
@@ -71,5 +71,5 @@ def test_a_driver_that_ends_its_block_leaves_nothing(
     process, token = driver
     process.communicate("\n")
     assert process.returncode == 0
-    assert not bearers(token)
+    assert not bearers({TOKEN: token})
     assert not naming(token)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from sweep.results import Results
 from sweep.rules import RULES
 from sweep.store import MemoryLog
 from sweep.study import Study
-from tests.processes import MARK, marked, wait_until
+from tests.processes import MARK, end_group, marked, wait_until
 from tests.small import small_study
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -263,13 +262,6 @@ round = 4
 [resources]
 parallel = 2
 """
-
-
-def end_group(process: subprocess.Popen[str]) -> None:
-    """End a driver with all that it started: Ray's daemons outlive a killed driver."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def test_a_killed_driver_is_gone_on_with(tmp_path: Path) -> None:
