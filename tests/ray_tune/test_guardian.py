@@ -21,9 +21,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 DRIVER = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
 from sweep.ray_tune.guardian import guarded
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
 with guarded() as mark:
     # A daemon that a daemon started, in a session of its own, as Ray's workers may be.
     inner = "import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True)"
