@@ -205,10 +205,21 @@ def trial(config, context):
 """
 
 
+FAILING_CONFIG = """
+name = "fails"
+trial = "failing:trial"
+[space.axes]
+"options.number" = [1, 2, 3, 4]
+[rule]
+name = "all"
+[resources]
+parallel = 2
+"""
+
+
 def test_storage_that_fails_in_the_middle_ends_a_study_resumable(tmp_path: Path) -> None:
     (tmp_path / "failing.py").write_text(FAILING, encoding="utf-8")
-    config = MISBEHAVING_CONFIG.replace("misbehaving", "failing").replace("wild", "fails")
-    (tmp_path / "fails.toml").write_text(config, encoding="utf-8")
+    (tmp_path / "fails.toml").write_text(FAILING_CONFIG, encoding="utf-8")
     with pytest.raises(Resumable, match=r"events.jsonl cannot be written: No such file .* resume"):
         launch.run(tmp_path / "fails.toml", results=tmp_path, warn=lambda sentence: None)
     (tmp_path / "lost").rename(tmp_path / "fails")
