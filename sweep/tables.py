@@ -109,6 +109,8 @@ class Snapshots:
         self._due = ended + max(self._period_seconds, self._share * (ended - began))
 
     def __enter__(self) -> Snapshots:
+        """Remove what a killed driver left half-written."""
+        files.tidy(self._log.folder / FOLDER)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
