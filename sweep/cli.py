@@ -7,6 +7,7 @@ Heavy modules are imported inside the commands that need them, so that `sweep ls
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 import sys
@@ -436,19 +437,24 @@ def select(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="train, alpha, probe, overhead or query.")],
+    name: Annotated[str, typer.Argument(help="train, alpha, probe, overhead, query or crash.")],
     as_json: Json = False,
     device: Annotated[str | None, typer.Option(help="cpu, the default, or cuda.")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="Of each side, in turn.")] = None,
+    kills: Annotated[int | None, typer.Option(min=1, help="Of `crash`, by default 50.")] = None,
 ) -> None:
-    """Measure one of the project's figures beside its baseline, in turn.
+    """Measure one of the project's figures beside its baseline, in turn; or break things.
 
     Example: sweep bench alpha --json
     """
     from sweep.bench import load
 
-    given = {"device": device, "repeats": repeats}
-    figure = load(name)(**{key: value for key, value in given.items() if value is not None})
+    given = {"device": device, "repeats": repeats, "kills": kills}
+    given = {key: value for key, value in given.items() if value is not None}
+    measure = load(name)
+    if unknown := given.keys() - inspect.signature(measure).parameters.keys():
+        raise UserError(f"`sweep bench {name}` takes no --{min(unknown)}.")
+    figure = measure(**given)
     typer.echo(figure.to_json() if as_json else figure.to_text())
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import sys
 import time
 import warnings
@@ -39,6 +40,9 @@ from sweep.records import Cost, Measure, Observation
 from sweep.spectrum import Moments
 
 JOURNAL = "journal.jsonl"
+
+log = logging.getLogger(__name__)
+"""Tells when a stage begins; a worker sends it to the trial's log file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,6 +208,7 @@ def _pretrain(
     if (state := _state(context)) is not None:
         run.load_state_dict(state)
         yield from _look(config, context, data, run, marks, done)
+    log.info("pretrain from step %d", run.step)
     saved_at = time.monotonic()
     progress = None
     for progress in train.pretrain(
@@ -290,6 +295,7 @@ def _measure(
 
     Features are float32 whatever pretraining used: alpha reads the spectrum's tail.
     """
+    log.info("measure at step %d", step)
     split = data.splits.pretrain
     count = min(config.criteria.images, len(split))
     rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
@@ -324,6 +330,7 @@ def _probed(
     fraction: float,
 ) -> Observation:
     """Probe the encoder; at the end, where the config says so, on the test split too."""
+    log.info("probe at step %d", step)
     fitted = _probe(config, context, data, encoder)
     measures = [fitted.measure]
     if config.probe.test == "all" and fraction >= 1.0:

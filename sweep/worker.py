@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import tempfile
 import time
 import traceback
@@ -30,6 +31,7 @@ TRIALS: Mapping[str, TrialFn] = {"pretrain": run_trial}
 STAGES: tuple[str, ...] = get_args(Stage)
 LOG = "log.txt"
 PUT_SECONDS = 10.0
+OURS = logging.getLogger("sweep")
 HOLD = "worker.lock"
 PATIENCE_SECONDS = 120.0
 """For the one before to go: a raylet that lost its cluster gives up after 60 s."""
@@ -73,12 +75,16 @@ class Worker:
 
     @contextlib.contextmanager
     def _logged(self) -> Iterator[None]:
-        """Send standard output, standard error and a traceback to the log; errors let go, too."""
+        """Send what is printed, what we log, and a traceback to the file; errors let go, too."""
         with (
             self._log.open() as file,
             contextlib.redirect_stdout(file),
             contextlib.redirect_stderr(file),
         ):
+            handler = logging.StreamHandler(file)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+            OURS.setLevel(logging.INFO)
+            OURS.addHandler(handler)
             try:
                 yield
             except (Exception, SystemExit):
@@ -86,6 +92,8 @@ class Worker:
                 file.write(f"{stamp} the attempt failed\n{traceback.format_exc()}")
                 self._hold.close()
                 raise
+            finally:
+                OURS.removeHandler(handler)
 
 
 class TrialLog:
@@ -108,7 +116,7 @@ class TrialLog:
     def open(self) -> Iterator[TextIO]:
         """Yield the file, to be written to; it is put at a failure, and when it is time."""
         if self._scratch is None:
-            with Path(str(self._place)).open("a", encoding="utf-8") as file:
+            with Path(str(self._place)).open("a", encoding="utf-8", buffering=1) as file:
                 yield file
             return
         try:

@@ -17,7 +17,7 @@ TOP = {
 }  # fmt: skip
 MIDDLE = {"study", "trial"}
 HOMES = {
-    "ray": ("ray_tune/", "bench/overhead.py"),
+    "ray": ("ray_tune/", "bench/overhead.py", "bench/victims.py"),
     "duckdb": ("query.py", "bench/query.py"),
     "optuna": ("proposers/",),
     "matplotlib": ("plot.py",),

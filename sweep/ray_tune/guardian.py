@@ -48,14 +48,15 @@ def guarded() -> Iterator[Mapping[str, str]]:
 
 def bearers(mark: Mapping[str, str]) -> list[int]:
     """Return the processes that began with this mark in their environment."""
-    if TOKEN not in mark:
-        return []  # there is no `/proc`, and nobody bears anything
-    wanted = f"{TOKEN}={mark[TOKEN]}".encode()
+    if not mark:
+        return []  # every process bears nothing
+    wanted = {f"{name}={value}".encode() for name, value in mark.items()}
     found = []
     for folder in PROC.iterdir():
         with contextlib.suppress(OSError):  # another user's, or gone
-            if folder.name.isdigit() and wanted in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
+            if folder.name.isdigit():
+                theirs = (folder / "environ").read_bytes().split(b"\0")
+                found += [int(folder.name)] * wanted.issubset(theirs)
     return found
 
 
