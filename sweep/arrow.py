@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +18,20 @@ def add_to(row: Row, name: str, amount: float = 1) -> None:
 
 
 def to_json(value: Any) -> str:
-    """Return compact JSON; `ValueError` for NaN, which JSON has not."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    """Return compact JSON; what JSON has not, such as NaN, as null."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # infinity: `1e999` in a log that somebody else wrote
+        return json.dumps(finite(value), separators=(",", ":"))
+
+
+def finite(value: Any) -> Any:
+    """Return the same JSON with null in the place of numbers that are none."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_type(value: Any, kind: pa.DataType) -> Any:
@@ -28,8 +41,8 @@ def as_type(value: Any, kind: pa.DataType) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if kind == pa.float64():
-        return float(value)
-    return int(value) if int(value) == value and abs(value) < _INT64 else None
+        return float(value) if abs(value) < 1e308 else None
+    return int(value) if abs(value) < _INT64 and int(value) == value else None
 
 
 def kind_of(value: Any) -> pa.DataType:
@@ -57,7 +70,10 @@ def to_arrow(rows: list[Row], schema: pa.Schema) -> pa.Table:
         values = [row.get(field.name) for row in rows]
         if field.name in text:
             values = [_text(value) for value in values]
-        columns.append(pa.array(values, field.type))
+        try:
+            columns.append(pa.array(values, field.type))
+        except (pa.ArrowException, TypeError, OverflowError):  # a trial's own idea of `r2`
+            columns.append(pa.array([as_type(value, field.type) for value in values], field.type))
     return pa.Table.from_arrays(columns, schema=schema)
 
 

@@ -11,6 +11,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from sweep.records import Event
+
 
 class SweepError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -77,3 +79,11 @@ def unknown_name(kind: str, given: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"{kind} {given!r} is not known.{hint} Known: {', '.join(names)}."
+
+
+def unknown_trial(event: Event) -> str:
+    """Return the sentence for an event about a trial that no event before it names."""
+    return (
+        f"Event {event.seq} ({event.kind}) is about trial {event.trial_id!r}, which no candidate "
+        "event names: the log is damaged; restore it from a copy."
+    )

@@ -9,8 +9,10 @@ from typing import Any
 import safetensors.torch
 
 from sweep import files
+from sweep.admit import NAME
 from sweep.checkpoint import ENCODER, write_encoder
 from sweep.errors import StudyError
+from sweep.links import refuse_links
 from sweep.results import Results
 
 STORY = ("d", "lambd", "alpha", "alpha_r2", "rankme", "accuracy", "test_accuracy", "loss", "status")
@@ -43,7 +45,13 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
             f"{results.name} has no trial {trial_id!r}. `sweep query {results.name} "
             '"SELECT trial_id, status FROM trials"` lists them.'
         )
+    if not NAME.fullmatch(trial_id):
+        raise StudyError(
+            f"No trial is named {trial_id!r}: the tables of {results.name} are forged."
+        )
     source = results.folder / "trials" / trial_id / ENCODER
+    refuse_links(results.folder)
+    refuse_links(source.parent, itself=True)
     if not files.exists(source):
         raise StudyError(
             f"The encoder of trial {trial_id} ({rows[trial_id]['status']}) was not kept. "

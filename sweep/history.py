@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sweep.errors import StudyError, unknown_trial
 from sweep.records import Cost, Event, Observation, Zone
 
 Floats = npt.NDArray[np.float64]
@@ -138,6 +139,8 @@ class History:
 
     def fold(self, event: Event) -> None:
         """Take one event in; events come in order of `seq`."""
+        if event.trial_id and event.kind != "candidate" and event.trial_id not in self._index:
+            raise StudyError(unknown_trial(event))
         self.seq, self.clock = event.seq, event.time
         payload = event.payload
         match event.kind:
@@ -203,15 +206,17 @@ class History:
                 continue  # a table for comparing rules has it; a rule never does
             if measure.value is not None:
                 self._put(row, [(measure.name + at, measure.value)])
-            if (images := measure.detail.get("images")) is not None:
+            images = measure.detail.get("images")
+            if isinstance(images, int | float) and 0 < images < 2**53:
                 self._put(row, [(f"{measure.name}_images", images)])
         if at:
             return
         if seen.stage == "measured":
             self._set(trial_id, State.WAITING)
         elif seen.stage == "probed":
+            again = self.state_of(trial_id) == State.PROBED
             self._set(trial_id, State.PROBED)
-            if not math.isnan(self.column("accuracy")[row]):
+            if not again and not math.isnan(self.column("accuracy")[row]):
                 self._probed.append(row)
 
     def _decide(self, trial_id: str, action: str) -> None:

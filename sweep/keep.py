@@ -13,6 +13,7 @@ from sweep.checkpoint import ENCODER, drop_state
 from sweep.config import StudyConfig
 from sweep.files import Place
 from sweep.history import State
+from sweep.links import is_link, refuse_links
 from sweep.records import Event
 from sweep.store import refused
 from sweep.study import Study
@@ -55,6 +56,8 @@ class Keeper:
 
     def _drop(self, trial_id: str) -> None:
         encoder = self._folder / "trials" / trial_id / ENCODER
+        if is_link(encoder.parent):
+            refuse_links(encoder.parent, itself=True)
         try:
             drop_state(encoder.parent)
             if self._keep == "all" or not files.exists(encoder):

@@ -28,6 +28,7 @@ from sweep.errors import StudyError, SweepError
 from sweep.files import Place
 from sweep.interrupt import Interrupted, StopRequest, ending_at_once
 from sweep.keep import Keeper
+from sweep.links import refuse_links
 from sweep.outcome import Outcome, outcome
 from sweep.plugins import importable, resolve
 from sweep.preflight import Devices, Prepared, devices, doubts, prepare
@@ -228,6 +229,7 @@ def _resumable(folder: Place) -> Iterator[None]:
 
 def _test(job: dict[str, Any]) -> Any:
     context = Context.from_json(job["context"])
+    refuse_links(context.folder, itself=True)
     log = TrialLog(context.folder / LOG)
     with contextlib.closing(log), log.open() as file, contextlib.redirect_stderr(file):
         return test_trial(TrialConfig(**job["config"]), context)

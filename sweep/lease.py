@@ -28,6 +28,7 @@ import filelock
 from sweep import files
 from sweep.errors import Resumable, StudyError
 from sweep.files import Place
+from sweep.links import refuse_links
 
 LOCK = "driver.lock"
 DRIVER = "driver.json"  # beside the lock: some versions of filelock truncate what they lock
@@ -92,6 +93,7 @@ def driver(folder: Place) -> Driver | None:
     found, _ = _noted(folder)
     if found is None:
         return None
+    refuse_links(folder)
     lock = filelock.FileLock(folder / LOCK, timeout=0)
     with suppress(filelock.Timeout, OSError), lock:
         return None

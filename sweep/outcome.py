@@ -62,7 +62,7 @@ def outcome(history: History, reason: str) -> Outcome:
         best = int(rows[np.argmax(accuracies[rows])])
         winner, accuracy = history.trial_ids[best], float(accuracies[best])
         images = history.column("accuracy_images")
-        if not math.isnan(images[best]):
+        if images[best] >= 1 and 0 <= accuracy <= 1:  # a probe of one's own may count otherwise
             interval = wilson(accuracy, int(images[best]))
             ties = [
                 history.trial_ids[row]

@@ -13,13 +13,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from sweep import files
+from sweep.admit import NAME, admitted
 from sweep.errors import (
     DamagedLog,
     Resumable,
@@ -30,13 +30,12 @@ from sweep.errors import (
 )
 from sweep.files import Place
 from sweep.lease import DRIVER, LOCK, FileLease
+from sweep.links import is_link, refuse_links
 from sweep.records import Event
 
 EVENTS = "events.jsonl"
 FORMAT = 1
 """Of the events; the first event of each session tells which its driver wrote."""
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Log(Protocol):
@@ -120,10 +119,11 @@ class EventLog:
         offset: bytes up to the end of that event.
 
     Raises:
-        StudyError: another driver holds the study, or a line is damaged.
+        StudyError: another driver holds the study, a line is damaged, or a link leads out of it.
     """
 
     def __init__(self, folder: Path) -> None:
+        refuse_links(folder)
         self.folder: Place = folder
         self.path = folder / EVENTS
         self._lease = FileLease(folder)
@@ -201,12 +201,15 @@ def encode(event: Event) -> bytes:
 
 
 def decode(line: bytes) -> Event:
-    """Return the event of a line; raise `ValueError` where there is none.
+    """Return the event of a line; raise `ValueError` where there is none to believe.
 
     Raises:
         StudyError: it is in a format of tomorrow.
     """
-    fields = json.loads(line)
+    try:
+        fields = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     payload = fields.get("payload") if isinstance(fields, dict) else None
     if isinstance(payload, dict) and fields.get("kind") in ("study", "session"):
         written = payload.get("format", 1)
@@ -216,9 +219,10 @@ def decode(line: bytes) -> Event:
                 f"and this one reads {FORMAT}. Install a newer sweep to read it."
             )
     try:
-        return Event(**fields)
+        event = Event(**fields)
     except TypeError as error:  # JSON, but not an event's fields
         raise ValueError(str(error)) from error
+    return admitted(event, line)
 
 
 def scan(
@@ -312,7 +316,7 @@ def check_seq(event: Event, expected: int) -> None:
 def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -346,6 +350,11 @@ def check_vacant(results: Place, name: str) -> Place:
     if isinstance(folder, Path):
         if not os.path.lexists(folder):
             return folder
+        if is_link(folder):
+            raise StudyError(
+                f"{folder} is a link to {folder.readlink()}: a study is made in a folder of its "
+                "own. Choose another name=NAME, or --results DIR."
+            )
         if not folder.is_dir():
             raise StudyError(
                 f"{folder} is there already and is no folder. Choose another name=NAME."

@@ -249,7 +249,7 @@ class Study:
                 self.budget = BudgetConfig(**event.payload["config"]["budget"])
             case "failure":
                 causes = self._failures.setdefault(event.trial_id, Counter())
-                causes[event.payload["cause"]] += 1
+                causes[event.payload.get("cause", "exception")] += 1
         if event.trial_id in self._due:
             state = self.history.state_of(event.trial_id)
             if state not in (State.TRAINING, State.PROBING):

@@ -49,7 +49,7 @@ def of_trials(found: Results) -> list[str]:
 
 def _causes(events: Sequence[Event]) -> str:
     """Return a study's failed attempts, by cause, the most frequent first."""
-    causes = Counter(event.payload["cause"] for event in events if event.kind == "failure")
+    causes = Counter(event.payload.get("cause", "exception") for event in events if event.kind == "failure")
     counts = ", ".join(f"{n} {cause}" for cause, n in causes.most_common())
     attempts = "1 attempt" if causes.total() == 1 else f"{causes.total()} attempts"
     return f"failed  {attempts}: {counts}"

@@ -183,13 +183,16 @@ class StudyTables:
         place = self._folder / FOLDER / f"{name}.parquet"
         try:
             file = _mapped(place)
-            mark = Mark(**json.loads(pq.read_schema(file).metadata[_KEY]))
+            schema = pq.read_schema(file)
+            mark = Mark(**json.loads(schema.metadata[_KEY]))
+            usable = self._usable(mark) and _fits(schema, name)
         except _UNREADABLE:
             return None
-        return (file, mark) if self._usable(mark) else None
+        return (file, mark) if usable else None
 
     def _usable(self, mark: Mark) -> bool:
-        return mark.version == VERSION and 0 < mark.offset <= self._end
+        right = type(mark.offset) is type(mark.seq) is int and isinstance(mark.study, str)
+        return right and mark.version == VERSION and 0 < mark.offset <= self._end and mark.seq >= 0
 
     def _snapshot(self, name: str) -> tuple[pa.Table, Mark] | None:
         opened = self._open(name)
@@ -231,6 +234,13 @@ def _mapped(place: Place) -> Any:  # a pa.NativeFile, which has no types
     if isinstance(place, Path):
         return pa.memory_map(str(place))
     return pa.BufferReader(files.read(place))
+
+
+def _fits(schema: pa.Schema, name: str) -> bool:
+    """True if a file has the columns of a table, in order; `trials` may have others between."""
+    own = SCHEMAS[name]
+    found = [field for field in schema if field.name in own.names]
+    return found == list(own) and (name == "trials" or len(schema) == len(own))
 
 
 def _dataset(file: pa.NativeFile) -> ds.Dataset:

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sweep.arrow import Row, add_to, as_type, common_type, conformed, kind_of, to_arrow
+from sweep.arrow import Row, add_to, as_type, common_type, conformed, finite, kind_of, to_arrow
 from sweep.config import SHORT, digest
-from sweep.errors import SweepError
+from sweep.errors import StudyError, SweepError, unknown_trial
 from sweep.records import Event
 from sweep.schemas import TRIALS
 
@@ -98,7 +98,6 @@ class Trials:
         trial_id = event.trial_id
         if trial_id in self._rows or trial_id in self._position:
             return
-        config = event.payload["config"]
         row: Row = {
             "study": self._study,
             "trial_id": trial_id,
@@ -107,16 +106,17 @@ class Trials:
             "attempt": 0,
             "winner": False,
         }
-        if config:
-            data = config["data"]
+        if config := event.payload["config"]:
+            data = _part(config, "data")
+            dataset = data.get("name") or data.get("path") or "cluttered_digits"
             row |= {
-                "d": config["projector"]["d"],
-                "lambd": config["objective"]["lambd"],
-                "seed": as_type(config["seed"], pa.int64()),
-                "encoder": config["encoder"]["name"],
-                "dataset": data["name"] or data["path"] or "cluttered_digits",
-                "epochs": config["train"]["epochs"],
-                "config_digest": digest(config),
+                "d": as_type(_part(config, "projector").get("d"), pa.int64()),
+                "lambd": as_type(_part(config, "objective").get("lambd"), pa.float64()),
+                "seed": as_type(config.get("seed"), pa.int64()),
+                "encoder": _part(config, "encoder").get("name"),
+                "dataset": dataset,
+                "epochs": as_type(_part(config, "train").get("epochs"), pa.int64()),
+                "config_digest": digest(finite(config)),
             }
         for name, value in event.payload["point"].items():
             self._vary(row, column(name), value)
@@ -146,10 +146,7 @@ class Trials:
         if row is None:
             position = self._position.get(trial_id)
             if position is None:
-                raise SweepError(
-                    f"Event {event.seq} ({event.kind}) is about trial {trial_id!r}, "
-                    "which no candidate event names."
-                )
+                raise StudyError(unknown_trial(event))
             row = self._before.slice(position, 1).to_pylist()[0]
             self._rows[trial_id] = row
         return row
@@ -218,6 +215,12 @@ def column(name: str) -> str:
     """
     name = _FIELD.get(name, name).removesuffix(".name")
     return "lambd" if name == "lambda" else re.sub(r"\W", "_", name) or "_"
+
+
+def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a config, empty where a log has something else in its place."""
+    part = config.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _advance(row: Row, status: str) -> None:

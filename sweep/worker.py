@@ -23,6 +23,7 @@ from sweep import files
 from sweep.config import TrialConfig
 from sweep.errors import unknown_name
 from sweep.files import Place
+from sweep.links import refuse_links
 from sweep.plugins import importable, resolve
 from sweep.records import Observation, Stage
 from sweep.trial import Context, TrialFn, run_trial
@@ -49,6 +50,7 @@ class Worker:
     def __init__(self, config: TrialConfig, context: Context, *, path: str | None = None) -> None:
         importable(path)
         files.make(context.folder)
+        refuse_links(context.folder, itself=True)
         self._hold = _hold(context.folder)
         self._log = TrialLog(context.folder / LOG)
         with self._logged():

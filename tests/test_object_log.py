@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -142,6 +143,14 @@ def test_a_damaged_event_is_named_and_what_stands_before_it_can_be_read(
 
 
 # Writers -----------------------------------------------------------------------------
+
+
+def test_an_event_that_names_a_trial_by_a_path_is_not_believed(folder: Place) -> None:
+    append(folder, 3)
+    line = encode(replace(event(1), trial_id="../../other"))
+    files.write(folder / EVENTS / "0000000001.json", line)
+    with pytest.raises(DamagedLog, match=r"at event 1: no trial is named '\.\./\.\./other'"):
+        read(folder / EVENTS)
 
 
 def test_an_event_whose_answer_got_lost_is_in_the_log_once(road: Road, folder: Place) -> None:

@@ -1,0 +1,57 @@
+"""A small study's log to forge: real events of training code that does nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sweep import launch
+from sweep.config import StudyConfig, TrialConfig
+from sweep.records import Measure, Observation
+from sweep.store import EVENTS
+from sweep.trial import Context
+
+
+def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:
+    """A trial without training, with everything that a log may hold."""
+    number = int(config.options["number"])
+    yield Observation(stage="pretrain", step=1, fraction=0.5, detail={"device": "cpu"})
+    loss = Measure(name="loss", value=1.0)
+    yield Observation(stage="trained", step=2, measures=(loss,), detail={"checkpoint": "x"})
+    fit = {"r2": 0.9, "first": 4, "last": 100, "images": 500}
+    alpha = Measure(name="alpha", value=0.5 + number / 10, detail=fit)
+    yield Observation(stage="measured", step=2, measures=(alpha,), detail={"spectrum": [2.0, 1.0]})
+    accuracy = Measure(name="accuracy", value=number / 10, detail={"images": 200})
+    yield Observation(stage="probed", step=2, measures=(accuracy,))
+
+
+def small(results: Path, *, name: str = "small", count: int = 4) -> Path:
+    """Run a study of such trials; return its folder."""
+    config = StudyConfig.model_validate(
+        {
+            "name": name,
+            "trial": "tests.safety.logs:idle",
+            "space": {"axes": {"options.number": list(range(1, count + 1))}},
+            "rule": {"name": "all"},
+            "resources": {"runner": "local"},
+        }
+    )
+    launch.run(config, results=results, warn=lambda sentence: None)
+    return results / name
+
+
+Lines = list[dict[str, Any]]
+
+
+def forge(folder: Path, change: Callable[[Lines], Any]) -> None:
+    """Change a log's events, number them anew, and leave no table behind."""
+    path = folder / EVENTS
+    events: Lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    change(events)
+    for seq, event in enumerate(events):
+        event["seq"] = seq
+    path.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+    for table in (folder / "tables").glob("*"):
+        table.unlink()
