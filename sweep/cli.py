@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import json
 import os
 import sys
@@ -25,9 +26,11 @@ from sweep.config import StudyConfig
 from sweep.errors import QueryError, StudyError, StudyWarning, SweepError, UserError
 from sweep.files import Place
 from sweep.interrupt import EXIT_INTERRUPTED, Interrupted, ending_at_once, leaving_in_time
-from sweep.text import Form, to_text
+from sweep.text import Form, clean, one_line, to_text
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sweep.landscape import Landscape
     from sweep.outcome import Outcome
     from sweep.results import Results
@@ -150,7 +153,7 @@ def stop(study: StudyName, results: ResultsDir = RESULTS) -> None:
     if driver is None:
         raise StudyError(f"Nobody runs {folder}. `sweep resume {folder}` goes on with it.")
     request_stop(folder)
-    typer.echo(f"Asked {driver} to stop. `sweep resume {folder}` goes on with it.")
+    _say(f"Asked {driver} to stop. `sweep resume {folder}` goes on with it.")
 
 
 @app.command()
@@ -167,7 +170,7 @@ def init(
         path.write_text(resources.files("sweep").joinpath("starter.toml").read_text("utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from error
-    typer.echo(f"Wrote {path}. `sweep run {path} --dry-run` shows what it would do.")
+    _say(f"Wrote {path}. `sweep run {path} --dry-run` shows what it would do.")
 
 
 @app.command("ls")
@@ -186,13 +189,16 @@ def list_studies(
     form = _form(as_json, as_csv, as_table)
     folders = store.listing(results)
     if not folders and form == "table":
-        typer.echo(f"No study in {results}. `sweep run experiments/quickstart.toml` makes one.")
+        _say(f"No study in {results}. `sweep run experiments/quickstart.toml` makes one.")
         return
     sql = (
         "SELECT study, status, candidates, pretrained, probes, failures, winner, "
         "device_seconds FROM studies ORDER BY study"
     )
-    typer.echo(to_text(query(folders, sql), form) if folders else "[]" if as_json else "")
+    if folders:
+        _show(query(folders, sql), form)
+    else:
+        _say("[]" if as_json else "")
 
 
 @app.command()
@@ -215,11 +221,11 @@ def show(
     form = _form(as_json, as_csv, as_table)
     found = _load(results, study)
     if why is not None:
-        typer.echo(to_text(explained(found, why), form))
+        _show(explained(found, why), form)
         return
-    typer.echo(to_text(every_trial(found), form))
+    _show(every_trial(found), form)
     if form == "table":
-        typer.echo("\n".join(["", *of_trials(found)]))
+        _say("\n".join(["", *of_trials(found)]))
 
 
 @app.command()
@@ -240,7 +246,7 @@ def best(
     row = best_trials(found, 1)
     if row.num_rows == 0:
         raise StudyError(f"Nothing of {found.name} is probed yet. `sweep show {study}` tells more.")
-    typer.echo(to_text(row, _form(as_json, as_csv, as_table)))
+    _show(row, _form(as_json, as_csv, as_table))
 
 
 @app.command()
@@ -270,20 +276,20 @@ def query(
     folders = [store.find(results, study) for study in studies]
 
     def too_late() -> None:
-        typer.echo(f"Error: The query took longer than {seconds:g} s and was ended.", err=True)
+        _say(f"Error: The query took longer than {seconds:g} s and was ended.", err=True)
 
     with (
         bounds.memory(MEMORY_BYTES),
         bounds.time(seconds + PATIENCE_SECONDS, say=too_late, exit_code=QueryError.exit_code),
     ):
         try:
-            text = to_text(ask(folders, sql, seconds=seconds), form)
+            text = _shown(ask(folders, sql, seconds=seconds), form)
         except MemoryError:
             raise QueryError(
                 f"The result needs more than {MEMORY_BYTES / 1e9:g} GB as text. Select fewer rows "
                 "or columns, for example with LIMIT 1000."
             ) from None
-    typer.echo(text)
+    _put(text)
 
 
 @app.command()
@@ -300,8 +306,8 @@ def export(
     from sweep.export import export as write
 
     about = write(_load(results, study), output, trial_id=trial)
-    typer.echo(f"Wrote {output} and {output.with_suffix('.json')} (trial {about['trial_id']}).")
-    typer.echo(f'In Python: sweep.load_encoder("{output}").encoder')
+    _say(f"Wrote {output} and {output.with_suffix('.json')} (trial {about['trial_id']}).")
+    _say(f'In Python: sweep.load_encoder("{output}").encoder')
 
 
 @app.command()
@@ -333,16 +339,16 @@ def landscape(
         from sweep.plot import write as draw
 
         draw(shown, found, plot)
-        typer.echo(f"Drew {plot}.")
+        _say(f"Drew {plot}.")
     if output is not None:
         write(shown, output, about=_about(table, results))
-        typer.echo(f"Wrote {output}: {len(shown)} candidates.")
-    typer.echo("\nRank correlation with accuracy:")
-    typer.echo(to_text(found, "table"))
+        _say(f"Wrote {output}: {len(shown)} candidates.")
+    _say("\nRank correlation with accuracy:")
+    _show(found, "table")
     for name in ("accuracy", "alpha"):
         if (over := pivot(shown, name)) is not None:
-            typer.echo(f"\n{name} over d and lambda:")
-            typer.echo(to_text(over, "table"))
+            _say(f"\n{name} over d and lambda:")
+            _show(over, "table")
 
 
 @app.command()
@@ -388,7 +394,7 @@ def replay(
 
         for name in tables:
             said = verify_study(store.find(results, name))
-            typer.echo(f"{name}: {said.verdicts} verdicts reproduced.")
+            _say(f"{name}: {said.verdicts} verdicts reproduced.")
             if said.difference is not None:
                 raise StudyError(f"{name} differs: {said.difference}.")
         return
@@ -407,7 +413,7 @@ def replay(
             leave_out=leave_out,
         )
     ]
-    typer.echo(to_text(engine.to_table(rows, output, brief=form == "table"), form))
+    _show(engine.to_table(rows, output, brief=form == "table"), form)
 
 
 @app.command()
@@ -430,9 +436,9 @@ def select(
 
     form = _form(as_json, as_csv, as_table)
     selector = Selector.of(_table(table, results, columns))
-    typer.echo(to_text(suggested(selector.ask(count)), form))
+    _show(suggested(selector.ask(count)), form)
     if form == "table":
-        typer.echo("\n".join(["", *selector.summary()]))
+        _say("\n".join(["", *selector.summary()]))
 
 
 @app.command()
@@ -455,11 +461,14 @@ def bench(
     if unknown := given.keys() - inspect.signature(measure).parameters.keys():
         raise UserError(f"`sweep bench {name}` takes no --{min(unknown)}.")
     figure = measure(**given)
-    typer.echo(figure.to_json() if as_json else figure.to_text())
+    _say(figure.to_json() if as_json else figure.to_text())
 
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks some letters
     sys.exit(run_command(sys.argv[1:]))
 
 
@@ -467,24 +476,57 @@ def run_command(words: list[str]) -> int:
     """Run one command and return its exit code; a user's error is one sentence."""
     try:
         with _notes():
-            app(words, prog_name="sweep")
-    except SystemExit as end:  # how typer says that it is done
+            code = app(words, prog_name="sweep", standalone_mode=False)
+    except _WRONG_WORDS as error:
+        usage = io.StringIO()
+        error.show(usage)
+        _say(usage.getvalue().rstrip(), err=True)
+        return int(error.exit_code)
+    except SystemExit as end:  # how typer says that nobody reads on
         return end.code if isinstance(end.code, int) else 0
     except UserError as error:
-        typer.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}", err=True)
         return error.exit_code
     except SweepError as error:
-        typer.echo(str(error), err=True)
+        _say(str(error), err=True)
         return int(getattr(error, "exit_code", 1))
     except Interrupted as signalled:
-        typer.echo("Stopped. `sweep resume` goes on with what had begun; see `sweep ls`.", err=True)
+        _say("Stopped. `sweep resume` goes on with what had begun; see `sweep ls`.", err=True)
         return signalled.exit_code
     except KeyboardInterrupt:
-        typer.echo("Interrupted.", err=True)
+        _say("Interrupted.", err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # `sweep show | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    except OSError as error:  # a disk that is full, a folder that may not be read
+        _say(f"Error: {error.strerror or error}: {error.filename or 'no file named'}.", err=True)
+        return UserError.exit_code
+    return code if isinstance(code, int) else 0
+
+
+_WRONG_WORDS: Any = next(kind for kind in typer.BadParameter.mro() if "Click" in kind.__name__)
+"""What the parser raises: of the click that typer has, its own or the other one."""
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Print lines, without anything that a terminal would obey."""
+    typer.echo(clean(text), err=err)
+
+
+def _show(table: pa.Table, form: Form) -> None:
+    _put(_shown(table, form))
+
+
+def _put(text: str) -> None:
+    """Print text that is fit to be shown as it is; click alone would cut some of CSV's."""
+    typer.echo(text, color=True)
+
+
+def _shown(table: pa.Table, form: Form) -> str:
+    """Return a table as text; CSV as it is, unless a terminal would show it."""
+    text = to_text(table, form)
+    return text if form == "csv" and not sys.stdout.isatty() else clean(text)
 
 
 def _take_signals(context: typer.Context) -> None:
@@ -501,11 +543,11 @@ def _resources(runner: str | None, address: str | None) -> list[str]:
 def _watcher(*, quiet: bool) -> Any:
     from sweep.progress import Watcher
 
-    return Watcher(Console(highlight=False), quiet=quiet)
+    return Watcher(Console(highlight=False, markup=False, emoji=False), quiet=quiet)
 
 
 def _note(sentence: str) -> None:
-    typer.echo(f"Note: {sentence}", err=True)
+    _say(f"Note: {sentence}", err=True)
 
 
 @contextlib.contextmanager
@@ -531,28 +573,28 @@ def _dry_run(study: StudyConfig, path: Path) -> None:
     from sweep.estimate import estimate
     from sweep.plugins import importable
     from sweep.preflight import devices, doubts, prepare
-    from sweep.progress import clean, duration
+    from sweep.progress import duration
 
     importable(path)
     prepared = prepare(study)
     share = devices(study)
     for number, candidate in enumerate(prepared.candidates, start=1):
         point = "  ".join(f"{name}={value}" for name, value in candidate.point.items())
-        typer.echo(clean(f"{number:4}  {candidate.trial_id}  {point}"))
-    typer.echo(f"\n{len(prepared.candidates)} candidates, {share.parallel} at once")
+        _say(one_line(f"{number:4}  {candidate.trial_id}  {point}"))
+    _say(f"\n{len(prepared.candidates)} candidates, {share.parallel} at once")
     for sentence in doubts(prepared):
         _note(sentence)
     guess = estimate(prepared, share)
     if guess is None:
-        typer.echo("No estimate: how long your own training takes is not known here.")
+        _say("No estimate: how long your own training takes is not known here.")
         return
     least, most = guess.trial_seconds
-    typer.echo(f"disk        {guess.disk_bytes / 1e6:.0f} MB at most")
-    typer.echo(f"pretraining {duration(least)} to {duration(most)} for a candidate")
-    typer.echo(f"in all      about {duration(guess.wall_seconds)}, probes and measures left out")
-    typer.echo(f"devices     {guess.device_seconds / 3600:.2f} hours")
+    _say(f"disk        {guess.disk_bytes / 1e6:.0f} MB at most")
+    _say(f"pretraining {duration(least)} to {duration(most)} for a candidate")
+    _say(f"in all      about {duration(guess.wall_seconds)}, probes and measures left out")
+    _say(f"devices     {guess.device_seconds / 3600:.2f} hours")
     if guess.money:
-        typer.echo(f"money       {guess.money:.2f}")
+        _say(f"money       {guess.money:.2f}")
 
 
 def _end(outcome: Outcome, folder: Place) -> None:
@@ -562,10 +604,10 @@ def _end(outcome: Outcome, folder: Place) -> None:
 
     found = Results(folder)
     if set(found.trials["status"].to_pylist()) == {"failed"}:
-        typer.echo("\n".join(of_trials(found)))
-        typer.echo("Every trial failed.", err=True)
+        _say("\n".join(of_trials(found)))
+        _say("Every trial failed.", err=True)
         raise typer.Exit(EXIT_ALL_FAILED)
-    typer.echo("\n".join(of_study(found, outcome)))
+    _say("\n".join(of_study(found, outcome)))
 
 
 def _table(name: str, results: Place, columns: list[str] | None) -> Landscape:
@@ -606,13 +648,13 @@ def _repeat(folder: Place, top: int, seeds: int, *, quiet: bool) -> None:
     from sweep.repeats import SUFFIX, intervals, plan
 
     again = folder.with_name(folder.name + SUFFIX)
-    typer.echo(f"\nThe best {top} again, {seeds} fresh seeds each, in {again}:")
+    _say(f"\nThe best {top} again, {seeds} fresh seeds each, in {again}:")
     if store.is_study(again):
         launch.resume(again, watch=_watcher(quiet=quiet), warn=_note)
     else:
         config = plan(folder, top=top, seeds=seeds)
         launch.run(config, results=folder.parent, watch=_watcher(quiet=quiet), warn=_note)
-    typer.echo(to_text(intervals(_load(folder.parent, again.name)), "table"))
+    _show(intervals(_load(folder.parent, again.name)), "table")
 
 
 def _load(results: Place, study: str) -> Results:

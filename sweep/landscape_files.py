@@ -40,10 +40,11 @@ def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> La
             raise DataError("A study's folder needs no column map; its columns are known.")
         return of_events(path.name, read(path / EVENTS)[0])
     try:
-        if path.suffix == ".csv":
-            table = pyarrow.csv.read_csv(path)
-        else:
-            table = pyarrow.parquet.read_table(path)
+        with path.open("rb") as file:  # by us: Arrow knows no name that is not UTF-8
+            if path.suffix == ".csv":
+                table = pyarrow.csv.read_csv(file)
+            else:
+                table = pyarrow.parquet.read_table(file)
     except FileNotFoundError:
         raise DataError(f"There is no table {path}.") from None
     except (OSError, pa.ArrowException) as error:

@@ -24,7 +24,7 @@ from sweep import files
 from sweep.describe import at_end, cells, varied
 from sweep.errors import DataError, UserError
 from sweep.landscape import Landscape
-from sweep.text import printable
+from sweep.text import one_line
 
 Floats = npt.NDArray[np.float64]
 
@@ -279,5 +279,5 @@ def _number(value: float) -> str:
 
 def _shown(text: str) -> str:
     """Return a name as it can be shown: on one line, not too long, lambda in full."""
-    text = "lambda" if text == "lambd" else printable(text)
+    text = "lambda" if text == "lambd" else one_line(text)
     return text if len(text) <= 48 else text[:47] + "…"

@@ -24,6 +24,7 @@ from sweep.history import State
 from sweep.outcome import outcome
 from sweep.records import Event, Observation
 from sweep.study import Listener, Study
+from sweep.text import one_line
 
 
 class Watcher:
@@ -67,7 +68,7 @@ class _Lines:
         if (text := self._line(event)) is not None:
             stamp = time.strftime("%H:%M:%S", time.localtime(event.time))
             self._console.print(
-                Text(clean(f"{stamp}  {event.trial_id:10}  {text}")), soft_wrap=True
+                Text(one_line(f"{stamp}  {event.trial_id:10}  {text}")), soft_wrap=True
             )
 
     def only_trouble(self, event: Event) -> None:
@@ -142,7 +143,7 @@ class _View:
         grid.add_row("budget", self._budget())
         grid.add_row("time left", self._left(done))
         bar = ProgressBar(total=total, completed=done * total, width=60)
-        title = Text(clean(f"{self._config.name} ({self._folder})"))
+        title = Text(one_line(f"{self._config.name} ({self._folder})"))
         return Panel(Group(grid, bar), title=title, title_align="left", width=100)
 
     def _done(self) -> float:
@@ -190,11 +191,6 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def clean(text: str) -> str:
-    """Return the text without the control characters that could steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _bounds(lo: float | None, hi: float | None) -> str:

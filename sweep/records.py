@@ -141,11 +141,15 @@ class Observation:
 
     @classmethod
     def from_json(cls, payload: Mapping[str, Any]) -> Observation:
-        """Read what `to_json` wrote."""
-        fields = dict(payload)
-        fields["measures"] = tuple(Measure(**m) for m in payload.get("measures", ()))
-        fields["cost"] = Cost(**payload.get("cost", {}))
-        return cls(**fields)
+        """Read what `to_json` wrote; what a later version adds is left out."""
+        return cls(
+            stage=payload["stage"],
+            step=payload["step"],
+            fraction=payload.get("fraction", 1.0),
+            measures=tuple(Measure(**m) for m in payload.get("measures", ())),
+            cost=Cost(**payload.get("cost", {})),
+            detail=payload.get("detail", {}),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

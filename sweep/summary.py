@@ -10,11 +10,10 @@ import pyarrow as pa
 from sweep.errors import StudyError, unknown_name
 from sweep.history import History
 from sweep.outcome import Outcome
-from sweep.progress import clean
 from sweep.records import Event, Observation
 from sweep.results import Results
 from sweep.store import EVENTS, salvage
-from sweep.text import to_text
+from sweep.text import one_line, to_text
 
 
 def of_study(found: Results, outcome: Outcome) -> list[str]:
@@ -43,13 +42,15 @@ def of_trials(found: Results) -> list[str]:
     failed = found.sql("SELECT trial_id, reason FROM trials WHERE status = 'failed' LIMIT 5")
     for row in failed.to_pylist():
         log = found.folder / "trials" / row["trial_id"] / "log.txt"
-        lines.append(clean(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
+        lines.append(one_line(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
     return lines
 
 
 def _causes(events: Sequence[Event]) -> str:
     """Return a study's failed attempts, by cause, the most frequent first."""
-    causes = Counter(event.payload.get("cause", "exception") for event in events if event.kind == "failure")
+    causes = Counter(
+        event.payload.get("cause", "exception") for event in events if event.kind == "failure"
+    )
     counts = ", ".join(f"{n} {cause}" for cause, n in causes.most_common())
     attempts = "1 attempt" if causes.total() == 1 else f"{causes.total()} attempts"
     return f"failed  {attempts}: {counts}"
@@ -96,7 +97,7 @@ def explained(found: Results, trial_id: str) -> pa.Table:
             {
                 "seq": event.seq,
                 "event": what[0],
-                "what": clean(what[1]),
+                "what": what[1],
                 "known": len(accuracies),
                 "best": float(accuracies.max()) if len(accuracies) else None,
                 "zone": str(history.zone),

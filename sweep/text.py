@@ -1,4 +1,8 @@
-"""A table as text, in the three forms that every command offers."""
+"""A table as text, in the three forms that every command offers; and text that may be shown.
+
+What is shown came from anywhere: a log, a file's name, a trial's error. A terminal obeys some
+characters instead of showing them, so these are escaped before they get there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -21,13 +26,15 @@ def to_text(table: pa.Table, how: Form) -> str:
     Args:
         table: any; nested columns become JSON where the form has none.
         how: `table`, aligned for reading, numbers to six digits; `json`, a list of objects,
-            NaN and infinity as null; `csv`, with a header, null as nothing.
+            NaN and infinity as null; `csv`, with a header, null as nothing, and text as it is:
+            the one form that is not for a terminal.
     """
     names = table.schema.names
     rows = list(zip(*map(_values, table.columns), strict=True))
     if how == "json":
         objects = [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
-        return json.dumps(objects, indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(objects, indent=1, ensure_ascii=False, allow_nan=False)
+        return _escaped(text, lambda letter: json.dumps(letter)[1:-1])
     if how == "csv":
         sink = io.StringIO()
         writer = csv.writer(sink, lineterminator="\n")
@@ -63,7 +70,7 @@ def _aligned(names: list[str], rows: list[tuple[Any, ...]]) -> str:
     columns = []
     for index, name in enumerate(names):
         values = [row[index] for row in rows]
-        cells = [printable(name), *(_cell(value) for value in values)]
+        cells = [one_line(name), *(_cell(value) for value in values)]
         width = max(cell_len(cell) for cell in cells)
         right = all(isinstance(v, int | float | Decimal | None) for v in values)
         columns.append([_pad(cell, width, right=right) for cell in cells])
@@ -84,15 +91,22 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return printable(str(_flat(value)))
+    return one_line(str(_flat(value)))
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """Escape what a terminal would obey rather than show: controls, and marks of direction."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
+    return clean(text).replace("\n", "\\n")
+
+
+def clean(text: str) -> str:
+    """Return the text of several lines, what a terminal would obey escaped but for line ends."""
+    return _escaped(text, lambda letter: letter.encode("unicode_escape").decode())
+
+
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
+    odd = {letter for letter in set(text) if not letter.isprintable()} - {"\n"}
+    return text.translate({ord(letter): escape(letter) for letter in odd})
 
 
 def _flat(value: Any) -> Any:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sweep.config import StudyConfig
 from sweep.history import State
-from sweep.progress import Watcher, clean, duration
+from sweep.progress import Watcher, duration
 from sweep.records import Observation
 from sweep.rules.paper import Paper
 from tests.histories import play, study_of
@@ -68,7 +68,3 @@ def test_a_failure_names_the_log_even_in_the_live_view() -> None:
 )
 def test_durations_are_said_as_a_person_says_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def test_what_could_steer_a_terminal_is_replaced() -> None:
-    assert clean("a\x1b]0;x\x07b\u202e") == "a\ufffd]0;x\ufffdb\ufffd"
