@@ -314,7 +314,8 @@ class ResourcesConfig(Model):
         retries: attempts after the first; one that a lost node ended does not count.
         hang_seconds: a worker that yields nothing for so long is killed, which counts as a
             failure. Decoding a large set, a measure or a probe yields nothing until it is done.
-        checkpoint_seconds: between checkpoints of a running trial.
+        checkpoint_seconds: of training that a kill costs at most; `heartbeat_seconds`, where
+            that is longer.
         heartbeat_seconds: between signs of life of a running trial.
         keep: whose encoder stays on disk in the end: `probed` trials, `all`, or the `winner`.
         price_per_device_hour: for the estimate and the budget of money.

@@ -56,7 +56,8 @@ class Context:
         share: devices held, for the cost: GPUs, or cores where there is no GPU.
         threads: of torch on the CPU.
         heartbeat_seconds: at most so long between two observations of training.
-        checkpoint_seconds: between two checkpoints of training.
+        checkpoint_seconds: of training that a kill costs at most; a heartbeat, where that is
+            longer; and a step.
     """
 
     folder: Place
@@ -226,7 +227,8 @@ def _pretrain(
         yield Observation(stage="pretrain", step=progress.step, fraction=fraction, measures=(loss,))
         if progress.status != "ok":
             break
-        late = time.monotonic() - saved_at >= context.checkpoint_seconds
+        next_chance = time.monotonic() - saved_at + context.heartbeat_seconds
+        late = next_chance >= context.checkpoint_seconds
         if (late or progress.step in marks) and progress.step < steps:
             checkpoint.save_state(context.folder, run.state_dict())
             saved_at = time.monotonic()

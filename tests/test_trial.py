@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,33 @@ def test_a_trial_cut_in_pretraining_goes_on_bit_for_bit(
     assert first.step > 1
     assert numbers(rest) == numbers(whole[1])
     assert not (tmp_path / checkpoint.STATE).exists()
+
+
+def test_a_cut_costs_at_most_the_seconds_between_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    saved = [0]
+    save = checkpoint.save_state
+
+    def noted(folder: Path, state: dict[str, Any]) -> None:
+        save(folder, state)
+        saved.append(next(clock))
+
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(checkpoint, "save_state", noted)
+    trial = run_trial(
+        small_trial("train.epochs=10"),
+        Context(folder=tmp_path, heartbeat_seconds=7.0, checkpoint_seconds=20.0),
+    )
+    seen = next(trial)
+    while seen.stage == "pretrain":
+        seen = next(trial)
+    monkeypatch.undo()
+    saved.append(next(clock))
+    step = 3  # of this clock: one in a step, two around a heartbeat
+    assert len(saved) > 5
+    assert max(b - a for a, b in itertools.pairwise(saved)) <= 20 + step
 
 
 def test_a_trial_cut_before_its_probe_is_only_probed(
