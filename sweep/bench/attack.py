@@ -153,6 +153,11 @@ class Attack:
             time.sleep(0.2)
         return None
 
+    def close(self) -> None:
+        """End the driver, if it has not ended."""
+        self._driver.kill()
+        self._driver.wait()
+
     def _start(self) -> subprocess.Popen[bytes]:
         """Start a driver, which begins the study or goes on with it."""
         results = str(self.folder.parent)

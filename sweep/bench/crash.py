@@ -7,6 +7,7 @@ disk is held against what was promised: `sweep.bench.promises`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import secrets
@@ -28,8 +29,11 @@ from sweep.bench.promises import (
 )
 from sweep.bench.timing import processor, versions
 from sweep.bench.victims import Life, Nodes, life, lives, nodes
+from sweep.interrupt import ending_at_once
 
 STRAY_SECONDS = 15.0
+KILLS_EACH = 6
+"""Kills that a study must bear before it may end in peace."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +93,11 @@ def run(*, kills: int = 50, seed: int = 0) -> Crashes:
     Raises:
         RuntimeError: a study did not go on.
     """
-    with tempfile.TemporaryDirectory(prefix="sweep-crash-") as name, nodes() as (cluster, mark):
+    with (
+        ending_at_once(),  # not without ending what was started, too
+        tempfile.TemporaryDirectory(prefix="sweep-crash-") as name,
+        nodes() as (cluster, mark),
+    ):
         havoc = Havoc(Path(name), cluster, mark, kills=kills, rng=random.Random(seed))
         while havoc.left:
             havoc.study()
@@ -131,22 +139,10 @@ class Havoc:
         folder = self._results / f"study-{self._studies}"
         joined = None if self._studies % 2 else self._cluster
         attack = Attack(folder, joined, drivers=self._drivers, cluster=self._mark)
-        kinds = ["driver", "worker", "node"] if joined else ["driver", "worker"]
-        while not attack.ended():
-            self._count_strays()
-            time.sleep(self._rng.uniform(0.1, 4.0) if self.left else 0.5)
-            kind = min(kinds, key=lambda kind: (self._kills[kind], self._rng.random()))
-            if not self.left or (hit := attack.hit(kind)) is None:
-                continue
-            self.left -= 1
-            self._kills[kind] += 1
-            self._doomed.append((time.monotonic() + STRAY_SECONDS, hit.doomed))
-            attack.heal(kind)
-            patient = self._rng.random() < 0.8  # else the next kill may come amid the recovery
-            if patient and (seconds := attack.recovery(hit)) is not None:
-                self._recovered.append(seconds)
-        self._studies += 1
-        self._judge(attack)
+        with contextlib.closing(attack):
+            self._haunt(attack, ["driver", "worker", "node"] if joined else ["driver", "worker"])
+            self._studies += 1
+            self._judge(attack)
 
     def crashes(self) -> Crashes:
         """Return the counts, once all that should be gone has had its time."""
@@ -170,6 +166,24 @@ class Havoc:
             causes=dict(self._causes),
             wall_seconds=time.monotonic() - self._began,
         )
+
+    def _haunt(self, attack: Attack, kinds: list[str]) -> None:
+        """Kill now and then while any kills are left, until the study has ended."""
+        left = min(self.left, KILLS_EACH)
+        while not attack.ended():
+            self._count_strays()
+            time.sleep(self._rng.uniform(0.1, 4.0) if left else 0.5)
+            kind = min(kinds, key=lambda kind: (self._kills[kind], self._rng.random()))
+            if not left or (hit := attack.hit(kind)) is None:
+                continue
+            left -= 1
+            self.left -= 1
+            self._kills[kind] += 1
+            self._doomed.append((time.monotonic() + STRAY_SECONDS, hit.doomed))
+            attack.heal(kind)
+            patient = self._rng.random() < 0.8  # else the next kill may come amid the recovery
+            if patient and (seconds := attack.recovery(hit)) is not None:
+                self._recovered.append(seconds)
 
     def _judge(self, attack: Attack) -> None:
         now, sights = sight(attack.folder), attack.sights
