@@ -78,8 +78,11 @@ class History:
         self._index: dict[str, int] = {}
         self._state = np.zeros(16, dtype=np.int8)
         self._columns: dict[str, Floats] = {}
-        self._probed: list[int] = []
+        self._counts = [0] * len(State)
+        self._probed = np.zeros(16, dtype=np.int64)
+        self._probed_count = 0
         self._waiting: set[int] = set()
+        self._unanswered: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.trial_ids)
@@ -97,14 +100,21 @@ class History:
         """Rows that are measured and want a verdict (WAITING or HELD), in order."""
         return sorted(self._waiting)
 
+    @property
+    def unanswered(self) -> list[int]:
+        """Rows that are measured and have no verdict yet (WAITING), in order."""
+        return sorted(self._unanswered)
+
     def rows(self, *states: State) -> npt.NDArray[np.int64]:
         """Return the rows in any of these states, in order."""
-        return np.flatnonzero(np.isin(self.state, [int(s) for s in states]))
+        wanted = np.zeros(len(State), dtype=bool)  # a table is faster than np.isin
+        wanted[list(states)] = True
+        return np.flatnonzero(wanted[self.state])
 
     @property
     def probed(self) -> npt.NDArray[np.int64]:
         """Rows that were probed, in the order in which results came."""
-        return np.array(self._probed, dtype=np.int64)
+        return _view(self._probed, self._probed_count)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -134,8 +144,7 @@ class History:
 
     def count(self, *states: State) -> int:
         """Return how many candidates are in any of these states."""
-        counts = np.bincount(self.state, minlength=len(State))  # a fifth of np.isin's time
-        return int(sum(counts[state] for state in states))
+        return sum(self._counts[state] for state in states)
 
     def fold(self, event: Event) -> None:
         """Take one event in; events come in order of `seq`."""
@@ -181,6 +190,7 @@ class History:
             }
         self.trial_ids.append(trial_id)
         self._index[trial_id] = row
+        self._counts[State.PENDING] += 1
         numbers = {name: value for name, value in point.items() if isinstance(value, int | float)}
         self.varied = tuple(dict.fromkeys((*self.varied, *numbers)))
         self._put(row, numbers.items())
@@ -217,7 +227,7 @@ class History:
             again = self.state_of(trial_id) == State.PROBED
             self._set(trial_id, State.PROBED)
             if not again and not math.isnan(self.column("accuracy")[row]):
-                self._probed.append(row)
+                self._probe(row)
 
     def _decide(self, trial_id: str, action: str) -> None:
         ended = self.state_of(trial_id) >= State.WAITING
@@ -230,6 +240,8 @@ class History:
 
     def _set(self, trial_id: str, state: State) -> None:
         row = self._index[trial_id]
+        self._counts[self._state[row]] -= 1
+        self._counts[state] += 1
         self._state[row] = state
         if state.final:
             self.broken.pop(trial_id, None)
@@ -237,6 +249,16 @@ class History:
             self._waiting.add(row)
         else:
             self._waiting.discard(row)
+        if state == State.WAITING:
+            self._unanswered.add(row)
+        else:
+            self._unanswered.discard(row)
+
+    def _probe(self, row: int) -> None:
+        if self._probed_count == len(self._probed):
+            self._probed = np.concatenate([self._probed, np.zeros_like(self._probed)])
+        self._probed[self._probed_count] = row
+        self._probed_count += 1
 
     def _put(self, row: int, values: Iterable[tuple[str, Any]]) -> None:
         for name, value in values:

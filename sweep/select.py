@@ -213,7 +213,7 @@ def _silent(history: History) -> Decision:
         zone=history.zone,
         verdicts=tuple(
             Verdict(trial_id=history.trial_ids[row], action="hold", reason="not asked")
-            for row in history.waiting
+            for row in history.unanswered
         ),
     )
 

@@ -3,8 +3,9 @@
 It is frozen, holds its parameters and its seed, and reads no clock, no file and no
 global random state. It answers for every waiting trial (`history.waiting`) with
 continue (probe it), hold (wait; revocable) or stop (final), and names the zone it
-believes in. Of one that trains it may say stop, and hold where it stands. Asked twice with
-the same history it answers the same.
+believes in. Whoever is held already goes on waiting where the rule says nothing, so that ten
+thousand who wait cost nothing at each event. Of one that trains it may say stop, and hold
+where it stands. Asked twice with the same history it answers the same.
 """
 
 from __future__ import annotations

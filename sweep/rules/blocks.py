@@ -35,7 +35,7 @@ class Blocks:
     def __call__(self, history: History) -> Decision:
         coming = history.count(State.PENDING, State.TRAINING) and not history.closed
         if coming or history.count(State.PROBING):
-            return _all(history, "hold", "the round is under way", history.zone)
+            return _hold_the_new(history)
         zone = self._zone(history)
         alphas = history.column("alpha")
         inside = [row for row in history.waiting if zone.holds(alphas[row])]
@@ -71,11 +71,12 @@ class Blocks:
         )
 
 
-def _all(history: History, action: Action, reason: str, zone: Zone) -> Decision:
+def _hold_the_new(history: History) -> Decision:
+    reason = "the round is under way"
     return Decision(
-        zone=zone,
+        zone=history.zone,
         verdicts=tuple(
-            Verdict(trial_id=history.trial_ids[row], action=action, reason=reason)
-            for row in history.waiting
+            Verdict(trial_id=history.trial_ids[row], action="hold", reason=reason)
+            for row in history.unanswered
         ),
     )

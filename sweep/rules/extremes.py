@@ -37,7 +37,7 @@ class Extreme:
         order = np.argsort(np.where(known, self.badness(values), np.inf), kind="stable")
         chosen = set(order[: self.probes][known[order[: self.probes]]].tolist())
         verdicts = []
-        for row in history.waiting:
+        for row in history.unanswered if coming else history.waiting:
             action: Action = "stop"
             reason = f"{self.criterion} {values[row]:.4g} is not among the best {self.probes}"
             if coming:

@@ -90,7 +90,7 @@ class Goldilocks:
             chosen = chosen or best
         verdicts = []
         done = not coming and not chosen and not history.count(State.PROBING) and want > 0
-        for row in history.waiting:
+        for row in history.waiting if done else sorted({*chosen, *history.unanswered}):
             if history.trial_ids[row] in gone:
                 continue
             action: Action = "continue" if row in chosen else "stop" if done else "hold"
@@ -241,6 +241,8 @@ def _shares(history: History) -> tuple[Floats, float]:
 
 def _spread(history: History, count: int) -> dict[int, str]:
     """Return `count` waiting models, in the middles of as many parts of their alphas."""
+    if count == 0:
+        return {}
     alphas = history.column("alpha")
     ordered = sorted(history.waiting, key=lambda row: alphas[row])
     places = {round((i + 0.5) / count * len(ordered) - 0.5) for i in range(count)}

@@ -95,7 +95,7 @@ class Paper:
                 zone=replace(zone, through=zone.through + 1),
             )
         decided = {verdict.trial_id for verdict in verdicts}
-        for row in history.waiting:
+        for row in history.unanswered:
             if (trial_id := history.trial_ids[row]) not in decided:
                 reason = f"waits for round {zone.through + 1} to end"
                 verdicts.append(Verdict(trial_id=trial_id, action="hold", reason=reason))
@@ -117,7 +117,7 @@ class Paper:
             not zone.holds(alphas[row]) for row in np.flatnonzero(history.state == State.PROBING)
         )
         verdicts = []
-        for row in history.waiting:
+        for row in _moved(history, zone, may_reopen):
             if zone.holds(alphas[row]):
                 verdicts.append(_verdict(history, row, "continue", zone))
             elif may_reopen:
@@ -132,6 +132,20 @@ class Paper:
             else:
                 verdicts.append(_verdict(history, row, "stop", zone))
         return Decision(zone=zone, verdicts=tuple(verdicts))
+
+
+def _moved(history: History, zone: Zone, may_reopen: bool) -> list[int]:
+    """Return the rows that wait, but for those that are held and would be held again."""
+    waiting = history.rows(State.WAITING, State.HELD)
+    alphas = history.column("alpha")[waiting]
+    inside = np.ones(len(waiting), dtype=bool)
+    if zone.lo is not None:
+        inside &= alphas >= zone.lo
+    if zone.hi is not None:
+        inside &= alphas <= zone.hi
+    again = np.where(inside, history.probes_left == 0, may_reopen)
+    rows: list[int] = waiting[~again | (history.state[waiting] == State.WAITING)].tolist()
+    return rows
 
 
 def _settled(state: State, history: History) -> bool:
