@@ -75,14 +75,20 @@ class Snapshots:
     ) -> None:
         self._log = log
         self._builders = {name: builder(name) for name in TABLES}
-        self._mark = START
+        self._mark = self._written = START
         self._period_seconds = period_seconds
         self._share = share
         self._clock = clock
         self._due = clock() + period_seconds
 
     def update(self, event: Event) -> None:
-        """Write if it is time; a listener of the study, whose `event` is in the log already."""
+        """Take an event in that is in the log already; write if it is time.
+
+        A listener of the study. Events are folded in as they come, so that a long study has no
+        moment in which thousands of them are.
+        """
+        if event.seq == self._log.seq == self._mark.seq + 1:
+            self._add(event, self._log.offset)
         if self._clock() >= self._due:
             self.write()
 
@@ -94,10 +100,10 @@ class Snapshots:
             Resumable: the disk refused.
         """
         began = self._clock()
-        before = self._mark
-        for event, offset in self._log.since(before.offset, before.seq + 1):
-            self._add(event, offset)
-        if self._mark != before:
+        if self._mark.seq < self._log.seq:
+            for event, offset in self._log.since(self._mark.offset, self._mark.seq + 1):
+                self._add(event, offset)
+        if self._mark != self._written:
             folder = self._log.folder / FOLDER
             try:
                 files.make(folder)
@@ -105,6 +111,7 @@ class Snapshots:
                     files.write(folder / f"{name}.parquet", _parquet(table.table(), self._mark))
             except OSError as error:
                 raise refused(folder, error, self._log.folder) from error
+            self._written = self._mark
         ended = self._clock()
         self._due = ended + max(self._period_seconds, self._share * (ended - began))
 
