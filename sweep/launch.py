@@ -16,7 +16,7 @@ import socket
 import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -33,7 +33,7 @@ from sweep.outcome import Outcome, outcome
 from sweep.plugins import importable, resolve
 from sweep.preflight import Devices, Prepared, devices, doubts, prepare
 from sweep.proposers import PROPOSERS
-from sweep.records import Event
+from sweep.results import Results
 from sweep.rules import RULES
 from sweep.study import Listener, Study
 from sweep.tables import Snapshots
@@ -130,6 +130,8 @@ def resume(
 ) -> Outcome:
     """Take a study up where its log ends; no finished stage is run again.
 
+    Of a study that is over, unless something is to change, it returns what that came to.
+
     Args:
         folder: of the study.
         overrides: `key=value`: budget and resources may change, the space may grow.
@@ -142,11 +144,12 @@ def resume(
         Stopped: as in `run`.
     """
     folder = files.place(folder)
-    events, _ = store.read(folder / store.EVENTS)
-    birth = _birth_of(events, folder)
+    if not overrides and (over := Results(folder).outcome) is not None:
+        return over
+    birth, last, known = _past(folder)
     path = Path(birth["path"]) if birth.get("path") else None
     importable(path)
-    before = _config_of(events)
+    before = StudyConfig.model_validate(last)
     config = StudyConfig.parse(before.model_dump(mode="json"), overrides, source="the change")
     _only_allowed_changes(before, config)
     prepared = prepare(config)
@@ -155,7 +158,6 @@ def resume(
             f"The images at {config.data.path or config.data.name} are not those that the study "
             f"in {folder} began with. Put them back, or start another study with `sweep run`."
         )
-    known = {event.trial_id for event in events if event.kind == "candidate"}
     if gone := known - {candidate.trial_id for candidate in prepared.candidates}:
         raise StudyError(
             f"The changed space leaves out {len(gone)} candidates that the study has. A resume "
@@ -326,18 +328,23 @@ def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _birth_of(events: Sequence[Event], folder: Place) -> dict[str, Any]:
-    if not events or events[0].kind != "study":
+def _past(folder: Place) -> tuple[Mapping[str, Any], Mapping[str, Any], set[str]]:
+    """Return how a study began, its config as last changed, and its candidates."""
+    birth: Mapping[str, Any] = {}
+    config: Mapping[str, Any] = {}
+    known = set[str]()
+    for event, _ in store.scan(folder / store.EVENTS):  # of ten thousand trials 200 MB as a list
+        if event.seq == 0 and event.kind == "study":
+            birth = event.payload
+        if event.kind in ("study", "budget"):
+            config = event.payload["config"]
+        elif event.kind == "candidate":
+            known.add(event.trial_id)
+    if not birth:
         raise StudyError(
             f"{folder} holds a log that never began. Remove the folder and `sweep run` again."
         )
-    return dict(events[0].payload)
-
-
-def _config_of(events: Sequence[Event]) -> StudyConfig:
-    """Return the config as it was last changed."""
-    last = next(e for e in reversed(events) if e.kind in ("study", "budget"))
-    return StudyConfig.model_validate(last.payload["config"])
+    return birth, config, known
 
 
 def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,6 +45,15 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists and numbers."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Outcome:
+        """Read what `to_json` wrote, as the log has it; what else is there is left out."""
+        known = {field.name: fields[field.name] for field in dataclasses.fields(cls)}
+        known["zone"] = Zone(**known["zone"])
+        known["ties"] = tuple(known["ties"])
+        known["interval"] = known["interval"] and tuple(known["interval"])
+        return cls(**known)
 
 
 def outcome(history: History, reason: str) -> Outcome:

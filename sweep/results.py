@@ -15,7 +15,8 @@ from sweep import files
 from sweep.config import StudyConfig
 from sweep.errors import StudyError
 from sweep.files import Place
-from sweep.store import find
+from sweep.outcome import Outcome
+from sweep.store import EVENTS, find, last
 from sweep.tables import StudyTables
 
 
@@ -41,6 +42,12 @@ class Results:
         if not texts or texts[0] is None:
             raise StudyError(f"The study {self.folder} has no config: its log never began.")
         return StudyConfig.parse(json.loads(texts[0]), source=str(self.folder))
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What the study came to, None unless its end is the last thing that happened."""
+        event = last(self.folder / EVENTS)
+        return Outcome.from_json(event.payload) if event and event.kind == "finish" else None
 
     @property
     def trials(self) -> pa.Table:

@@ -300,6 +300,27 @@ def read(path: Place, *, offset: int = 0, seq: int = 0) -> tuple[list[Event], in
     return events, offset
 
 
+def last(path: Place) -> Event | None:
+    """Return the last event of a log, without making events of all before it.
+
+    None says that this is not known so: there is no event, or the end is torn or damaged.
+
+    Raises:
+        StudyError: there is no log, or a newer sweep wrote it.
+    """
+    behind = end(path)
+    if not isinstance(path, Path):
+        return next((event for event, _ in scan(path, offset=behind - 1, seq=behind - 1)), None)
+    data = path.read_bytes()
+    line = data[data.rfind(b"\n", 0, max(0, len(data) - 1)) + 1 :]
+    try:
+        event = decode(line)
+        check_seq(event, data.count(b"\n") - 1)
+    except ValueError:
+        return None
+    return event
+
+
 def salvage(path: Place, *, end: int | None = None) -> Iterator[tuple[Event, int]]:
     """Yield as `scan` does, and stop with a warning where damage begins."""
     try:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sweep.errors import StudyError, unknown_name
 from sweep.history import History
@@ -150,5 +151,5 @@ def _columns(found: Results, *names: str) -> str:
     table = found.trials
     known = table.schema.names
     varied = known[known.index("d") : known.index("encoder")]
-    used = [name for name in varied if len(set(table[name].to_pylist())) > 1]
+    used = [name for name in varied if pc.count_distinct(table[name], "all").as_py() > 1]
     return ", ".join(f'"{name}"' for name in [*used, *names] if name in known)
