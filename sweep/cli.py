@@ -129,11 +129,15 @@ def resume(
     Example: sweep resume quickstart budget.probes=20
     """
     _take_signals(context)
-    from sweep import launch
+    from sweep.results import Results
 
     folder = store.find(results, study)
     changes = [*(overrides or []), *_resources(runner, address)]
-    outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet), warn=_note)
+    outcome = None if changes else Results(folder).outcome
+    if outcome is None:
+        from sweep import launch  # torch and all: a study that is over is shown in less time
+
+        outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet), warn=_note)
     _end(outcome, folder)
     if repeat_top:
         _repeat(folder, repeat_top, seeds, quiet=quiet)
@@ -443,11 +447,16 @@ def select(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="train, alpha, probe, overhead, query or crash.")],
+    name: Annotated[
+        str, typer.Argument(help="train, alpha, probe, overhead, query, crash or scale.")
+    ],
     as_json: Json = False,
     device: Annotated[str | None, typer.Option(help="cpu, the default, or cuda.")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="Of each side, in turn.")] = None,
-    kills: Annotated[int | None, typer.Option(min=1, help="Of `crash`, by default 50.")] = None,
+    kills: Annotated[int | None, typer.Option(min=1, help="Of crash, by default 50.")] = None,
+    trials: Annotated[int | None, typer.Option(min=2, help="Of overhead, query, scale.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Of scale, by default goldilocks.")] = None,
+    runner: Annotated[str | None, typer.Option(help="Of scale: local, or ray.")] = None,
 ) -> None:
     """Measure one of the project's figures beside its baseline, in turn; or break things.
 
@@ -455,7 +464,8 @@ def bench(
     """
     from sweep.bench import load
 
-    given = {"device": device, "repeats": repeats, "kills": kills}
+    given = {"device": device, "repeats": repeats, "kills": kills, "trials": trials}
+    given |= {"rule": rule, "runner": runner}
     given = {key: value for key, value in given.items() if value is not None}
     measure = load(name)
     if unknown := given.keys() - inspect.signature(measure).parameters.keys():

@@ -13,7 +13,6 @@ from sweep.history import State
 from sweep.progress import Watcher, duration
 from sweep.records import Observation
 from sweep.rules.paper import Paper
-from sweep.text import clean
 from tests.histories import play, study_of
 
 ALPHAS = [1.0, 2.0, 3.0, 4.0, 2.5, 1.5, 2.2, 3.5]

@@ -30,6 +30,7 @@ BENCHES: dict[str, str] = {
     "overhead": "sweep.bench.overhead:run",
     "query": "sweep.bench.query:run",
     "crash": "sweep.bench.crash:run",
+    "scale": "sweep.bench.scale:run",
 }
 
 
