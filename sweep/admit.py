@@ -20,7 +20,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 DEEPEST = 100
 _MOST = 2**63
-_LARGEST = 1e150
+LARGEST = 1e150
+"""Of a number: it may be added up and squared."""
 
 Check = Callable[[Any], bool]
 
@@ -87,7 +88,7 @@ def _whole(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     """Finite, and so small that it may be added up and squared; True and False are none."""
-    return type(value) in (int, float) and -_LARGEST < value < _LARGEST
+    return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
 def _seconds(value: Any) -> bool:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from sweep.admit import LARGEST
 from sweep.errors import ConfigError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -42,6 +43,12 @@ SHORT = {
     "epochs": "train.epochs",
 }
 """Short names of fields, allowed as axes of a space; they are also the table's columns."""
+
+DEEPEST = 50
+LONGEST = 400
+"""Levels of a config, and characters of a value in a sentence about it."""
+
+_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){{{DEEPEST}}}""")
 
 
 class Model(BaseModel):
@@ -81,7 +88,12 @@ class DataConfig(Model):
     @classmethod
     def _absolute(cls, path: str | None) -> str | None:
         """Workers and later resumes run in other folders than the user does now."""
-        return None if path is None else str(Path(path).expanduser().absolute())
+        if path is not None and "\0" in path:
+            raise ValueError("a path cannot hold a zero byte")
+        try:
+            return None if path is None else str(Path(path).expanduser().absolute())
+        except RuntimeError:
+            raise ValueError("it begins in the home of somebody who has none here") from None
 
 
 class EncoderConfig(Model):
@@ -365,6 +377,8 @@ class Range(Model):
             raise ValueError(f"low {self.low:g} exceeds high {self.high:g}")
         if self.log and self.low <= 0:
             raise ValueError(f"low is {self.low:g}, but must be > 0 where log = true")
+        if max(-self.low, self.high) >= LARGEST:
+            raise ValueError(f"{self.low:g} to {self.high:g} is beyond {LARGEST:g}")
         return self
 
 
@@ -481,12 +495,12 @@ class StudyConfig(Model):
         """
         path = Path(path)
         try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+            tree = _toml(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(
                 f"There is no config {path}. `sweep init {path}` writes a starter."
             ) from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
         tree.setdefault("name", path.stem)
         return cls.parse(tree, overrides, source=str(path))
@@ -498,6 +512,8 @@ class StudyConfig(Model):
         """Validate nested dicts, overrides applied; raise `ConfigError` with every fault."""
         for item in overrides:
             tree = override(tree, item)
+        if why := _unreasonable(tree):
+            raise ConfigError(f"{source} is not a study: {why}.")
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
@@ -519,8 +535,8 @@ def override(tree: dict[str, Any], item: str) -> dict[str, Any]:
     keys = [key.strip() for key in _split_key(dotted)]
     value: Any
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = _toml(f"value = {text}")["value"]
+    except ValueError:
         value = text
     out = dict(tree)
     level = out
@@ -532,6 +548,39 @@ def override(tree: dict[str, Any], item: str) -> dict[str, Any]:
         level = level[key]
     level[keys[-1]] = value
     return out
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Return what TOML says; raise `ValueError` where it says nothing that could be meant."""
+    if _LONG_KEY.search(text):  # of whose parts Python's parser keeps every beginning
+        raise ValueError(f"a key has more than {DEEPEST} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+
+
+def _unreasonable(tree: Mapping[str, Any]) -> str | None:
+    """Return why no config can be like this, or None: it could not even be shown, or logged."""
+    level: list[Any] = [tree]
+    for _ in range(DEEPEST):
+        inside = [
+            list(value.values()) if isinstance(value, Mapping) else value
+            for value in level
+            if isinstance(value, Mapping | list | tuple)
+        ]
+        level = [item for items in inside for item in items]
+        if any(isinstance(item, int) and abs(item) >= 2**63 for item in level):
+            return "it holds a number of more than 64 bits"
+        if not level:
+            return None
+    return f"it is nested more than {DEEPEST} deep"
+
+
+def _brief(value: Any) -> str:
+    """Return a value as Python writes it, the middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]}"
 
 
 def _split_key(dotted: str) -> list[str]:
@@ -554,7 +603,7 @@ def _sentences(error: ValidationError) -> list[str]:
             message = str(fault["ctx"]["error"])
             lines.append(f"{where}: {message}." if where else f"{message}.")
         else:
-            lines.append(f"{where} is {fault['input']!r}: {_lower(fault['msg'])}.")
+            lines.append(f"{where} is {_brief(fault['input'])}: {_lower(fault['msg'])}.")
     return list(dict.fromkeys(lines))
 
 

@@ -52,12 +52,15 @@ def place(address: str | os.PathLike[str] | Place) -> Place:
     """Return where something lies: a path, or an `s3://bucket/...` address, as a place.
 
     Raises:
-        UserError: the address is of another kind of store, or s3fs is not installed.
+        UserError: no path can be like this, the address is of another kind of store or names no
+            bucket, or s3fs is not installed.
     """
     text = str(address)
+    if "\0" in text:
+        raise UserError(f"{text!r} is no path: it holds a zero byte.")
     if (scheme := re.match(r"([a-z][a-z0-9+.-]+):/+", text)) is None:
         return Path(text)
-    if scheme[1] != "s3":
+    if scheme[1] != "s3" or scheme.end() == len(text):
         raise UserError(f"{text} is no place for results: it is a path, or s3://BUCKET/PREFIX.")
     if isinstance(address, str | Path):  # the latter made one slash of two
         address = f"s3://{text[scheme.end() :]}"

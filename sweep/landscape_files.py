@@ -45,9 +45,10 @@ def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> La
                 table = pyarrow.csv.read_csv(file)
             else:
                 table = pyarrow.parquet.read_table(file)
+        _ = table.column_names  # decoded here, where what is no text is answered
     except FileNotFoundError:
         raise DataError(f"There is no table {path}.") from None
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as a table: {error}.") from error
     return of_table(path.stem, table, columns=columns)
 

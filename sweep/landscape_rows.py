@@ -193,6 +193,11 @@ def _observations(
         for a in ACCURACIES
         if is_number(row.get(a))
     ]
+    if wrong := [m for m in probed if m.value is not None and not 0 <= m.value <= 1]:
+        raise DataError(
+            f"A row has the {wrong[0].name} {row[wrong[0].name]:g}, but accuracies lie between 0 "
+            "and 1, or, where any is above 1, between 0 and 100."
+        )
     if probed:
         yield Observation(
             stage="probed",

@@ -149,7 +149,7 @@ def resume(
     birth, last, known = _past(folder)
     path = Path(birth["path"]) if birth.get("path") else None
     importable(path)
-    before = StudyConfig.model_validate(last)
+    before = StudyConfig.parse(last, source=f"The config in the log of {folder}")
     config = StudyConfig.parse(before.model_dump(mode="json"), overrides, source="the change")
     _only_allowed_changes(before, config)
     prepared = prepare(config)

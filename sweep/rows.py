@@ -173,7 +173,8 @@ class _Studies:
             case "zone":
                 row["zone_lo"], row["zone_hi"] = said["lo"], said["hi"]
             case "budget":
-                row["config"] = to_json(json.loads(row["config"]) | said.get("config", said))
+                before = json.loads(row.get("config") or "{}")
+                row["config"] = to_json(before | said.get("config", said))
             case "finish":
                 row.update(status="finished", winner=said["winner"], reason=said["reason"])
 

@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from sweep.config import SHORT, Range, StudyConfig, TrialConfig
+from sweep.admit import LARGEST
+from sweep.config import SHORT, Range, SpaceConfig, StudyConfig, TrialConfig
 from sweep.errors import ConfigError, unknown_name
 
 Point = dict[str, int | float | str | bool]
+
+MOST = 1_000_000
+"""Candidates of a space: a study of more could not even be listed."""
 
 TRIAL_FIELDS = ("encoder", "projector", "objective", "augment", "train")
 
@@ -45,8 +49,10 @@ def candidates(study: StudyConfig, data_digest: str) -> list[Candidate]:
         data_digest: of the images, part of each `trial_id`.
 
     Raises:
-        ConfigError: an axis is no field, a value is impossible, or nothing varies.
+        ConfigError: an axis is no field, a value is impossible, there are more than `MOST`
+            candidates, or nothing varies.
     """
+    _check_size(study.space)
     given = [study.space.axes.keys(), *(point.keys() for point in study.space.points)]
     for name in sorted(set().union(*given)):
         _check_axis(name)
@@ -59,6 +65,16 @@ def candidates(study: StudyConfig, data_digest: str) -> list[Candidate]:
     ordered = sorted(found.values(), key=lambda c: c.trial_id)
     order = np.random.default_rng([study.seed, 0x0FDE]).permutation(len(ordered))
     return [ordered[i] for i in order]
+
+
+def _check_size(space: SpaceConfig) -> None:
+    lengths = [(a.points or 1) if isinstance(a, Range) else len(a) for a in space.axes.values()]
+    count = math.prod(lengths) if space.draw == "grid" else space.count or 0
+    if count > MOST:
+        raise ConfigError(
+            f"The space has {count:,} candidates, and at most {MOST:,} can be handled. Shorten its "
+            'axes, or take draw = "random" and a count.'
+        )
 
 
 def _check_axis(name: str) -> None:
@@ -122,10 +138,14 @@ def _candidate(study: StudyConfig, point: Point, data_digest: str) -> Candidate:
         d = resolved.get("d", resolved.get("projector.d", study.projector.d))
         resolved["lambd"] = float(f"{_number(resolved.pop('lambd_d')) / _number(d):.6g}")
     for name, value in resolved.items():
+        if isinstance(value, int | float) and abs(value) >= LARGEST:
+            raise ConfigError(f"The space holds {name} = {value:g}, beyond {LARGEST:g}.")
         level = tree
         *heads, last = SHORT.get(name, name).split(".")
         for head in heads:
-            level = level[head]
+            level = level.setdefault(head, {})
+            if not isinstance(level, dict):
+                raise ConfigError(f"The axis {name!r}: {head} holds a value, not fields.")
         level[last] = value
     try:
         config = TrialConfig.model_validate(tree)

@@ -116,7 +116,7 @@ class Trials:
                 "encoder": _part(config, "encoder").get("name"),
                 "dataset": dataset,
                 "epochs": as_type(_part(config, "train").get("epochs"), pa.int64()),
-                "config_digest": digest(finite(config)),
+                "config_digest": _digest(config),
             }
         for name, value in event.payload["point"].items():
             self._vary(row, column(name), value)
@@ -221,6 +221,13 @@ def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a part of a config, empty where a log has something else in its place."""
     part = config.get(name)
     return part if isinstance(part, dict) else {}
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    try:
+        return digest(config)
+    except ValueError:  # infinity, which a log that somebody else wrote may hold
+        return digest(finite(config))
 
 
 def _advance(row: Row, status: str) -> None:

@@ -123,7 +123,8 @@ def verify_study(folder: Place) -> Verified:
     events, _ = read(folder / EVENTS)
     if not events or events[0].kind != "study":
         raise StudyError(f"{folder} holds a log that never began: there is nothing to verify.")
-    config = StudyConfig.model_validate(events[0].payload["config"])
+    said = events[0].payload["config"]
+    config = StudyConfig.parse(said, source=f"The config in the log of {folder}")
     with member("The rule", config.rule.name, RULES) as maker:
         rule = maker(config.rule_in_full)
     return verify(events, rule, config)

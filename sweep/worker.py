@@ -20,12 +20,13 @@ from typing import Any, TextIO, get_args
 import filelock
 
 from sweep import files
+from sweep.admit import admitted
 from sweep.config import TrialConfig
 from sweep.errors import unknown_name
 from sweep.files import Place
 from sweep.links import refuse_links
 from sweep.plugins import importable, resolve
-from sweep.records import Observation, Stage
+from sweep.records import Event, Observation, Stage
 from sweep.trial import Context, TrialFn, run_trial
 
 TRIALS: Mapping[str, TrialFn] = {"pretrain": run_trial}
@@ -152,7 +153,9 @@ def _check(seen: Any) -> None:
         raise TypeError(f"A trial yields Observation, but this one yielded {type(seen).__name__}.")
     if seen.stage not in STAGES:
         raise ValueError(unknown_name("The stage", str(seen.stage), STAGES))
-    json.dumps(seen.to_json(), allow_nan=False)
+    line = json.dumps(seen.to_json(), allow_nan=False)
+    event = Event(seq=0, time=0.0, kind="observation", trial_id="it", payload=json.loads(line))
+    admitted(event, line.encode())
 
 
 def _hold(folder: Place) -> contextlib.ExitStack:

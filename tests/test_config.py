@@ -88,6 +88,14 @@ def test_an_override_leaves_its_argument_alone() -> None:
         (["epochs"], r"'epochs' is not key=value, for example train\.epochs=5"),
         (["name=../up"], r"name is '\.\./up': string should match pattern"),
         (["train=3", "train.epochs=3"], r"'train' holds a value, not fields"),
+        (["seed=0x" + "1" * 5000], r"it holds a number of more than 64 bits"),
+        (["options.x=" + "[" * 50 + "]" * 50], r"it is nested more than 50 deep"),
+        (["x." * 100_000 + "x=1"], r"it is nested more than 50 deep"),
+        (["seed=" + "x" * 5000], r"^.{0,40}\n  seed is 'x{199}\.\.\.x{199}': input should be"),
+        ([r'data.path="a\u0000"'], r"data\.path: a path cannot hold a zero byte"),
+        (["data.path=~nobody-of-that-name/x"], r"the home of somebody who has none here"),
+        (["space.axes.lambd.low=0", "space.axes.lambd.high=1e300"],
+         r"0 to 1e\+300 is beyond 1e\+150"),
     ],
 )  # fmt: skip
 def test_a_wrong_config_is_a_sentence(overrides: list[str], sentence: str) -> None:
@@ -104,6 +112,25 @@ def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
     path = tmp_path / "broken.toml"
     path.write_text("[data\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"broken\.toml cannot be read as TOML: .*line 1"):
+        StudyConfig.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("x = " + "[" * 10_000 + "]" * 10_000, "it is nested more than 50 deep"),
+        (".".join("x" * 20_000) + " = 1", "a key has more than 50 parts"),
+        ("[" + " . ".join(["'x'"] * 20_000) + "]", "a key has more than 50 parts"),
+        ("seed = " + "1" * 5000, "Exceeds the limit"),
+    ],
+    ids=["nested", "dotted", "dotted table", "digits"],
+)
+def test_a_file_that_nobody_would_write_is_refused_at_once(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"odd.toml cannot be read as TOML: {why}"):
         StudyConfig.load(path)
 
 

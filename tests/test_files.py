@@ -109,9 +109,15 @@ def test_a_place_is_told_by_its_address(s3_server: str) -> None:
     assert files.absolute(Path("x")).is_absolute()
 
 
-def test_a_store_of_another_kind_is_refused() -> None:
-    with pytest.raises(UserError, match=r"gs://x/y is no place for results: it is a path, or s3:"):
-        files.place("gs://x/y")
+@pytest.mark.parametrize("address", ["gs://x/y", "s3://"])
+def test_a_store_of_another_kind_or_no_bucket_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match=f"{address} is no place for results: it is a path, or s3:"):
+        files.place(address)
+
+
+def test_a_path_that_no_disk_has_is_refused() -> None:
+    with pytest.raises(UserError, match=r"'a\\x00b' is no path: it holds a zero byte"):
+        files.place("a\0b")
 
 
 def test_a_machine_without_s3fs_runs_local_studies_and_says_what_to_install() -> None:

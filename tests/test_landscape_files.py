@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sweep.errors import DataError
 from sweep.landscape_files import load, write
 from tests.landscapes import hump
 
@@ -29,3 +30,10 @@ def test_a_csv_is_read(tmp_path: Path) -> None:
     found = load(path)
     assert found.candidates[1].broken
     assert found.complete() is found
+
+
+@pytest.mark.parametrize("name", ["models.csv", "models.parquet"])
+def test_what_is_no_text_and_no_table_gets_a_sentence(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"\xea\xe3/-\n1\n")
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        load(tmp_path / name)

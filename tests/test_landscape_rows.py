@@ -24,6 +24,8 @@ def test_percent_becomes_a_share_and_names_may_differ() -> None:
         (COLUMNS | {"d": [16, 16]}, r"holds the candidate d=16 twice"),
         (COLUMNS | {"trial_id": ["a", "a"]}, r"holds the candidate a twice"),
         (COLUMNS | {"probe_seconds": [1.0, -1.0]}, r"probe_seconds .* is -1, but must be >= 0"),
+        (COLUMNS | {"accuracy": [0.5, -0.2]}, r"A row has the accuracy -0\.2, but accuracies lie"),
+        (COLUMNS | {"accuracy": [50, 101]}, r"A row has the accuracy 101, but accuracies lie"),
         (COLUMNS | {"fraction": [1.5, 1.0]}, r"fraction of the candidate .* is 1\.5"),
         (COLUMNS | {"fraction": [0.5, 1.0]}, r"no row of the candidate d=16 at the end"),
         ({"alpha": [], "accuracy": []}, r"mine has no row"),

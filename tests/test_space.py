@@ -50,6 +50,11 @@ def test_any_field_may_vary() -> None:
     assert {c.config.options["mine"] for c in found} == {"a"}
 
 
+def test_an_option_may_lie_in_options_that_are_not_there_yet() -> None:
+    config = StudyConfig.parse({"space": {"axes": {"options.a.b": [1]}}})
+    assert [c.config.options for c in candidates(config, "data")] == [{"a": {"b": 1}}]
+
+
 def test_a_random_draw_has_its_count_lies_within_and_is_the_seeds() -> None:
     axes = {"lambd": {"low": 1e-4, "high": 1.0, "log": True}, "d": [8, 16]}
     points = space_of(axes, draw="random", count=50)
@@ -95,6 +100,12 @@ def test_a_trials_name_follows_its_weights_and_nothing_else() -> None:
         ({"lambd": {"low": 1, "high": 2}}, r"space\.axes\.lambd: a range in a grid needs points"),
         ({"lambd": [1.0], "lambd_d": [1.0]}, r"has lambd and lambd_d; keep one"),
         ({"lambd_d": ["x"]}, r"lambd_d needs numbers above 0"),
+        ({"train.lr.x": [1]}, r"The axis 'train\.lr\.x': lr holds a value, not fields"),
+        ({"options.x": [1e200]}, r"The space holds options\.x = 1e\+200, beyond 1e\+150"),
+        (
+            {"lambd": {"low": 1, "high": 2, "points": 10**9}},
+            r"has 1,000,000,000 candidates, and at",
+        ),
     ],
 )
 def test_an_impossible_space_is_a_sentence(axes: dict[str, Any], sentence: str) -> None:

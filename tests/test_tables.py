@@ -287,6 +287,12 @@ def test_the_study_is_one_row(folder: Path) -> None:
     }
 
 
+def test_a_budget_without_a_study_before_it_is_a_row(folder: Path) -> None:
+    change = Event(seq=0, time=0.0, kind="budget", payload={"config": {"budget": {"trials": 3}}})
+    config = row(fold((change,))["studies"], 0)["config"]
+    assert json.loads(config) == {"budget": {"trials": 3}}
+
+
 def test_observations_measures_spectra_and_verdicts_have_a_row_each(folder: Path) -> None:
     tables = read(folder)
     first = tables["trials"]["trial_id"][0].as_py()

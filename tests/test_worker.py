@@ -13,7 +13,7 @@ import pytest
 
 from sweep import worker
 from sweep.config import TrialConfig
-from sweep.records import Observation
+from sweep.records import Measure, Observation
 from sweep.trial import Context
 from sweep.worker import HOLD, Worker
 from tests.small import small_trial
@@ -43,12 +43,18 @@ def not_a_number(config: TrialConfig, context: Context) -> Iterator[Any]:
     yield Observation(stage="pretrain", step=1, detail={"gradient": float("nan")})
 
 
+def beyond_all_sums(config: TrialConfig, context: Context) -> Iterator[Any]:
+    loss = Measure(name="loss", value=1e200)
+    yield Observation(stage="pretrain", step=1, measures=(loss,))
+
+
 @pytest.mark.parametrize(
     ("trial", "words"),
     [
         ("of_a_wrong_kind", "A trial yields Observation, but this one yielded dict"),
         ("of_an_unknown_stage", "'proven' is not known. Did you mean 'probed'"),
         ("not_a_number", "not JSON compliant"),
+        ("beyond_all_sums", "'measures' of the event 'observation' cannot be"),
     ],
 )
 def test_what_the_log_cannot_take_is_the_trials_error(

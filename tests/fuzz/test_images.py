@@ -1,0 +1,235 @@
+"""Any images: Parquet tables of any columns, folders of broken files, bombs."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.fuzz.told import told, workshop
+from tests.fuzz.values import WORDS, toml
+
+
+def picture(side: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
+    """Return a small image in any of Pillow's formats and modes."""
+    buffer = io.BytesIO()
+    Image.new(mode, (side, side)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def claims(width: int, height: int, depth: int, colour: int) -> bytes:
+    """Return a PNG that claims to be of any size; its pixels are a few zeros."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 1000)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+GOOD = {
+    "RGB.png": picture(8), "L.png": picture(8, mode="L"), "P.png": picture(8, mode="P"),
+    "RGBA.png": picture(8, mode="RGBA"), "1.png": picture(8, mode="1"),
+    "I.png": picture(8, mode="I;16"), "LA.png": picture(8, mode="LA"), "x.jpg": picture(8, "JPEG"),
+    "cmyk.jpg": picture(8, "JPEG", "CMYK"), "x.gif": picture(8, "GIF"), "x.bmp": picture(8, "BMP"),
+    "x.tiff": picture(8, "TIFF"), "x.webp": picture(8, "WEBP"), "x.ppm": picture(8, "PPM"),
+    "large.png": picture(40),
+}  # fmt: skip
+SIZES = st.sampled_from([0, 1, 2, 8, 100, 9000, 60_000, 2**31 - 1])
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Return a real image, cut or with some bytes changed."""
+    data = bytearray(GOOD[draw(st.sampled_from(sorted(GOOD)))])
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data) - 1))
+        match draw(st.integers(0, 3)):
+            case 0:
+                data[at] = draw(st.integers(0, 255))
+            case 1:
+                del data[at : at + draw(st.integers(1, 20))]
+            case 2:
+                data[at:at] = draw(st.binary(max_size=8))
+            case 3:
+                del data[at + 1 :]
+        if not data:
+            break
+    return bytes(data)
+
+
+IMAGES = st.one_of(
+    st.sampled_from(sorted(GOOD.values())),
+    damaged(),
+    st.builds(claims, SIZES, SIZES, st.sampled_from([1, 8, 16]), st.sampled_from([0, 2, 3, 6])),
+    st.binary(max_size=20),
+)
+NAMES = st.one_of(
+    st.sampled_from(["a.png", "b.PNG", "c.jpg", "train.png", ".png", "x", "a.parquet", "d.gif"]),
+    st.builds("{}.png".format, st.text(max_size=4)),
+).map(lambda name: name.replace("/", "_").replace("\0", "_") or "x")
+FOLDERS = st.sampled_from(["", "a", "b", "train", "train/a", "test/a", "val/b", ".hidden", "a/b"])
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "size": st.sampled_from([4, 8, 9, 1024]),
+        "limit": st.sampled_from([1, 3, 10**9]),
+        "test": st.sampled_from([0.001, 0.5, 0.999]),
+        "validation": st.sampled_from([0.001, 0.5, 0.999]),
+        "name": st.sampled_from(["imagefolder", "parquet", "cifar10", "stl10", "digits"]),
+        "options": st.dictionaries(st.sampled_from(["image", "label", "x"]), WORDS, max_size=2),
+    },
+)
+
+
+def check(folder: Path, path: Path, options: dict[str, Any]) -> None:
+    """Have a study of real training checked, up to where it would begin."""
+    config = folder / "config.toml"
+    config.write_text(
+        'rule.name = "none"\nencoder.name = "small_conv"\ntrain.batch = 4\ncriteria.images = 40\n'
+        "criteria.last = 30\n[space.axes]\nd = [8, 16]\n",
+        encoding="utf-8",
+    )
+    given = [f"data.{key}={toml(value)}" for key, value in options.items()]
+    more = [*given, f"data.path={toml(str(path))}", "resources.cpu=4096"]
+    told(folder, "run", config, *more, "--runner", "local", "--results", folder / "results")
+
+
+@given(
+    files=st.lists(st.tuples(FOLDERS, NAMES, IMAGES), max_size=6),
+    more=st.integers(0, 12),
+    options=OPTIONS,
+)
+def test_any_folder(
+    files: list[tuple[str, str, bytes]], more: int, options: dict[str, Any], root: Path
+) -> None:
+    with workshop(root) as folder:
+        place = folder / "images"
+        place.mkdir()
+        for number in range(more):
+            inner = place / ("a" if number % 2 else "b")
+            inner.mkdir(exist_ok=True)
+            (inner / f"good{number}.png").write_bytes(GOOD["RGB.png"])
+        for where, name, data in files:
+            (place / where).mkdir(parents=True, exist_ok=True)
+            target = place / where / name
+            if not target.exists():
+                target.write_bytes(data)
+        check(folder, place, options)
+
+
+COLUMNS = st.sampled_from(
+    [
+        pa.binary(), pa.large_binary(), pa.string(), pa.int64(), pa.int8(), pa.uint64(),
+        pa.float64(), pa.bool_(), pa.null(), pa.list_(pa.int64()),
+        pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+        pa.struct([("bytes", pa.string())]), pa.struct([("path", pa.string())]),
+        pa.dictionary(pa.int32(), pa.string()), pa.decimal128(10, 2), pa.timestamp("s"),
+    ]
+)  # fmt: skip
+METADATA = st.sampled_from(
+    [
+        b"", b"[]", b"{", b'{"info": 3}', b'{"info": {"features": {"label": {"names": 3}}}}',
+        b'{"info": {"features": {"label": {"names": ["a", "b"]}}}}',
+        b'{"info": {"features": null}}',
+    ]
+)  # fmt: skip
+
+
+def column(kind: pa.DataType, images: list[bytes], labels: list[int], rows: int) -> pa.Array:
+    """Return a column of any type, its values as near to images or labels as it allows."""
+    if pa.types.is_struct(kind):
+        names = [field.name for field in kind]
+        inner = {"bytes": images[0] if kind.field(0).type == pa.binary() else "x", "path": "x"}
+        values: list[Any] = [
+            None if n == rows - 1 and len(images) % 2 else {k: inner[k] for k in names}
+            for n in range(rows)
+        ]
+        if "bytes" in names and kind.field("bytes").type == pa.binary():
+            for n in range(rows):
+                if values[n]:
+                    values[n] = {**values[n], "bytes": images[n % len(images)]}
+    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        values = [images[n % len(images)] for n in range(rows)]
+    elif pa.types.is_integer(kind):
+        values = [labels[n % len(labels)] for n in range(rows)]
+    else:
+        values = [None] * rows
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError):
+        return pa.nulls(rows, kind)
+
+
+LABELS = st.lists(st.sampled_from([0, 1, 2, -1, 127, 2**40, -(2**62)]), min_size=1, max_size=4)
+
+
+@given(
+    kinds=st.lists(COLUMNS, max_size=4),
+    names=st.permutations(["image", "label", "x", ""]),
+    images=st.lists(IMAGES, min_size=1, max_size=4),
+    good=st.booleans(),
+    labels=LABELS,
+    rows=st.sampled_from([0, 1, 2, 12, 30]),
+    metadata=METADATA,
+    options=OPTIONS,
+)
+def test_any_table(
+    kinds: list[pa.DataType],
+    names: list[str],
+    images: list[bytes],
+    good: bool,
+    labels: list[int],
+    rows: int,
+    metadata: bytes,
+    options: dict[str, Any],
+    root: Path,
+) -> None:
+    images = [GOOD["RGB.png"]] if good else images
+    columns = [column(kind, images, labels, rows) for kind in kinds]
+    fields = [pa.field(n, kind) for n, kind in zip(names, kinds, strict=False)]
+    schema = pa.schema(fields, metadata={b"huggingface": metadata})
+    with workshop(root) as folder:
+        path = folder / "table.parquet"
+        pq.write_table(pa.Table.from_arrays(columns, schema=schema), path)
+        check(folder, path, options)
+
+
+@given(picked=st.data(), options=OPTIONS)
+def test_a_table_with_damaged_bytes(
+    picked: st.DataObject, options: dict[str, Any], root: Path
+) -> None:
+    images = pa.array([{"bytes": GOOD["RGB.png"], "path": str(n)} for n in range(20)])
+    table = pa.table({"image": images, "label": [n % 2 for n in range(20)]})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    data = bytearray(sink.getvalue().to_pybytes())
+    for _ in range(picked.draw(st.integers(1, 4))):
+        at = picked.draw(st.integers(0, len(data) - 1))
+        match picked.draw(st.integers(0, 2)):
+            case 0:
+                data[at] = picked.draw(st.integers(0, 255))
+            case 1:
+                del data[at:]
+            case 2:
+                data[at : at + 1] = picked.draw(st.binary(max_size=4))
+        if not data:
+            break
+    with workshop(root) as folder:
+        place = folder / "images"
+        place.mkdir()
+        (place / picked.draw(st.sampled_from(["a.parquet", "train-0.parquet"]))).write_bytes(data)
+        check(folder, place, options)

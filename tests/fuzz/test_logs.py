@@ -1,0 +1,187 @@
+"""Any log: a real one with bytes, lines and values changed, and one that never was a log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweep import launch
+from sweep.config import StudyConfig
+from sweep.store import EVENTS
+from tests.fuzz.told import told, workshop
+from tests.fuzz.values import JSON
+
+Event = dict[str, Any]
+TRIAL = "tests.fuzz.trials:idle"
+
+
+@pytest.fixture(scope="session")
+def log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A log with every kind of event: rounds, a failure, a larger budget, encoders dropped."""
+    results = tmp_path_factory.mktemp("logs")
+    config = StudyConfig.model_validate(
+        {
+            "name": "study",
+            "trial": TRIAL,
+            "space": {"axes": {"options.number": list(range(8)), "d": [64, 128]}},
+            "rule": {"name": "paper", "round": 4},
+            "budget": {"trials": 12},
+            "resources": {"runner": "local", "retries": 0},
+        }
+    )
+    launch.run(config, results=results, warn=lambda sentence: None)
+    launch.resume(results / "study", overrides=["budget.trials=14"])
+    data = (results / "study" / EVENTS).read_bytes()
+    kinds = {json.loads(line)["kind"] for line in data.splitlines()}
+    assert kinds >= {"verdict", "zone", "failure", "budget", "finish", "observation"}
+    return data
+
+
+COMMANDS = [
+    ["ls"],
+    ["show", "study"],
+    ["show", "study", "--csv"],
+    ["best", "study", "--json"],
+    ["show", "study", "--why", "{trial}"],
+    ["query", "study", "SELECT * FROM trials"],
+    ["query", "study", "SELECT * FROM observations JOIN measures USING (trial_id)", "--json"],
+    ["query", "study", "SELECT * FROM spectra, verdicts, studies LIMIT 9"],
+    ["export", "study", "-o", "{out}.safetensors"],
+    ["landscape", "study", "-o", "{out}.parquet"],
+    ["replay", "study", "--verify"],
+    ["stop", "study"],
+    ["resume", "study", "--quiet"],
+    ["resume", "study", "--quiet", "budget.trials=16"],
+    ["resume", "study", "--quiet", "--repeat-top", "1", "--seeds", "1"],
+]
+
+
+def use(root: Path, data: bytes, words: list[str]) -> None:
+    """Put a log where a study's is, and run a command over it."""
+    with workshop(root) as folder:
+        study = folder / "results" / "study"
+        study.mkdir()
+        (study / EVENTS).write_bytes(data)
+        trial = next((e["trial_id"] for e in _events(data) if e.get("trial_id")), "x")
+        given = [word.format(trial=trial, out=folder / "out") for word in words]
+        if words[0] == "resume":
+            given += ["--runner", "local"]
+            if not _idle(data):  # else it would train for hours
+                given += ["resources.cpu=4096"]
+        told(folder, *given, "--results", folder / "results")
+
+
+def _events(data: bytes) -> list[Event]:
+    found = []
+    for line in data.splitlines():
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict):
+            found.append(event)
+    return found
+
+
+def _idle(data: bytes) -> bool:
+    """True if all that a resume could run is the trial that does nothing."""
+    configs = [
+        event["payload"].get("config")
+        for event in _events(data)
+        if isinstance(event.get("payload"), dict) and event.get("kind") in ("study", "budget")
+    ]
+    return all(isinstance(config, dict) and config.get("trial") == TRIAL for config in configs)
+
+
+@given(data=st.binary(max_size=80), words=st.sampled_from(COMMANDS))
+def test_any_bytes(data: bytes, words: list[str], root: Path) -> None:
+    use(root, data, words)
+
+
+@given(picked=st.data(), words=st.sampled_from(COMMANDS))
+def test_a_log_with_damaged_bytes(
+    picked: st.DataObject, words: list[str], log: bytes, root: Path
+) -> None:
+    data = bytearray(log)
+    for _ in range(picked.draw(st.integers(1, 5))):
+        at = picked.draw(st.integers(0, len(data) - 1))
+        match picked.draw(st.integers(0, 3)):
+            case 0:
+                data[at] ^= 1 << picked.draw(st.integers(0, 7))
+            case 1:
+                data[at : at + picked.draw(st.integers(1, 40))] = b""
+            case 2:
+                data[at:at] = picked.draw(st.binary(max_size=4))
+            case 3:
+                del data[at:]
+        if not data:
+            break
+    use(root, bytes(data), words)
+
+
+@given(picked=st.data(), words=st.sampled_from(COMMANDS))
+def test_a_log_with_lines_lost_doubled_and_exchanged(
+    picked: st.DataObject, words: list[str], log: bytes, root: Path
+) -> None:
+    events = _events(log)
+    for _ in range(picked.draw(st.integers(1, 4))):
+        at, other = (picked.draw(st.integers(0, len(events) - 1)) for _ in range(2))
+        match picked.draw(st.integers(0, 3)):
+            case 0:
+                del events[at]
+            case 1:
+                events.insert(other, events[at])
+            case 2:
+                events[at], events[other] = events[other], events[at]
+            case 3:
+                events = events[: at + 1]
+    use(root, _numbered(events), words)
+
+
+@given(picked=st.data(), words=st.sampled_from(COMMANDS))
+def test_a_log_with_values_of_other_kinds(
+    picked: st.DataObject, words: list[str], log: bytes, root: Path
+) -> None:
+    events = [json.loads(json.dumps(event)) for event in _events(log)]
+    for _ in range(picked.draw(st.integers(1, 3))):
+        level: Any = events[picked.draw(st.integers(0, len(events) - 1))]
+        while True:
+            keys = list(level) if isinstance(level, dict) else list(range(len(level)))
+            if not keys:
+                break
+            key = picked.draw(st.sampled_from(keys))
+            if isinstance(level[key], dict | list) and picked.draw(st.integers(0, 4)):
+                level = level[key]
+                continue
+            if picked.draw(st.integers(0, 5)):
+                level[key] = picked.draw(JSON)
+            else:
+                del level[key]
+            break
+    use(root, _numbered(events), words)
+
+
+@given(depth=st.integers(1, 20_000), words=st.sampled_from(COMMANDS), place=st.integers(0, 60))
+def test_a_log_that_is_nested_deeply(
+    depth: int, words: list[str], place: int, log: bytes, root: Path
+) -> None:
+    lines = log.splitlines(keepends=True)
+    at = place % len(lines)
+    lines[at] = lines[at].replace(
+        b'"payload":{', b'"payload":{"x":' + b"[" * depth + b"]" * depth + b",", 1
+    )
+    use(root, b"".join(lines), words)
+
+
+def _numbered(events: list[Event]) -> bytes:
+    lines = []
+    for seq, event in enumerate(events):
+        if type(event.get("seq")) is int:
+            event = {**event, "seq": seq}
+        lines.append(json.dumps(event) + "\n")
+    return "".join(lines).encode("utf-8", "replace")

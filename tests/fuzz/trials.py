@@ -1,0 +1,27 @@
+"""Training code that does nothing, and fails at times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sweep.config import TrialConfig
+from sweep.records import Measure, Observation
+from sweep.trial import Context
+
+
+def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:
+    """A trial without training, with everything that a log may hold; number 3 fails."""
+    number = config.options.get("number", 0)
+    number = number if isinstance(number, int) else 5
+    if number == 3:
+        raise ValueError("three")
+    yield Observation(stage="pretrain", step=1, fraction=0.5, detail={"device": "cpu"})
+    loss = Measure(name="loss", value=1.0)
+    yield Observation(stage="trained", step=2, measures=(loss,), detail={"checkpoint": "x"})
+    fit = {"r2": 0.9, "first": 4, "last": 100, "images": 500}
+    alpha = Measure(name="alpha", value=0.5 + number % 7 / 10, detail=fit)
+    broken = Measure(name="alpha", value=None, status="degenerate", detail={"reason": "rank 1"})
+    measures = (broken if number == 6 else alpha, Measure(name="my rank", value=2.0))
+    yield Observation(stage="measured", step=2, measures=measures, detail={"spectrum": [2.0, 1.0]})
+    accuracy = Measure(name="accuracy", value=number % 10 / 10, detail={"images": 200})
+    yield Observation(stage="probed", step=2, measures=(accuracy,))
