@@ -1,4 +1,4 @@
-"""One real local Ray and one real object store for the whole suite."""
+"""One real local Ray and one real object store for the whole suite; and how much is fuzzed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,38 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from sweep import files
 from sweep.files import Place
 from tests import object_store
+
+FEW = 50
+"""Examples of each fuzzed thing; the suite's are the same each time."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--examples",
+        type=int,
+        default=FEW,
+        help="of each file of tests/fuzz, shared by its tests; the suite's few never change",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    examples = config.getoption("--examples")
+    settings.register_profile(
+        "fuzz",
+        max_examples=examples,
+        derandomize=examples == FEW,
+        phases=(Phase.explicit, Phase.generate),  # shrinking would take minutes
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    settings.load_profile("fuzz")
 
 
 @pytest.fixture(scope="session")

@@ -91,9 +91,9 @@ def nearly(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
-def run(root: Path, text: bytes, *overrides: str) -> None:
+def run(ground: Path, text: bytes, *overrides: str) -> None:
     """Run a config's trials that do nothing; and those that would train, up to the check."""
-    with workshop(root) as folder:
+    with workshop(ground) as folder:
         config = folder / "config.toml"
         config.write_bytes(text)
         where = ["--results", folder / "results", "--runner", "local"]
@@ -105,20 +105,20 @@ def run(root: Path, text: bytes, *overrides: str) -> None:
 
 
 @given(text=st.one_of(st.binary(max_size=40), st.text(max_size=60).map(str.encode)))
-def test_any_bytes(text: bytes, root: Path) -> None:
-    run(root, text)
+def test_any_bytes(text: bytes, ground: Path) -> None:
+    run(ground, text)
 
 
 @given(text=nearly())
-def test_a_config_that_is_nearly_one(text: str, root: Path) -> None:
-    run(root, text.encode("utf-8", "replace"))
+def test_a_config_that_is_nearly_one(text: str, ground: Path) -> None:
+    run(ground, text.encode("utf-8", "replace"))
 
 
 @given(changes=CHANGES)
-def test_a_config_with_values_of_other_kinds(changes: list[tuple[str, Any]], root: Path) -> None:
-    run(root, TEXT.encode(), *(f"{key}={toml(value)}" for key, value in changes))
+def test_a_config_with_values_of_other_kinds(changes: list[tuple[str, Any]], ground: Path) -> None:
+    run(ground, TEXT.encode(), *(f"{key}={toml(value)}" for key, value in changes))
 
 
 @given(items=st.lists(st.one_of(WORDS, st.builds("{}={}".format, KEYS, WORDS)), max_size=3))
-def test_overrides_that_are_none(items: list[str], root: Path) -> None:
-    run(root, TEXT.encode(), *(item for item in items if not item.startswith("-")))
+def test_overrides_that_are_none(items: list[str], ground: Path) -> None:
+    run(ground, TEXT.encode(), *(item for item in items if not item.startswith("-")))

@@ -25,6 +25,14 @@ def picture(side: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
     return buffer.getvalue()
 
 
+def moving(kind: str) -> bytes:
+    """Return an image of three frames."""
+    first, *rest = (Image.new("P", (8, 8), colour) for colour in range(3))
+    buffer = io.BytesIO()
+    first.save(buffer, kind, save_all=True, append_images=rest)
+    return buffer.getvalue()
+
+
 def claims(width: int, height: int, depth: int, colour: int) -> bytes:
     """Return a PNG that claims to be of any size; its pixels are a few zeros."""
 
@@ -46,7 +54,8 @@ GOOD = {
     "I.png": picture(8, mode="I;16"), "LA.png": picture(8, mode="LA"), "x.jpg": picture(8, "JPEG"),
     "cmyk.jpg": picture(8, "JPEG", "CMYK"), "x.gif": picture(8, "GIF"), "x.bmp": picture(8, "BMP"),
     "x.tiff": picture(8, "TIFF"), "x.webp": picture(8, "WEBP"), "x.ppm": picture(8, "PPM"),
-    "large.png": picture(40),
+    "large.png": picture(40), "moving.gif": moving("GIF"), "moving.png": moving("PNG"),
+    "moving.tiff": moving("TIFF"), "F.tiff": picture(8, "TIFF", "F"), "one.png": picture(1),
 }  # fmt: skip
 SIZES = st.sampled_from([0, 1, 2, 8, 100, 9000, 60_000, 2**31 - 1])
 
@@ -114,9 +123,9 @@ def check(folder: Path, path: Path, options: dict[str, Any]) -> None:
     options=OPTIONS,
 )
 def test_any_folder(
-    files: list[tuple[str, str, bytes]], more: int, options: dict[str, Any], root: Path
+    files: list[tuple[str, str, bytes]], more: int, options: dict[str, Any], ground: Path
 ) -> None:
-    with workshop(root) as folder:
+    with workshop(ground) as folder:
         place = folder / "images"
         place.mkdir()
         for number in range(more):
@@ -196,13 +205,13 @@ def test_any_table(
     rows: int,
     metadata: bytes,
     options: dict[str, Any],
-    root: Path,
+    ground: Path,
 ) -> None:
     images = [GOOD["RGB.png"]] if good else images
     columns = [column(kind, images, labels, rows) for kind in kinds]
     fields = [pa.field(n, kind) for n, kind in zip(names, kinds, strict=False)]
     schema = pa.schema(fields, metadata={b"huggingface": metadata})
-    with workshop(root) as folder:
+    with workshop(ground) as folder:
         path = folder / "table.parquet"
         pq.write_table(pa.Table.from_arrays(columns, schema=schema), path)
         check(folder, path, options)
@@ -210,7 +219,7 @@ def test_any_table(
 
 @given(picked=st.data(), options=OPTIONS)
 def test_a_table_with_damaged_bytes(
-    picked: st.DataObject, options: dict[str, Any], root: Path
+    picked: st.DataObject, options: dict[str, Any], ground: Path
 ) -> None:
     images = pa.array([{"bytes": GOOD["RGB.png"], "path": str(n)} for n in range(20)])
     table = pa.table({"image": images, "label": [n % 2 for n in range(20)]})
@@ -228,7 +237,7 @@ def test_a_table_with_damaged_bytes(
                 data[at : at + 1] = picked.draw(st.binary(max_size=4))
         if not data:
             break
-    with workshop(root) as folder:
+    with workshop(ground) as folder:
         place = folder / "images"
         place.mkdir()
         (place / picked.draw(st.sampled_from(["a.parquet", "train-0.parquet"]))).write_bytes(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from sweep import launch
 from sweep.config import StudyConfig
 from sweep.store import EVENTS
+from sweep.tables import FOLDER
 from tests.fuzz.told import told, workshop
 from tests.fuzz.values import JSON
 
@@ -21,8 +23,8 @@ TRIAL = "tests.fuzz.trials:idle"
 
 
 @pytest.fixture(scope="session")
-def log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A log with every kind of event: rounds, a failure, a larger budget, encoders dropped."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with every kind of event: rounds, a failure, a larger budget."""
     results = tmp_path_factory.mktemp("logs")
     config = StudyConfig.model_validate(
         {
@@ -39,7 +41,12 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     data = (results / "study" / EVENTS).read_bytes()
     kinds = {json.loads(line)["kind"] for line in data.splitlines()}
     assert kinds >= {"verdict", "zone", "failure", "budget", "finish", "observation"}
-    return data
+    return results / "study"
+
+
+@pytest.fixture(scope="session")
+def log(made: Path) -> bytes:
+    return (made / EVENTS).read_bytes()
 
 
 COMMANDS = [
@@ -61,12 +68,17 @@ COMMANDS = [
 ]
 
 
-def use(root: Path, data: bytes, words: list[str]) -> None:
-    """Put a log where a study's is, and run a command over it."""
-    with workshop(root) as folder:
+def use(
+    ground: Path, data: bytes, words: list[str], tables: Mapping[str, bytes] | None = None
+) -> None:
+    """Put a log where a study's is, tables beside it, and run a command over it."""
+    with workshop(ground) as folder:
         study = folder / "results" / "study"
         study.mkdir()
         (study / EVENTS).write_bytes(data)
+        (study / FOLDER).mkdir()
+        for name, table in (tables or {}).items():
+            (study / FOLDER / name).write_bytes(table)
         trial = next((e["trial_id"] for e in _events(data) if e.get("trial_id")), "x")
         given = [word.format(trial=trial, out=folder / "out") for word in words]
         if words[0] == "resume":
@@ -99,13 +111,13 @@ def _idle(data: bytes) -> bool:
 
 
 @given(data=st.binary(max_size=80), words=st.sampled_from(COMMANDS))
-def test_any_bytes(data: bytes, words: list[str], root: Path) -> None:
-    use(root, data, words)
+def test_any_bytes(data: bytes, words: list[str], ground: Path) -> None:
+    use(ground, data, words)
 
 
 @given(picked=st.data(), words=st.sampled_from(COMMANDS))
 def test_a_log_with_damaged_bytes(
-    picked: st.DataObject, words: list[str], log: bytes, root: Path
+    picked: st.DataObject, words: list[str], log: bytes, ground: Path
 ) -> None:
     data = bytearray(log)
     for _ in range(picked.draw(st.integers(1, 5))):
@@ -121,12 +133,12 @@ def test_a_log_with_damaged_bytes(
                 del data[at:]
         if not data:
             break
-    use(root, bytes(data), words)
+    use(ground, bytes(data), words)
 
 
 @given(picked=st.data(), words=st.sampled_from(COMMANDS))
 def test_a_log_with_lines_lost_doubled_and_exchanged(
-    picked: st.DataObject, words: list[str], log: bytes, root: Path
+    picked: st.DataObject, words: list[str], log: bytes, ground: Path
 ) -> None:
     events = _events(log)
     for _ in range(picked.draw(st.integers(1, 4))):
@@ -140,16 +152,17 @@ def test_a_log_with_lines_lost_doubled_and_exchanged(
                 events[at], events[other] = events[other], events[at]
             case 3:
                 events = events[: at + 1]
-    use(root, _numbered(events), words)
+    use(ground, _numbered(events), words)
 
 
 @given(picked=st.data(), words=st.sampled_from(COMMANDS))
 def test_a_log_with_values_of_other_kinds(
-    picked: st.DataObject, words: list[str], log: bytes, root: Path
+    picked: st.DataObject, words: list[str], log: bytes, ground: Path
 ) -> None:
     events = [json.loads(json.dumps(event)) for event in _events(log)]
     for _ in range(picked.draw(st.integers(1, 3))):
-        level: Any = events[picked.draw(st.integers(0, len(events) - 1))]
+        at = picked.draw(st.one_of(st.just(0), st.integers(0, len(events) - 1)))
+        level: Any = events[at]  # the first holds the config
         while True:
             keys = list(level) if isinstance(level, dict) else list(range(len(level)))
             if not keys:
@@ -163,19 +176,47 @@ def test_a_log_with_values_of_other_kinds(
             else:
                 del level[key]
             break
-    use(root, _numbered(events), words)
+    use(ground, _numbered(events), words)
 
 
 @given(depth=st.integers(1, 20_000), words=st.sampled_from(COMMANDS), place=st.integers(0, 60))
 def test_a_log_that_is_nested_deeply(
-    depth: int, words: list[str], place: int, log: bytes, root: Path
+    depth: int, words: list[str], place: int, log: bytes, ground: Path
 ) -> None:
     lines = log.splitlines(keepends=True)
     at = place % len(lines)
     lines[at] = lines[at].replace(
         b'"payload":{', b'"payload":{"x":' + b"[" * depth + b"]" * depth + b",", 1
     )
-    use(root, b"".join(lines), words)
+    use(ground, b"".join(lines), words)
+
+
+@given(picked=st.data(), words=st.sampled_from(COMMANDS))
+def test_tables_with_damaged_bytes_or_of_another_name(
+    picked: st.DataObject, words: list[str], made: Path, ground: Path
+) -> None:
+    tables = {path.name: path.read_bytes() for path in sorted((made / FOLDER).iterdir())}
+    names = st.sampled_from(sorted(tables))
+    for _ in range(picked.draw(st.integers(1, 3))):
+        name = picked.draw(names)
+        data = bytearray(tables[name])
+        at = picked.draw(st.integers(0, len(data)))
+        match picked.draw(st.integers(0, 3)):
+            case 0:
+                data[at : at + 1] = picked.draw(st.binary(max_size=2))
+            case 1:
+                del data[at:]
+            case 2:
+                tables[picked.draw(names)] = bytes(data)
+            case 3:
+                tail = data[-(1 + at % 4000) :]  # where the schema and our mark are
+                place = picked.draw(st.integers(0, max(0, len(tail) - 1)))
+                tail[place : place + 1] = picked.draw(st.binary(min_size=1, max_size=1))
+                data[len(data) - len(tail) :] = tail
+        tables[name] = bytes(data)
+    log = (made / EVENTS).read_bytes()
+    keep = picked.draw(st.sampled_from([1.0, 1.0, 0.7]))
+    use(ground, log[: int(len(log) * keep)], words, tables)
 
 
 def _numbered(events: list[Event]) -> bytes:

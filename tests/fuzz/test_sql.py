@@ -69,6 +69,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(sql=SQL, form=st.sampled_from(["--table", "--json", "--csv"]))
-def test_any_sql(sql: str, form: str, study: Path, root: Path) -> None:
-    with workshop(root) as folder:
+def test_any_sql(sql: str, form: str, study: Path, ground: Path) -> None:
+    with workshop(ground) as folder:
         told(folder, "query", study, form, "--seconds", "5", "--", sql)

@@ -62,20 +62,20 @@ def look(folder: Path, path: Path, flags: list[str], count: int) -> None:
 
 @given(table=rows(), flags=FLAGS, count=st.sampled_from([1, 4, 10**6]))
 def test_any_csv(table: tuple[list[str], list[list[Any]]], flags: list[str], count: int,
-                 root: Path) -> None:  # fmt: skip
+                 ground: Path) -> None:  # fmt: skip
     names, lines = table
     text = "\n".join(
         ",".join("" if cell is None else str(cell) for cell in line) for line in [names, *lines]
     )
-    with workshop(root) as folder:
+    with workshop(ground) as folder:
         path = folder / "t.csv"
         path.write_bytes(text.encode("utf-8", "replace"))
         look(folder, path, flags, count)
 
 
 @given(data=st.binary(max_size=60), kind=st.sampled_from(["csv", "parquet"]))
-def test_any_bytes(data: bytes, kind: str, root: Path) -> None:
-    with workshop(root) as folder:
+def test_any_bytes(data: bytes, kind: str, ground: Path) -> None:
+    with workshop(ground) as folder:
         path = folder / f"t.{kind}"
         path.write_bytes(data)
         look(folder, path, [], 4)
@@ -87,7 +87,7 @@ def test_any_parquet(
     flags: list[str],
     rule: str,
     parallel: int,
-    root: Path,
+    ground: Path,
 ) -> None:
     names, lines = table
     columns = []
@@ -97,7 +97,7 @@ def test_any_parquet(
             columns.append(pa.array(values))
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             columns.append(pa.array([repr(value) for value in values]))
-    with workshop(root) as folder:
+    with workshop(ground) as folder:
         path = folder / "t.parquet"
         safe = [name.encode("utf-8", "replace").decode() for name in names]
         pq.write_table(pa.Table.from_arrays(columns, names=safe), path)
@@ -107,7 +107,7 @@ def test_any_parquet(
 
 
 @given(number=NUMBERS, name=st.sampled_from(NAMES))
-def test_one_odd_number(number: Any, name: str, root: Path) -> None:
+def test_one_odd_number(number: Any, name: str, ground: Path) -> None:
     """In a table that is fine otherwise."""
     names = ["alpha", "accuracy", "rankme", "pretrain_seconds", "d"]
     lines: list[list[Any]] = [[1 + n / 10, n / 10, 20 + n, 5.0, 2**n] for n in range(6)]
@@ -116,7 +116,7 @@ def test_one_odd_number(number: Any, name: str, root: Path) -> None:
         lines = [[*line, 1] for line in lines]
     lines[2][names.index(name)] = number
     text = "\n".join(",".join(str(cell) for cell in line) for line in [names, *lines])
-    with workshop(root) as folder:
+    with workshop(ground) as folder:
         path = folder / "t.csv"
         path.write_text(text, encoding="utf-8")
         look(folder, path, [], 2)
