@@ -16,7 +16,7 @@ import socket
 import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -328,16 +328,16 @@ def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _past(folder: Place) -> tuple[Mapping[str, Any], Mapping[str, Any], set[str]]:
+def _past(folder: Place) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
     """Return how a study began, its config as last changed, and its candidates."""
-    birth: Mapping[str, Any] = {}
-    config: Mapping[str, Any] = {}
+    birth = dict[str, Any]()
+    config = dict[str, Any]()
     known = set[str]()
     for event, _ in store.scan(folder / store.EVENTS):  # of ten thousand trials 200 MB as a list
         if event.seq == 0 and event.kind == "study":
-            birth = event.payload
+            birth = dict(event.payload)
         if event.kind in ("study", "budget"):
-            config = event.payload["config"]
+            config = dict(event.payload["config"])
         elif event.kind == "candidate":
             known.add(event.trial_id)
     if not birth:
