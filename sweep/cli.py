@@ -14,6 +14,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sweep.results import Results
 
 EXIT_ALL_FAILED = 1
+EXIT_WRONG = 1
 PATIENCE_SECONDS = 5.0
 """After which a query that does not end when it is told to is ended with its process."""
 
@@ -443,6 +445,41 @@ def select(
     _show(suggested(selector.ask(count)), form)
     if form == "table":
         _say("\n".join(["", *selector.summary()]))
+
+
+@app.command()
+def doctor(
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="[STUDY] [CONFIG.toml]", help="What to look at.")
+    ] = None,
+    results: ResultsDir = RESULTS,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong with this machine, its storage, its cluster or a study; exit 1 if anything.
+
+    Example: sweep doctor mine.toml --results s3://bucket/prefix
+    """
+    from sweep.doctor import examine
+
+    configs = [word for word in what or [] if word.endswith(".toml")]
+    studies = [word for word in what or [] if not word.endswith(".toml")]
+    if len(configs) > 1 or len(studies) > 1:
+        raise UserError("`sweep doctor` looks at one STUDY and one CONFIG.toml at most.")
+    config = Path(configs[0]) if configs else None
+    found = []
+    for one in examine(
+        results=results, name=studies[0] if studies else None, config=config, address=address
+    ):
+        found.append(one)
+        if not as_json:
+            _say(one_line(f"{one.state:8} {one.check:16} {one.seen}"))
+            if one.cure:
+                _say(one_line(f"{'':8} {'':16} -> {one.cure}"))
+    if as_json:
+        _say(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+    if any(one.state == "wrong" for one in found):
+        raise typer.Exit(EXIT_WRONG)
 
 
 @app.command()

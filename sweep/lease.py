@@ -100,6 +100,14 @@ def driver(folder: Place) -> Driver | None:
     return found
 
 
+def noted(folder: Place) -> tuple[Driver | None, float | None]:
+    """Return whom a study's note names, dead or alive, and the age of its heartbeat in seconds."""
+    if isinstance(folder, Path):
+        return _noted(folder)
+    seen = files.look(folder / DRIVER)
+    return (Driver.from_bytes(seen.data), seen.age_seconds) if seen else (None, None)
+
+
 class FileLease:
     """The right to drive a study on a disk, held from here to `release`.
 

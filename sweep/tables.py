@@ -185,6 +185,11 @@ class StudyTables:
                     return _dataset(file)
         return self.table(name)
 
+    def snapshot_seq(self, name: str) -> int | None:
+        """Return the last event in a table's snapshot, None where that is missing or unusable."""
+        snapshot = self._snapshot(name)
+        return None if snapshot is None else snapshot[1].seq
+
     def _open(self, name: str) -> tuple[pa.NativeFile, Mark] | None:
         """Return the snapshot, if it is one: in memory, so that it outlives its replacement."""
         place = self._folder / FOLDER / f"{name}.parquet"

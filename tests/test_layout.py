@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "sweep"
 FILES = sorted(PACKAGE.rglob("*.py"))
 SEAMS = ("objectives", "encoders", "datasets", "criteria", "probes", "rules", "proposers")
 TOP = {
-    "bench", "cli", "contenders", "estimate", "export", "keep", "launch", "local", "plot",
+    "bench", "cli", "contenders", "doctor", "estimate", "export", "keep", "launch", "local", "plot",
     "preflight", "progress", "ray_tune", "repeats", "replay", "select", "summary", "verify",
     "worker",
 }  # fmt: skip

@@ -1,0 +1,168 @@
+"""This machine: does it compute, and are the libraries there that the package asks for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from sweep.doctor.finding import Finding
+
+SCARCE_BYTES = 2e9
+"""Of memory: torch, Ray and one trial's worker take that much."""
+TRIED = ("torch", "torchvision", "ray", "optuna", "duckdb", "numpy", "pyarrow")
+"""Libraries that are imported, for they may be there and broken."""
+
+
+def devices() -> Iterator[Finding]:
+    """Yield the processor, the memory and each GPU, on which a sum is taken."""
+    memory = _memory_bytes()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    said = f"{cores} cores for this process, of {os.cpu_count()}"
+    if memory is not None:
+        said += f"; {memory[0] / 1e9:.1f} GB of memory, {memory[1] / 1e9:.1f} GB free"
+    short = memory is not None and memory[1] < SCARCE_BYTES
+    cure = "End what else runs here, or run fewer trials at once: resources.parallel=1."
+    yield Finding(
+        check="cpu", state="warning" if short else "ok", seen=said, cure=cure if short else ""
+    )
+    import torch
+
+    if not _computes("cpu"):
+        cure = "Install torch again: uv sync --reinstall-package torch."
+        yield Finding(check="torch on cpu", state="wrong", seen="a sum came out wrong", cure=cure)
+    if not torch.cuda.is_available():
+        yield _no_gpu(built=torch.version.cuda)
+        return
+    for number in range(torch.cuda.device_count()):
+        yield _gpu(f"cuda:{number}")
+
+
+def _no_gpu(built: str | None) -> Finding:
+    if shutil.which("nvidia-smi") is None:
+        return Finding(check="gpu", state="ok", seen="none: trials run on the CPU")
+    if built is None:
+        seen, cure = (
+            "nvidia-smi is here, and this torch is built without CUDA",
+            (
+                "Install a CUDA build: pip install torch torchvision --index-url "
+                "https://download.pytorch.org/whl/cu130."
+            ),
+        )
+    else:
+        seen = f"nvidia-smi is here, and torch (for CUDA {built}) finds no GPU"
+        cure = "See what nvidia-smi says, and whether CUDA_VISIBLE_DEVICES hides it."
+    return Finding(check="gpu", state="warning", seen=seen, cure=cure)
+
+
+def _gpu(device: str) -> Finding:
+    import torch
+
+    try:
+        name = torch.cuda.get_device_name(device)
+        free, total = torch.cuda.mem_get_info(device)
+        right = _computes(device)
+    except RuntimeError as error:
+        seen = str(error).strip().splitlines()[0]
+        cure = "See nvidia-smi: it may be full, broken, or too old for this torch."
+        return Finding(check=device, state="wrong", seen=seen, cure=cure)
+    seen = f"{name}, {total / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB free"
+    if not right:
+        cure = "The GPU or its driver is broken; leave it out with CUDA_VISIBLE_DEVICES."
+        return Finding(check=device, state="wrong", seen=f"{seen}; a sum came out wrong", cure=cure)
+    return Finding(check=device, state="ok", seen=seen)
+
+
+def _computes(device: str) -> bool:
+    import torch
+
+    side = 64
+    ones = torch.ones(side, side, device=device)
+    return float((ones @ ones).sum()) == side**3
+
+
+def versions() -> Iterator[Finding]:
+    """Yield Python, the libraries that are tried, others that are amiss, and extras."""
+    supported = metadata.metadata("sweep")["Requires-Python"] or ""
+    python = platform.python_version()
+    right = SpecifierSet(supported).contains(python)
+    yield Finding(
+        check="python",
+        state="ok" if right else "wrong",
+        seen=f"{python} (supported: {supported})",
+        cure="" if right else f"Use another one: uv venv --python '{supported}'.",
+    )
+    yield Finding(check="sweep", state="ok", seen=metadata.version("sweep"))
+    asked = [Requirement(text) for text in metadata.requires("sweep") or []]
+    always = [one for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})]
+    for one in sorted(always, key=lambda one: one.name not in TRIED):
+        found = _library(one)
+        if one.name in TRIED or found.state != "ok":
+            yield found
+    yield from _extras(asked)
+
+
+def _library(asked: Requirement) -> Finding:
+    check, cure = asked.name, f"pip install '{asked.name}{asked.specifier}'"
+    try:
+        version = metadata.version(asked.name)
+    except metadata.PackageNotFoundError:
+        return Finding(check=check, state="wrong", seen="not installed", cure=cure)
+    seen = f"{version} (supported: {asked.specifier})"
+    if asked.name in TRIED and (why := _broken(asked.name)) is not None:
+        return Finding(
+            check=check,
+            state="wrong",
+            seen=f"{version} cannot be imported: {why}",
+            cure=f"pip install --force-reinstall '{asked.name}{asked.specifier}'",
+        )
+    if not asked.specifier.contains(version, prereleases=True):
+        return Finding(check=check, state="warning", seen=seen, cure=cure)
+    return Finding(check=check, state="ok", seen=seen)
+
+
+def _broken(name: str) -> str | None:
+    """Return why a library cannot be imported, None where it can."""
+    try:
+        if name == "ray":  # its settings are ours to make first
+            importlib.import_module("sweep.ray_tune.cluster")
+        importlib.import_module(name)
+    except Exception as error:  # a library's own code
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return None
+
+
+def _extras(asked: list[Requirement]) -> Iterator[Finding]:
+    for extra in metadata.metadata("sweep").get_all("Provides-Extra") or []:
+        belong = [
+            one
+            for one in asked
+            if one.marker is not None
+            and one.marker.evaluate({"extra": extra})
+            and not one.marker.evaluate({"extra": ""})
+        ]
+        missing = [one.name for one in belong if _library(one).state == "wrong"]
+        seen = f"installed: {', '.join(one.name for one in belong)}"
+        if missing:
+            seen = f"not installed: {', '.join(missing)}; pip install 'sweep[{extra}]' has it"
+        yield Finding(check=f"extra {extra}", state="ok", seen=seen)
+
+
+def _memory_bytes() -> tuple[float, float] | None:
+    """Return the memory of this machine and what is free of it, None where that is not told."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:  # not Linux
+        return None
+    sizes = {
+        name: 1024.0 * int(size.split()[0])
+        for name, _, size in (line.partition(":") for line in lines)
+    }
+    return sizes["MemTotal"], sizes["MemAvailable"]

@@ -1,0 +1,178 @@
+"""The data and the place of results, as this process and each node of the cluster see them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import metadata
+from typing import Any
+
+from sweep import files
+from sweep.config import DataConfig, StudyConfig
+from sweep.doctor.finding import Finding
+from sweep.doctor.storage import nearest, scratch
+from sweep.errors import SweepError
+from sweep.files import Place
+
+Seen = dict[str, Any]
+
+
+def data_here(config: StudyConfig) -> Iterator[Finding]:
+    """Yield whether the images of a config are found by this process."""
+    for check, one in _sets(config).items():
+        try:
+            yield Finding(check=check, state="ok", seen=f"{_named(one)}, digest {_digest(one)}")
+        except (SweepError, OSError) as error:
+            cure = f"Put it there, or name another with {check}.path=PATH."
+            yield Finding(check=check, state="wrong", seen=str(error), cure=cure)
+    if not _sets(config):
+        yield Finding(check="data", state="ok", seen="none is named: the trial has its own")
+
+
+def findings(
+    results: Place, config: StudyConfig | None, address: str | None, path: str | None
+) -> Iterator[Finding]:
+    """Yield whether Ray starts, or can be joined, and what each of its nodes sees.
+
+    Args:
+        results: where studies lie.
+        config: of whose data each node is asked.
+        address: of a running cluster; by default one is started here, and ended.
+        path: a folder in which plug-ins lie.
+    """
+    from sweep.ray_tune.cluster import cluster  # here alone, so that a machine may lack ray
+    from sweep.ray_tune.on_nodes import nodes, on_node
+
+    sets = {} if config is None else _sets(config)
+    with cluster(address) as found:
+        how = "started here" if address is None else f"joined at {address}"
+        seen = f"{how}: {found.nodes} nodes, {found.cpus:g} CPU, {found.gpus:g} GPU in all"
+        yield Finding(check="ray", state="ok", seen=seen.replace("1 nodes", "1 node"))
+        ours = here({name: one.model_dump(mode="json") for name, one in sets.items()}, path)
+        token = scratch(nearest(results))
+        files_made = [token]
+        try:
+            with suppress(OSError):  # what is wrong with the storage is told elsewhere
+                files.write(token, secrets.token_hex(8).encode())
+            for node in nodes():
+                note = token.with_name(token.name.replace(".tmp", f".{node.id[:12]}.tmp"))
+                files_made.append(note)
+                fields = {name: one.model_dump(mode="json") for name, one in sets.items()}
+                try:
+                    theirs = on_node(node.id, look, str(token), str(note), fields, path)
+                except TimeoutError:
+                    yield Finding(check=f"node {node.name}", state="wrong",
+                                  seen=f"{node.has}; it ran no task within a minute",
+                                  cure="See `ray status`, and what else holds it.")  # fmt: skip
+                    continue
+                except Exception as error:  # the task's, or of its environment
+                    said = str(error).strip().splitlines()[-1]
+                    yield Finding(check=f"node {node.name}", state="wrong",
+                                  seen=f"{node.has}; a task ended with {said}",
+                                  cure="Install the same sweep there as here.")  # fmt: skip
+                    continue
+                yield from compared(node.name, node.has, ours, theirs)
+                yield from shared(node.name, token, note, theirs)
+        finally:
+            for file in files_made:
+                with suppress(OSError):
+                    files.remove(file)
+
+
+def here(sets: dict[str, Any], path: str | None = None) -> Seen:
+    """Return this process's versions, and the digest of each data set, or why it has none."""
+    from sweep.plugins import importable
+
+    importable(path)
+    versions = {"python": platform.python_version()}
+    for name in ("ray", "sweep", "torch"):
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    digests = {}
+    for name, fields in sets.items():
+        try:
+            digests[name] = _digest(DataConfig(**fields))
+        except (SweepError, OSError) as error:
+            digests[name] = f"error: {error}"
+    return {"versions": versions, "data": digests, "host": socket.gethostname()}
+
+
+def look(token: str, note: str, sets: dict[str, Any], path: str | None) -> Seen:
+    """Return what a node sees; run there. It reads the driver's token and leaves a note."""
+    seen = here(sets, path)
+    try:
+        seen["token"] = files.read(files.place(token)).decode()
+        files.write(files.place(note), str(os.getpid()).encode())
+        seen["note"] = str(os.getpid())
+    except (OSError, SweepError) as error:
+        seen["storage"] = str(error)
+    return seen
+
+
+def compared(name: str, has: str, ours: Seen, theirs: Seen) -> Iterator[Finding]:
+    """Yield a node's versions and data, beside the driver's."""
+    other = [
+        f"{what} {theirs['versions'].get(what, 'missing')} (here {version})"
+        for what, version in ours["versions"].items()
+        if theirs["versions"].get(what) != version
+    ]
+    if other:
+        seen = f"{has}; {', '.join(other)}"
+        cure = "Install the same versions on every node."
+        yield Finding(check=f"node {name}", state="wrong", seen=seen, cure=cure)
+    else:
+        same = ", ".join(f"{what} {version}" for what, version in theirs["versions"].items())
+        yield Finding(check=f"node {name}", state="ok", seen=f"{has}; {same}")
+    for what, digest in theirs["data"].items():
+        check, mine = f"{what} on {name}", ours["data"][what]
+        cure = "Put the same images at the same path on every node, or on storage they share."
+        if digest.startswith("error: "):
+            seen = digest.removeprefix("error: ")
+            yield Finding(check=check, state="wrong", seen=seen, cure=cure)
+        elif digest != mine:
+            seen = f"digest {digest}, and the driver's is not that"
+            yield Finding(check=check, state="wrong", seen=seen, cure=cure)
+        else:
+            yield Finding(check=check, state="ok", seen=f"the same as here, digest {digest}")
+
+
+def shared(name: str, token: Place, note: Place, theirs: Seen) -> Iterator[Finding]:
+    """Yield whether a node's place of results is the driver's."""
+    check = f"results on {name}"
+    cure = "Name storage that all nodes see, with --results DIR or --results s3://BUCKET/PREFIX."
+    try:
+        said, left = files.read(token).decode(), files.read(note).decode()
+    except OSError:
+        said, left = "", ""
+    if "storage" in theirs:
+        yield Finding(check=check, state="wrong", seen=theirs["storage"], cure=cure)
+    elif said == "" or (theirs["token"], theirs["note"]) != (said, left):
+        seen = f"{token.parent} is another folder there than here"
+        yield Finding(check=check, state="wrong", seen=seen, cure=cure)
+    else:
+        yield Finding(check=check, state="ok", seen=f"{token.parent}: the same as here, writable")
+
+
+def _sets(config: StudyConfig) -> dict[str, DataConfig]:
+    """Return the data sets that a study reads, by the name of their part of the config."""
+    from sweep.worker import TRIALS
+
+    own = config.trial not in TRIALS
+    sets = {} if own and config.data.path is None else {"data": config.data}
+    if config.probe.data is not None and not own:
+        sets["probe.data"] = config.probe.data
+    return sets
+
+
+def _named(one: DataConfig) -> str:
+    return str(one.path or one.name or "cluttered_digits")
+
+
+def _digest(one: DataConfig) -> str:
+    from sweep.data import fingerprint
+
+    return fingerprint(one)

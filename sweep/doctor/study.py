@@ -1,0 +1,168 @@
+"""A study's health: its log, its driver, its tables, its weights, what failed, what was left."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sweep import files, lease, store
+from sweep.checkpoint import ENCODER
+from sweep.config import StudyConfig
+from sweep.doctor.finding import Finding
+from sweep.errors import DamagedLog, StudyWarning, SweepError
+from sweep.files import Place
+from sweep.records import Event
+from sweep.tables import TABLES, StudyTables
+
+LOOKED_AT = 1000
+"""Weights; a study may have many more, and an object store takes its time."""
+
+
+def config_of(folder: Place) -> tuple[StudyConfig | None, Path | None]:
+    """Return a study's config as last changed, and the folder of its plug-ins, as its log tells."""
+    config: Mapping[str, Any] | None = None
+    path: str | None = None
+    try:
+        for event, _ in store.scan(folder / store.EVENTS):
+            if event.kind in ("study", "budget"):
+                config, path = event.payload["config"], event.payload.get("path", path)
+    except SweepError:
+        pass  # what stands before the damage counts
+    try:
+        told = None if config is None else StudyConfig.model_validate(config)
+    except ValueError:
+        told = None
+    return told, Path(path) if path else None
+
+
+def findings(folder: Place) -> Iterator[Finding]:
+    """Yield what is found of a study, whose folder is only read."""
+    events = list[Event]()
+    yield _log(folder, events)
+    kinds = (event.kind for event in reversed(events) if event.kind != "session")
+    yield _driver(folder, over=next(kinds, None) == "finish")
+    if not events:
+        return
+    tables = StudyTables(folder)
+    yield _snapshots(tables, events[-1].seq)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StudyWarning)  # of the damage, which is told above
+        rows = tables.table("trials").to_pylist()
+    yield from _trials(folder, rows, events)
+    yield from _leftovers(folder)
+
+
+def _log(folder: Place, events: list[Event]) -> Finding:
+    """Read the log into `events` as far as it is whole."""
+    path, behind = folder / store.EVENTS, 0
+    try:
+        for event, place in store.scan(path):
+            events.append(event)
+            behind = place
+    except DamagedLog as error:
+        cure = f"Restore it; until then `sweep show {folder}` shows what stands before."
+        return Finding(check="log", state="wrong", seen=str(error), cure=cure)
+    if not events or events[0].kind != "study":
+        cure = f"Nothing was acknowledged: remove {folder}, and `sweep run` again."
+        return Finding(check="log", state="wrong", seen="it never began", cure=cure)
+    torn = store.end(path) - behind
+    seen = f"{len(events)} events, all readable"
+    if torn:
+        seen += f", and {torn} bytes of a torn one, which nobody was told of"
+        cure = f"`sweep resume {folder}` cuts it off."
+        return Finding(check="log", state="warning", seen=seen, cure=cure)
+    return Finding(check="log", state="ok", seen=seen)
+
+
+def _driver(folder: Place, *, over: bool) -> Finding:
+    holder, silent_seconds = lease.noted(folder)
+    if holder is None or silent_seconds is None:
+        if over:
+            return Finding(check="driver", state="ok", seen="none: the study is over")
+        cure = f"`sweep resume {folder}` goes on."
+        return Finding(check="driver", state="ok", seen="none", cure=cure)
+    beat = f"its heartbeat is {silent_seconds:.0f} s old"
+    if lease.driver(folder) is None:
+        seen, cure = f"{holder} is gone; {beat}", f"`sweep resume {folder}` goes on."
+        return Finding(check="driver", state="ok" if over else "warning", seen=seen, cure=cure)
+    if silent_seconds > lease.DEAD_SECONDS:
+        cure = f"It hangs, or the disk does: look at that process; `sweep stop {folder}` asks it."
+        return Finding(check="driver", state="warning", seen=f"{holder} holds it, but {beat}",
+                       cure=cure)  # fmt: skip
+    return Finding(check="driver", state="ok", seen=f"{holder} drives it; {beat}")
+
+
+def _snapshots(tables: StudyTables, last: int) -> Finding:
+    marks = {name: tables.snapshot_seq(name) for name in TABLES}
+    lost = [name for name, seq in marks.items() if seq is None]
+    known = [seq for seq in marks.values() if seq is not None]
+    if lost:
+        return Finding(
+            check="tables",
+            state="warning",
+            seen=f"missing or unreadable: {', '.join(lost)}; queries read the log instead",
+            cure="Nothing is lost; whoever drives the study writes them again.",
+        )
+    behind = last - min(known)
+    seen = f"{len(TABLES)} tables, in step with the log"
+    if behind > 0:
+        seen = f"{len(TABLES)} tables, {behind} events behind the log, which queries add"
+    if behind < 0:
+        return Finding(check="tables", state="warning", seen="the tables know more than the log",
+                       cure="Restore the log: it has lost its end.")  # fmt: skip
+    return Finding(check="tables", state="ok", seen=seen)
+
+
+def _trials(folder: Place, rows: list[Mapping[str, Any]], events: list[Event]) -> Iterator[Finding]:
+    counts = Counter(row["status"] for row in rows)
+    seen = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "none"
+    yield Finding(check="trials", state="ok", seen=seen)
+    causes = Counter(event.payload["cause"] for event in events if event.kind == "failure")
+    if causes:
+        seen = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+        cure = f"The tracebacks are in {folder / 'trials' / 'TRIAL' / 'log.txt'}."
+        yield Finding(check="failures", state="warning", seen=f"attempts: {seen}", cure=cure)
+    named = [row for row in rows if row["checkpoint"]]
+    named.sort(key=lambda row: not row["winner"])
+    some = named[:LOOKED_AT]
+    gone = [row for row in some if not _has_weights(folder, row["trial_id"])]
+    seen = f"{len(named)} named by the tables, {len(gone)} of them missing"
+    if len(some) < len(named):
+        seen += f" (of {len(some)} looked at)"
+    if not gone:
+        yield Finding(check="weights", state="ok", seen=seen)
+    elif gone[0]["winner"]:
+        cure = "Restore it from a copy: nothing else can be exported."
+        seen += f"; the winner's is gone: {folder / 'trials' / gone[0]['trial_id'] / ENCODER}"
+        yield Finding(check="weights", state="wrong", seen=seen, cure=cure)
+    else:
+        cure = f"`sweep resume {folder}` trains those again that are still needed."
+        yield Finding(check="weights", state="warning", seen=seen, cure=cure)
+
+
+def _has_weights(folder: Place, trial_id: str) -> bool:
+    path = folder / "trials" / trial_id / ENCODER
+    return files.exists(path) and files.exists(path.with_suffix(".json"))
+
+
+def _leftovers(folder: Place) -> Iterator[Finding]:
+    """Yield what killed writers left on a disk; an object store takes whole objects only."""
+    if not isinstance(folder, Path):
+        return
+    left = [
+        Path(where) / name
+        for where, _, names in os.walk(folder)
+        for name in names
+        if name.startswith(".") and name.endswith(".tmp")
+    ]
+    if left:
+        size = sum(path.stat().st_size for path in left if path.exists())
+        seen = f"{len(left)} unfinished files of killed writers, {size / 1e6:.1f} MB: {left[0]}"
+        cure = (
+            f"They do no harm. Once nobody drives the study: find {folder} -name '.*.tmp' -delete"
+        )
+        yield Finding(check="leftovers", state="warning", seen=seen, cure=cure)
