@@ -58,7 +58,9 @@ def run(
             _config(trials, runner, rule), results=results, watch=clock, warn=lambda sentence: None
         )
         whole, peak = time.perf_counter() - began, _peak_bytes()
-        took = {command: _seconds(words, results, repeats) for command, words in COMMANDS.items()}
+        timed = {command: _seconds(words, results, repeats) for command, words in COMMANDS.items()}
+        took = {command: [wall for wall, _ in pairs] for command, pairs in timed.items()}
+        worked = {command: [cpu for _, cpu in pairs] for command, pairs in timed.items()}
         log_bytes = (results / NAME / EVENTS).stat().st_size
     part = max(1, min(PART, len(clock.wall) // 2))
     first, last = _per_trial(clock.wall, part)
@@ -87,6 +89,7 @@ def run(
             "driver_peak_bytes_before": before,
             "log_bytes": log_bytes,
             **{f"{name}_seconds": statistics.median(took[name]) for name in took},
+            **{f"{name}_cpu_seconds": statistics.median(worked[name]) for name in worked},
         },
     )
 
@@ -131,15 +134,21 @@ def _config(trials: int, runner: str, rule: str) -> StudyConfig:
     )
 
 
-def _seconds(words: list[str], results: Path, repeats: int) -> list[float]:
-    """Return the seconds of a whole command, process and all, each time."""
+def _seconds(words: list[str], results: Path, repeats: int) -> list[tuple[float, float]]:
+    """Return the seconds of a whole command, process and all, each time: wall, and at work."""
     where = ["--results", str(results)] if "-m" in words else []
     taken = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), _children_seconds()
         subprocess.run([sys.executable, *words, *where], stdout=subprocess.DEVNULL, check=True)
-        taken.append(time.perf_counter() - began)
+        taken.append((time.perf_counter() - began, _children_seconds() - before))
     return taken
+
+
+def _children_seconds() -> float:
+    """Return the processor's seconds of all ended subprocesses: a busy machine adds nothing."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _peak_bytes() -> int:

@@ -104,7 +104,7 @@ def _snapshots(tables: StudyTables, last: int) -> Finding:
         return Finding(
             check="tables",
             state="warning",
-            seen=f"missing or unreadable: {', '.join(lost)}; queries read the log instead",
+            seen=f"missing, damaged or not of this log: {', '.join(lost)}; queries read the log",
             cure="Nothing is lost; whoever drives the study writes them again.",
         )
     behind = last - min(known)

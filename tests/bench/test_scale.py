@@ -20,6 +20,7 @@ def test_a_small_one_times_its_ends_and_the_commands(capsys: pytest.CaptureFixtu
     assert found["log_bytes"] > 40 * 4 * 100
     for name in ("ls", "show", "resume", "floor"):
         assert found[f"{name}_seconds"] > 0
+        assert found[f"{name}_cpu_seconds"] > 0
 
 
 def test_an_option_that_a_bench_does_not_take_is_refused(
