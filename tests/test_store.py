@@ -26,6 +26,7 @@ from sweep.store import (
     encode,
     end,
     find,
+    last,
     listing,
     open_log,
     read,
@@ -206,6 +207,21 @@ def test_a_whole_last_line_out_of_turn_is_damage(folder: Path) -> None:
     (folder / EVENTS).write_bytes(lines(1) + encode(event(5)))
     with pytest.raises(StudyError, match="line 2: event 5 stands where event 1 is due"):
         read(folder / EVENTS)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\n", b"{}\n", encode(event(0))])
+def test_the_last_event_is_told_of_a_log_that_looks_whole(folder: Path, damage: bytes) -> None:
+    (folder / EVENTS).write_bytes(lines(1) + damage + encode(event(1)))
+    assert last(folder / EVENTS) == (None if damage else event(1))
+    (folder / EVENTS).write_bytes(lines(2) + damage + b'{"seq":2')
+    assert last(folder / EVENTS) is None
+
+
+def test_the_last_event_of_a_log_on_an_object_store(bucket: Place) -> None:
+    with open_log(create(bucket, "study")) as log:
+        for seq in range(3):
+            log.append(event(seq))
+        assert last(bucket / "study" / EVENTS) == event(2)
 
 
 def test_what_stands_before_damage_can_be_read_with_a_warning(folder: Path) -> None:
