@@ -184,10 +184,18 @@ def names(folder: Place, *, after: str = "", most: int | None = None) -> list[st
     return sorted(name for name in found if name > after and not _is_beside(name))[:most]
 
 
-def make(folder: Place) -> None:
-    """Make a folder, and those above it, where there is none; an object store has none."""
+def make(folder: Place, *, under: Place | None = None) -> None:
+    """Make a folder, and those above it, where there is none; an object store has none.
+
+    Args:
+        folder: to make.
+        under: a folder above it that must be there: where a disk is gone, nothing is to be made
+            in the place where it was mounted.
+    """
     if not isinstance(folder, Path):
         return
+    if isinstance(under, Path):
+        under.stat()
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for one in reversed(missing):

@@ -106,7 +106,7 @@ class Snapshots:
         if self._mark != self._written:
             folder = self._log.folder / FOLDER
             try:
-                files.make(folder)
+                files.make(folder, under=self._log.folder)
                 for name, table in self._builders.items():
                     files.write(folder / f"{name}.parquet", _parquet(table.table(), self._mark))
             except OSError as error:

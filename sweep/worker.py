@@ -8,8 +8,10 @@ alive yet, and must not write beside the one that took its place.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
+import os
 import tempfile
 import time
 import traceback
@@ -100,7 +102,7 @@ class Worker:
 
 
 class TrialLog:
-    """A trial's log file. An object cannot be appended to: it is put whole, now and then.
+    """A trial's log file, which ends no trial. An object is put whole, now and then.
 
     Args:
         place: of the file; what it holds already is kept.
@@ -119,7 +121,7 @@ class TrialLog:
     def open(self) -> Iterator[TextIO]:
         """Yield the file, to be written to; it is put at a failure, and when it is time."""
         if self._scratch is None:
-            with Path(str(self._place)).open("a", encoding="utf-8", buffering=1) as file:
+            with _appending(Path(str(self._place))) as file:
                 yield file
             return
         try:
@@ -145,6 +147,24 @@ class TrialLog:
         self.put()
         if self._scratch is not None:
             self._scratch.close()
+
+
+class _Lossy(io.FileIO):
+    """A file that takes what it can: the disk may be full, or gone."""
+
+    def write(self, data: Any) -> int:
+        with contextlib.suppress(OSError):
+            super().write(data)
+        return len(data)
+
+
+def _appending(path: Path) -> TextIO:
+    """Open a file to write behind what it holds, line by line; no failure of it ends a trial."""
+    try:
+        raw = _Lossy(path, "a")
+    except OSError:
+        raw = _Lossy(os.devnull, "a")
+    return io.TextIOWrapper(raw, encoding="utf-8", line_buffering=True, write_through=True)
 
 
 def _check(seen: Any) -> None:

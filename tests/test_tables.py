@@ -17,7 +17,7 @@ import pytest
 
 from sweep import files
 from sweep.config import StudyConfig, digest
-from sweep.errors import StudyError, StudyWarning, SweepError
+from sweep.errors import Resumable, StudyError, StudyWarning, SweepError
 from sweep.files import Place
 from sweep.records import Cost, Event, Measure, Observation
 from sweep.results import Results, load
@@ -517,6 +517,20 @@ def test_the_driver_writes_when_it_is_time_and_at_the_end(tmp_path: Path) -> Non
     assert (tables / "observations.parquet").read_bytes() != written
     assert sorted(path.name for path in tables.iterdir()) == sorted(f"{n}.parquet" for n in TABLES)
     same(read(folder), fold(EVENTS_OF_STUDY))
+
+
+def test_nothing_is_made_where_a_study_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    with EventLog(folder) as log:
+        snapshots = Snapshots(log)
+        for event in EVENTS_OF_STUDY:
+            log.append(event)
+            snapshots.update(event)
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(Resumable, match="s/tables cannot be written: No such file"):
+            snapshots.write()
+        assert not folder.exists()
 
 
 def test_slow_snapshots_are_taken_seldom(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sweep import worker
 from sweep.config import TrialConfig
 from sweep.records import Measure, Observation
 from sweep.trial import Context
-from sweep.worker import HOLD, Worker
+from sweep.worker import HOLD, LOG, Worker
 from tests.small import small_trial
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +79,29 @@ def test_two_workers_never_hold_one_folder(tmp_path: Path, monkeypatch: pytest.M
         open_worker(tmp_path)
     first.close()
     open_worker(tmp_path).close()
+
+
+def speaking(config: TrialConfig, context: Context) -> Iterator[Observation]:
+    for step in (1, 2):
+        print("hello")  # noqa: T201  # what people's training code does
+        yield Observation(stage="pretrain", step=step, fraction=0.5)
+    raise ValueError("no further")
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_log_file_that_cannot_be_written_ends_no_trial(tmp_path: Path, gone: bool) -> None:
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    (folder / LOG).mkdir()
+    at_work = open_worker(folder, "speaking")
+    assert at_work.next() is not None
+    if gone:
+        folder.rename(tmp_path / "elsewhere")
+    assert at_work.next() is not None
+    with pytest.raises(ValueError, match="no further"):
+        at_work.next()
+    at_work.close()
+    assert folder.exists() is not gone
 
 
 def test_a_trial_that_fails_lets_its_folder_go(tmp_path: Path) -> None:
