@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from hypothesis import HealthCheck, Phase, settings
 from sweep import files
 from sweep.files import Place
 from tests import object_store
+
+# Test files may import Ray before our settings do. Under `uv run`, Ray would start each worker in
+# an environment that it builds for it.
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 FEW = 50
 """Examples of each fuzzed thing; the suite's are the same each time."""

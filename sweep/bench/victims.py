@@ -61,7 +61,7 @@ def workers(mark: Mapping[str, str], folder: Path) -> dict[int, str]:
     return found
 
 
-def patiently(start: Callable[[], Any], *, tries: int = 4) -> Any:
+def patiently(start: Callable[[], Any], *, tries: int = 12) -> Any:
     """Return what `start` does; Ray's raylet gives up where a busy machine keeps it waiting."""
     for _ in range(tries - 1):
         try:
