@@ -29,7 +29,7 @@ from sweep.bench.promises import (
 )
 from sweep.bench.timing import processor, versions
 from sweep.bench.victims import Life, Nodes, life, lives, nodes
-from sweep.interrupt import ending_at_once
+from sweep.interrupt import Interrupted, ending_at_once
 
 STRAY_SECONDS = 15.0
 KILLS_EACH = 6
@@ -86,6 +86,8 @@ class Crashes:
 def run(*, kills: int = 50, seed: int = 0) -> Crashes:
     """Kill so often, and return what came of it. A kill takes some ten seconds.
 
+    Ctrl-C and SIGTERM end it early; the studies that have ended count.
+
     Args:
         kills: of a driver, a worker, or a node, in turn.
         seed: of the moments and the victims.
@@ -94,13 +96,13 @@ def run(*, kills: int = 50, seed: int = 0) -> Crashes:
         RuntimeError: a study did not go on.
     """
     with (
-        ending_at_once(),  # not without ending what was started, too
         tempfile.TemporaryDirectory(prefix="sweep-crash-") as name,
         nodes() as (cluster, mark),
     ):
         havoc = Havoc(Path(name), cluster, mark, kills=kills, rng=random.Random(seed))
-        while havoc.left:
-            havoc.study()
+        with contextlib.suppress(Interrupted), ending_at_once():
+            while havoc.left:
+                havoc.study()
         return havoc.crashes()
 
 
@@ -128,7 +130,7 @@ class Havoc:
         self._drivers = {"SWEEP_CRASH": secrets.token_hex(8)}
         self._began = time.monotonic()
         self._studies = 0
-        self._kills = Counter[str]()
+        self._kills = Counter[str]()  # of the studies that have ended
         self._causes = Counter[str]()
         self._counts = Counter[str]()
         self._recovered: list[float] = []
@@ -140,14 +142,20 @@ class Havoc:
         joined = None if self._studies % 2 else self._cluster
         attack = Attack(folder, joined, drivers=self._drivers, cluster=self._mark)
         with contextlib.closing(attack):
-            self._haunt(attack, ["driver", "worker", "node"] if joined else ["driver", "worker"])
-            self._studies += 1
+            kinds = ["driver", "worker", "node"] if joined else ["driver", "worker"]
+            kills, seconds = self._haunt(attack, kinds)
             self._judge(attack)
+            self._studies += 1
+            self._kills += kills
+            self._recovered += seconds
 
     def crashes(self) -> Crashes:
         """Return the counts, once all that should be gone has had its time."""
         while self._doomed:
             self._count_strays()
+            time.sleep(0.5)
+        deadline = time.monotonic() + STRAY_SECONDS
+        while lives(self._drivers) and time.monotonic() < deadline:
             time.sleep(0.5)
         self._counts["stray_processes"] += len(lives(self._drivers))
         times = self._recovered
@@ -167,23 +175,26 @@ class Havoc:
             wall_seconds=time.monotonic() - self._began,
         )
 
-    def _haunt(self, attack: Attack, kinds: list[str]) -> None:
-        """Kill now and then while any kills are left, until the study has ended."""
+    def _haunt(self, attack: Attack, kinds: list[str]) -> tuple[Counter[str], list[float]]:
+        """Kill now and then until the study has ended; return whom, and the recoveries."""
+        kills, seconds = Counter[str](), list[float]()
         left = min(self.left, KILLS_EACH)
         while not attack.ended():
             self._count_strays()
             time.sleep(self._rng.uniform(0.1, 4.0) if left else 0.5)
-            kind = min(kinds, key=lambda kind: (self._kills[kind], self._rng.random()))
+            so_far = self._kills + kills
+            kind = min(kinds, key=lambda kind: (so_far[kind], self._rng.random()))
             if not left or (hit := attack.hit(kind)) is None:
                 continue
             left -= 1
             self.left -= 1
-            self._kills[kind] += 1
+            kills[kind] += 1
             self._doomed.append((time.monotonic() + STRAY_SECONDS, hit.doomed))
             attack.heal(kind)
             patient = self._rng.random() < 0.8  # else the next kill may come amid the recovery
-            if patient and (seconds := attack.recovery(hit)) is not None:
-                self._recovered.append(seconds)
+            if patient and (recovery := attack.recovery(hit)) is not None:
+                seconds.append(recovery)
+        return kills, seconds
 
     def _judge(self, attack: Attack) -> None:
         now, sights = sight(attack.folder), attack.sights
