@@ -262,7 +262,7 @@ def test_other_images_than_those_of_the_study_are_refused(tmp_path: Path) -> Non
     run(small_study(data, "train.batch=32", "criteria.images=100", "train.epochs=1"), tmp_path)
     Image.new("RGB", (8, 8)).save(pictures / "a" / "new.png")
     with pytest.raises(StudyError, match=r"are not those that the study in .* began with"):
-        launch.resume(tmp_path / "small")
+        launch.resume(tmp_path / "small", overrides=["budget.probes=3"])
 
 
 OWN = '''
