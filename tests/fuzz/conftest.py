@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from sweep import cli
 
 HERE = Path(__file__).parent
 
@@ -24,3 +27,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for workshops."""
     return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def patient() -> Iterator[None]:
+    """A query that does not end when it is told to would end this process: it gets more time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "PATIENCE_SECONDS", 600.0)
+        yield
