@@ -99,6 +99,14 @@ def _name(value: Any) -> bool:
     return isinstance(value, str) and NAME.fullmatch(value) is not None
 
 
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_name, value))
+
+
+def _interval(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_number, value))
+
+
 def _or_none(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
@@ -206,6 +214,16 @@ _PAYLOADS: Mapping[EventKind, _Fields] = {
     ),
     "idle": (("reason", _text, True),),
     "budget": (("config", _budget, True),),
-    "finish": (("winner", _or_none(_name), True), ("reason", _text, True)),
+    "finish": (
+        ("winner", _or_none(_name), True),
+        ("reason", _text, True),
+        ("accuracy", _or_none(_number), False),
+        ("test_accuracy", _or_none(_number), False),
+        ("interval", _or_none(_interval), False),
+        ("ties", _names, False),
+        ("zone", _zone, False),
+        ("probes_paid", _whole, False),
+        ("probes_saved", _whole, False),
+    ),
 }
 """Kind -> (field, what it must be, whether it must be there); others may stand beside them."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sweep.history import History, State
+from sweep.history import ZONE, History, State
 from sweep.records import Zone
 
 Z95 = 1.959963984540054
@@ -47,10 +47,17 @@ class Outcome:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Outcome:
-        """Read what `to_json` wrote, as the log has it; what else is there is left out."""
-        known = {field.name: fields[field.name] for field in dataclasses.fields(cls)}
-        known["zone"] = Zone(**known["zone"])
+    def from_json(cls, fields: Mapping[str, Any]) -> Outcome | None:
+        """Read what `to_json` wrote, as the log has it; what else is there is left out.
+
+        None where something is missing: another version wrote that, and it can be had anew.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        if not fields.keys() >= set(names):
+            return None
+        known = {name: fields[name] for name in names}
+        zone = known["zone"]
+        known["zone"] = Zone(**{name: zone[name] for name in ZONE if name in zone})
         known["ties"] = tuple(known["ties"])
         known["interval"] = known["interval"] and tuple(known["interval"])
         return cls(**known)

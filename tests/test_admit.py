@@ -31,7 +31,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "failure": {"error": "x", "final": False},
     "idle": {"reason": "x"},
     "budget": {"config": {"budget": {}}},
-    "finish": {"winner": None, "reason": "x"},
+    "finish": {"winner": None, "reason": "x"},  # and the rest of an outcome, which may be missing
 }  # fmt: skip
 
 
@@ -84,6 +84,9 @@ def test_what_is_missing_or_of_another_type_is_named(kind: str) -> None:
         ("verdict", {"action": "probe"}, "cannot be 'probe'"),
         ("study", {"name": "../x"}, "cannot be '../x'"),
         ("finish", {"winner": "/etc"}, "cannot be '/etc'"),
+        ("finish", {"ties": ["/etc"]}, "cannot be ['/etc']"),
+        ("finish", {"interval": [0.1]}, "cannot be [0.1]"),
+        ("finish", {"accuracy": "high"}, "cannot be 'high'"),
     ],
 )
 def test_what_nobody_could_reckon_with_is_refused(
