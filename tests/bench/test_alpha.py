@@ -53,4 +53,5 @@ def test_a_bench_is_found_by_name_and_a_wrong_name_lists_them() -> None:
     assert load("alpha") is alpha.run
     with pytest.raises(ConfigError, match=r"'alhpa' is not known. Did you mean 'alpha'\?"):
         load("alhpa")
-    assert set(BENCHES) == {"alpha", "probe", "train", "overhead", "query"}
+    for name in BENCHES:
+        assert callable(load(name))
