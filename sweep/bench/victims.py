@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,21 @@ def workers(mark: Mapping[str, str], folder: Path) -> dict[int, str]:
 
 
 def patiently(start: Callable[[], Any], *, tries: int = 12) -> Any:
-    """Return what `start` does; Ray's raylet gives up where a busy machine keeps it waiting."""
-    for _ in range(tries - 1):
-        try:
-            return start()
-        except Exception as error:  # Ray raises just that
-            if "timed out" not in str(error):
-                raise
-    return start()
+    """Return what `start` does; Ray's raylet gives up where a busy machine keeps it waiting.
+
+    Signals stay ours: a node that starts takes SIGTERM over for its whole process.
+    """
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        for _ in range(tries - 1):
+            try:
+                return start()
+            except Exception as error:  # Ray raises just that
+                if "timed out" not in str(error):
+                    raise
+        return start()
+    finally:
+        signal.signal(signal.SIGTERM, ours)
 
 
 class Nodes:
