@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,37 @@ def end_group(process: subprocess.Popen[Any]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+@contextlib.contextmanager
+def joined(command: list[str], tries: int = 5) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start a node of the Ray that runs here; yield its name, and the process that it dies with.
+
+    Ray gives a node half a minute to start, which a busy machine may not; then it is started again.
+    """
+    import ray
+
+    before = {node["NodeID"] for node in ray.nodes()}
+    for _ in range(tries):
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            wait_until(
+                lambda process=process: (  # type: ignore[misc]  # mypy infers no default's type
+                    process.poll() is not None or {node["NodeID"] for node in ray.nodes()} - before
+                ),
+                90,
+            )
+            if new := {node["NodeID"] for node in ray.nodes()} - before:
+                yield new.pop(), process
+                return
+        finally:
+            end_group(process)
+    raise TimeoutError(f"no node in {tries} tries: {command}")
 
 
 def wait_until(holds: Callable[[], object], seconds: float = 15.0) -> None:

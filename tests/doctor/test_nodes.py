@@ -18,7 +18,7 @@ from sweep.config import StudyConfig
 from sweep.doctor import nodes
 from sweep.doctor.finding import Finding
 from sweep.ray_tune import on_nodes
-from tests.processes import end_group, wait_until
+from tests.processes import joined
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -57,20 +57,9 @@ def second(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Itera
     program = Path(sys.executable).with_name("ray")
     address = ray.get_runtime_context().gcs_address
     start = f"exec {program} start --address {address} --num-cpus 1 --block"
-    before = {node["NodeID"] for node in ray.nodes()}
-    process = subprocess.Popen(
-        [*apart, "sh", "-c", f"{mounts} && {start}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_until(lambda: {node["NodeID"] for node in ray.nodes()} - before, 120)
-        (new,) = {node["NodeID"] for node in ray.nodes()} - before
+    with joined([*apart, "sh", "-c", f"{mounts} && {start}"]) as (new, _):
         (name,) = (node.name for node in on_nodes.nodes() if node.id == new)
         yield Second(name=name, images=images, results=results)
-    finally:
-        end_group(process)
 
 
 def test_a_node_without_the_images_and_with_results_of_its_own_is_named(

@@ -14,7 +14,7 @@ import ray
 
 from sweep import store
 from sweep.results import Results
-from tests.processes import end_group, wait_until
+from tests.processes import end_group, joined, wait_until
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -57,20 +57,9 @@ retries = 1
 @pytest.fixture
 def second_node() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A node of one core, and the process that it dies with."""
-    before = {node["NodeID"] for node in ray.nodes()}
     words = ["start", "--address", ray.get_runtime_context().gcs_address, "--num-cpus", "1"]
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("ray")), *words, "--block"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_until(lambda: {node["NodeID"] for node in ray.nodes()} - before, 60)
-        (new,) = {node["NodeID"] for node in ray.nodes()} - before
-        yield new, process
-    finally:
-        end_group(process)
+    with joined([str(Path(sys.executable).with_name("ray")), *words, "--block"]) as found:
+        yield found
 
 
 def test_a_lost_node_costs_no_retry_and_a_dead_worker_one(
