@@ -38,7 +38,8 @@ from sweep.rules import RULES
 from sweep.study import Listener, Study
 from sweep.tables import Snapshots
 from sweep.trial import Context, test_trial
-from sweep.worker import LOG, TRIALS, TrialLog, Worker
+from sweep.trial_log import LOG, TrialLog
+from sweep.worker import TRIALS, Worker
 
 Watch = Callable[[Study, StudyConfig, Place], contextlib.AbstractContextManager[Listener]]
 """Shows a study under way: entered once its candidates are known, it returns a listener."""

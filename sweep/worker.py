@@ -1,4 +1,4 @@
-"""A trial at work in this process, its output in the trial's log file.
+"""A trial at work in this process, its folder held and its output in its log file.
 
 Both runners use it: `sweep.local` in the driver's process, `sweep.ray_tune` in an actor.
 A worker holds its trial's folder: one whose driver or node is given up for lost may be
@@ -8,16 +8,13 @@ alive yet, and must not write beside the one that took its place.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
-import os
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO, get_args
+from typing import Any, get_args
 
 import filelock
 
@@ -30,11 +27,10 @@ from sweep.links import refuse_links
 from sweep.plugins import importable, resolve
 from sweep.records import Event, Observation, Stage
 from sweep.trial import Context, TrialFn, run_trial
+from sweep.trial_log import LOG, TrialLog
 
 TRIALS: Mapping[str, TrialFn] = {"pretrain": run_trial}
 STAGES: tuple[str, ...] = get_args(Stage)
-LOG = "log.txt"
-PUT_SECONDS = 10.0
 OURS = logging.getLogger("sweep")
 HOLD = "worker.lock"
 PATIENCE_SECONDS = 120.0
@@ -99,72 +95,6 @@ class Worker:
                 raise
             finally:
                 OURS.removeHandler(handler)
-
-
-class TrialLog:
-    """A trial's log file, which ends no trial. An object is put whole, now and then.
-
-    Args:
-        place: of the file; what it holds already is kept.
-    """
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._scratch: TextIO | None = None
-        if not isinstance(place, Path):
-            self._scratch = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # `close`
-            with contextlib.suppress(OSError):
-                self._scratch.write(files.read(place).decode("utf-8", errors="replace"))
-        self._put_at = time.monotonic()
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[TextIO]:
-        """Yield the file, to be written to; it is put at a failure, and when it is time."""
-        if self._scratch is None:
-            with _appending(Path(str(self._place))) as file:
-                yield file
-            return
-        try:
-            yield self._scratch
-        except Exception:
-            self.put()
-            raise
-        if time.monotonic() - self._put_at >= PUT_SECONDS:
-            self.put()
-
-    def put(self) -> None:
-        """Put what was written so far; a store that refuses is no reason to end a trial."""
-        if self._scratch is None:
-            return
-        self._scratch.seek(0)
-        text = self._scratch.read()
-        with contextlib.suppress(OSError):
-            files.write(self._place, text.encode())
-        self._put_at = time.monotonic()
-
-    def close(self) -> None:
-        """Put what was written, and write no more."""
-        self.put()
-        if self._scratch is not None:
-            self._scratch.close()
-
-
-class _Lossy(io.FileIO):
-    """A file that takes what it can: the disk may be full, or gone."""
-
-    def write(self, data: Any) -> int:
-        with contextlib.suppress(OSError):
-            super().write(data)
-        return len(data)
-
-
-def _appending(path: Path) -> TextIO:
-    """Open a file to write behind what it holds, line by line; no failure of it ends a trial."""
-    try:
-        raw = _Lossy(path, "a")
-    except OSError:
-        raw = _Lossy(os.devnull, "a")
-    return io.TextIOWrapper(raw, encoding="utf-8", line_buffering=True, write_through=True)
 
 
 def _check(seen: Any) -> None:

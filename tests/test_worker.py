@@ -15,7 +15,8 @@ from sweep import worker
 from sweep.config import TrialConfig
 from sweep.records import Measure, Observation
 from sweep.trial import Context
-from sweep.worker import HOLD, LOG, Worker
+from sweep.trial_log import LOG
+from sweep.worker import HOLD, Worker
 from tests.small import small_trial
 
 ROOT = Path(__file__).parent.parent

@@ -18,8 +18,8 @@ from sweep.records import Event
 from sweep.results import Results
 from sweep.store import EVENTS, decode
 from sweep.trial import JOURNAL
+from sweep.trial_log import LOG
 from sweep.verify import verify_study
-from sweep.worker import LOG
 
 Stage = tuple[str, str, int]
 """Trial, stage, step: what names an observation."""

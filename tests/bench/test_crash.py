@@ -19,7 +19,7 @@ from sweep.bench.promises import (
     verdicts_contradicted,
 )
 from sweep.ray_tune.guardian import PROC
-from sweep.worker import LOG
+from sweep.trial_log import LOG
 from tests.small import small_study
 
 NOTHING = Sight(lines=(), done=frozenset(), begun={})
