@@ -32,6 +32,7 @@ for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402  # the settings above are read when ray is imported
+from ray._private import worker as ray_worker  # noqa: E402
 from ray._private.state import state  # noqa: E402
 
 from sweep.errors import ConfigError, SweepError  # noqa: E402  # after ray, as above
@@ -70,6 +71,7 @@ def cluster(address: str | None) -> Iterator[Cluster]:
     with contextlib.ExitStack() as leaving:
         if not ray.is_initialized():
             mark = leaving.enter_context(guarded()) if address is None else {}
+            leaving.enter_context(_silent())
             leaving.callback(ray.shutdown)
             try:
                 _start(address, mark)
@@ -144,6 +146,20 @@ def _start(address: str | None, mark: Mapping[str, str]) -> None:
             del os.environ[name]
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Ray from printing what befalls its nodes amid our output, `--json` included.
+
+    `log_to_driver=False` is about what workers print, and no setting is about this.
+    """
+    before = ray_worker._worker_logs_enabled
+    ray_worker._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        ray_worker._worker_logs_enabled = before
 
 
 @contextlib.contextmanager

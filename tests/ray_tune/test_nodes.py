@@ -101,6 +101,8 @@ def test_a_lost_node_costs_no_retry_and_a_dead_worker_one(
     attempts = {name: row["attempt"] for name, row in rows.items()}
     assert attempts == {name: 1 + (name in (moved, killed)) for name in rows}
     assert "2 attempts: 1 " in said
+    assert "raylet" not in said, "Ray tells of its own nodes amid what we print"
+    assert "\x1b" not in said
 
 
 def workers(trials: Path) -> dict[str, tuple[str, int]]:

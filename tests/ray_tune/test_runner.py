@@ -24,7 +24,7 @@ from sweep.results import Results
 from sweep.rules import RULES
 from sweep.store import MemoryLog
 from sweep.study import Study
-from tests.processes import MARK, end_group, marked, wait_until
+from tests.processes import MARK, end_group, marked, wait_for_end_of_all, wait_until
 from tests.small import small_study
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -287,7 +287,7 @@ def test_a_killed_driver_is_gone_on_with(tmp_path: Path) -> None:
         raise
     before = Counter(names(tmp_path / "small"))
     launch.resume(tmp_path / "small")
-    wait_until(lambda: not marked(str(tmp_path)))
+    wait_for_end_of_all(str(tmp_path))
     after = Counter(names(tmp_path / "small"))
     assert max(after.values()) == 1
     assert before <= after
@@ -318,7 +318,7 @@ def test_sigterm_ends_a_driver_resumable_within_twenty_seconds_amid_a_long_stage
         out, _ = process.communicate(timeout=20)
         assert process.returncode == 75, out
         assert f"`sweep resume {tmp_path / 'small'}` goes on" in out
-        wait_until(lambda: not marked(str(tmp_path)))
+        wait_for_end_of_all(str(tmp_path))
     finally:
         end_group(process)
 
@@ -331,7 +331,7 @@ def test_ctrl_c_ends_a_driver_while_ray_starts(tmp_path: Path) -> None:
         out, _ = process.communicate(timeout=20)
         assert process.returncode == 130, out
         assert "`sweep resume` goes on with what had begun" in out
-        wait_until(lambda: not marked(str(tmp_path)))
+        wait_for_end_of_all(str(tmp_path))
         assert not (tmp_path / "small").exists()
     finally:
         end_group(process)
