@@ -63,6 +63,7 @@ class _Lines:
     def __init__(self, console: Console, study: Study, folder: Place) -> None:
         self._console, self._study, self._folder = console, study, folder
         self._seconds: dict[str, float] = {}
+        self._zone = ""
 
     def __call__(self, event: Event) -> None:
         if (text := self._line(event)) is not None:
@@ -84,7 +85,8 @@ class _Lines:
             case "verdict":
                 return f"{payload['action']}: {payload['reason']}"
             case "zone":
-                return f"zone {_bounds(payload['lo'], payload['hi'])}"
+                before, self._zone = self._zone, _bounds(payload["lo"], payload["hi"])
+                return None if before == self._zone else f"zone {self._zone}"
             case "failure":
                 log = self._folder / "trials" / event.trial_id / "log.txt"
                 then = "given up" if payload["final"] else "will be tried again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from sweep.config import StudyConfig
 from sweep.history import State
 from sweep.progress import Watcher, duration
 from sweep.records import Observation
+from sweep.rules import Rule
+from sweep.rules.goldilocks import Goldilocks
 from sweep.rules.paper import Paper
 from tests.histories import play, study_of
 
@@ -19,11 +22,17 @@ ALPHAS = [1.0, 2.0, 3.0, 4.0, 2.5, 1.5, 2.2, 3.5]
 ACCURACIES = [0.1, 0.8, 0.9, 0.2, 0.95, 0.5, 0.6, 0.5]
 
 
-def watched(*, terminal: bool, quiet: bool = False, alphas: list[float | None]) -> str:
+def watched(
+    *,
+    terminal: bool,
+    quiet: bool = False,
+    alphas: list[float | None],
+    rule: Rule | None = None,
+) -> str:
     """Return all that is written while a hand-made study is played."""
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=110, highlight=False)
-    study = study_of(Paper(round=4), len(alphas))
+    study = study_of(rule or Paper(round=4), len(alphas))
     with Watcher(console, quiet=quiet)(study, StudyConfig(), Path("results/x")) as listener:
         study.listen(listener)
         play(study, alphas, ACCURACIES)
@@ -36,6 +45,13 @@ def test_lines_tell_each_stage_verdict_and_move_of_the_zone() -> None:
     assert "t5          stop: alpha 1.500 lies outside [2.500, 3.000]" in said
     assert "zone [2.000, 3.000]" in said
     assert "\x1b" not in said
+
+
+def test_a_zone_that_stays_is_told_once() -> None:
+    said = watched(terminal=False, alphas=list(ALPHAS), rule=Goldilocks())
+    zones = [line.split("zone ")[1] for line in said.splitlines() if "zone [" in line]
+    assert len(zones) > 1
+    assert all(one != after for one, after in itertools.pairwise(zones))
 
 
 def test_the_live_view_shows_zone_best_and_probes() -> None:
