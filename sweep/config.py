@@ -7,12 +7,9 @@ checked in `sweep.trial.check`. How axes become candidates: `sweep.space`.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import re
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +25,7 @@ from pydantic import (
 )
 
 from sweep.admit import LARGEST
+from sweep.config_text import override, sentences, toml, unreasonable
 from sweep.errors import ConfigError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -43,12 +41,6 @@ SHORT = {
     "epochs": "train.epochs",
 }
 """Short names of fields, allowed as axes of a space; they are also the table's columns."""
-
-DEEPEST = 50
-LONGEST = 400
-"""Levels of a config, and characters of a value in a sentence about it."""
-
-_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){{{DEEPEST}}}""")
 
 
 class Model(BaseModel):
@@ -495,7 +487,7 @@ class StudyConfig(Model):
         """
         path = Path(path)
         try:
-            tree = _toml(path.read_text(encoding="utf-8"))
+            tree = toml(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(
                 f"There is no config {path}. `sweep init {path}` writes a starter."
@@ -511,13 +503,13 @@ class StudyConfig(Model):
     ) -> StudyConfig:
         """Validate nested dicts, overrides applied; raise `ConfigError` with every fault."""
         for item in overrides:
-            tree = override(tree, item)
-        if why := _unreasonable(tree):
+            tree = override(tree, item, of_axis=Range.model_fields)
+        if why := unreasonable(tree):
             raise ConfigError(f"{source} is not a study: {why}.")
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
-            faults = "\n".join(f"  {line}" for line in _sentences(error))
+            faults = "\n".join(f"  {line}" for line in sentences(error, cls, Range))
             raise ConfigError(f"{source} is not a study:\n{faults}") from error
 
 
@@ -525,98 +517,3 @@ def digest(value: Any, *, size: int = 16) -> str:
     """Return a hex digest of JSON-able `value`, `size` bytes long, the same on any machine."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
-
-
-def override(tree: dict[str, Any], item: str) -> dict[str, Any]:
-    """Return `tree` with `key.key=value` set; the argument is left as it was."""
-    dotted, equals, text = item.partition("=")
-    if not equals or not dotted.strip():
-        raise ConfigError(f"{item!r} is not key=value, for example train.epochs=5.")
-    keys = [key.strip() for key in _split_key(dotted)]
-    value: Any
-    try:
-        value = _toml(f"value = {text}")["value"]
-    except ValueError:
-        value = text
-    out = dict(tree)
-    level = out
-    for key in keys[:-1]:
-        below = level.get(key, {})
-        if not isinstance(below, dict):
-            raise ConfigError(f"{item!r}: {key!r} holds a value, not fields.")
-        level[key] = dict(below)
-        level = level[key]
-    level[keys[-1]] = value
-    return out
-
-
-def _toml(text: str) -> dict[str, Any]:
-    """Return what TOML says; raise `ValueError` where it says nothing that could be meant."""
-    if _LONG_KEY.search(text):  # of whose parts Python's parser keeps every beginning
-        raise ValueError(f"a key has more than {DEEPEST} parts")
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
-
-
-def _unreasonable(tree: Mapping[str, Any]) -> str | None:
-    """Return why no config can be like this, or None: it could not even be shown, or logged."""
-    level: list[Any] = [tree]
-    for _ in range(DEEPEST):
-        inside = [
-            list(value.values()) if isinstance(value, Mapping) else value
-            for value in level
-            if isinstance(value, Mapping | list | tuple)
-        ]
-        level = [item for items in inside for item in items]
-        if any(isinstance(item, int) and abs(item) >= 2**63 for item in level):
-            return "it holds a number of more than 64 bits"
-        if not level:
-            return None
-    return f"it is nested more than {DEEPEST} deep"
-
-
-def _brief(value: Any) -> str:
-    """Return a value as Python writes it, the middle left out where it is long."""
-    text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]}"
-
-
-def _split_key(dotted: str) -> list[str]:
-    """Split at dots; what follows `space.axes` is one name, dots and all."""
-    axis = re.match(r'^\s*space\.axes\."?([^"]+?)"?\s*$', dotted)
-    if axis and axis.group(1).split(".")[-1] not in Range.model_fields:
-        return ["space", "axes", axis.group(1)]
-    return dotted.split(".")
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    """Turn pydantic's faults into sentences that name the field as the user typed it."""
-    lines = []
-    for fault in error.errors(include_url=False):
-        path = [str(part) for part in fault["loc"]]
-        where = ".".join(part for part in path if not part.startswith(("list[", "Range")))
-        if fault["type"] == "extra_forbidden":
-            lines.append(_unknown_key(path, where))
-        elif fault["type"] == "value_error":
-            message = str(fault["ctx"]["error"])
-            lines.append(f"{where}: {message}." if where else f"{message}.")
-        else:
-            lines.append(f"{where} is {_brief(fault['input'])}: {_lower(fault['msg'])}.")
-    return list(dict.fromkeys(lines))
-
-
-def _unknown_key(path: list[str], where: str) -> str:
-    model: Any = StudyConfig
-    for part in path[:-1]:
-        field = getattr(model, "model_fields", {}).get(part)
-        model = field.annotation if field else Range
-    known = sorted(getattr(model, "model_fields", {}))
-    near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{where} is not a field.{hint} Fields here: {', '.join(known)}."
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

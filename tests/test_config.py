@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.config import StudyConfig, override
+from sweep.config import StudyConfig
 from sweep.errors import ConfigError
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -38,33 +38,6 @@ def test_the_files_name_is_the_studys(tmp_path: Path) -> None:
     path.write_text("seed = 3", encoding="utf-8")
     assert StudyConfig.load(path).name == "mine"
     assert StudyConfig.load(path, ["name=other"]).name == "other"
-
-
-@pytest.mark.parametrize(
-    ("item", "path", "value"),
-    [
-        ("train.epochs=5", ("train", "epochs"), 5),
-        ("train.optimizer=lars", ("train", "optimizer"), "lars"),
-        ("data.path=../photos/a b", ("data", "path"), "../photos/a b"),
-        ("data.download=true", ("data", "download"), True),
-        ('criteria.names=["alpha"]', ("criteria", "names"), ["alpha"]),
-        ("space.axes.train.lr=[0.1]", ("space", "axes", "train.lr"), [0.1]),
-        ('space.axes."train.lr"=[0.1]', ("space", "axes", "train.lr"), [0.1]),
-        ("space.axes.lambd.points=3", ("space", "axes", "lambd", "points"), 3),
-    ],
-)
-def test_an_override_sets_one_field(item: str, path: tuple[str, ...], value: object) -> None:
-    found: object = override({}, item)
-    for key in path:
-        assert isinstance(found, dict)
-        found = found[key]
-    assert found == value
-
-
-def test_an_override_leaves_its_argument_alone() -> None:
-    tree = {"train": {"epochs": 1}}
-    override(tree, "train.epochs=2")
-    assert tree == {"train": {"epochs": 1}}
 
 
 @pytest.mark.parametrize(
