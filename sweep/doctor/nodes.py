@@ -48,11 +48,12 @@ def findings(
     from sweep.ray_tune.on_nodes import nodes, on_node
 
     sets = {} if config is None else _sets(config)
+    fields = {name: one.model_dump(mode="json") for name, one in sets.items()}
     with cluster(address) as found:
         how = "started here" if address is None else f"joined at {address}"
         seen = f"{how}: {found.nodes} nodes, {found.cpus:g} CPU, {found.gpus:g} GPU in all"
         yield Finding(check="ray", state="ok", seen=seen.replace("1 nodes", "1 node"))
-        ours = here({name: one.model_dump(mode="json") for name, one in sets.items()}, path)
+        ours = here(fields, path)
         token = scratch(nearest(results))
         files_made = [token]
         try:
@@ -61,7 +62,6 @@ def findings(
             for node in nodes():
                 note = token.with_name(token.name.replace(".tmp", f".{node.id[:12]}.tmp"))
                 files_made.append(note)
-                fields = {name: one.model_dump(mode="json") for name, one in sets.items()}
                 try:
                     theirs = on_node(node.id, look, str(token), str(note), fields, path)
                 except TimeoutError:
