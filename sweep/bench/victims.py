@@ -7,13 +7,12 @@ Linux only: it is `/proc` that tells who bears it.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweep.ray_tune.guardian import PROC, bearers, guarded
+from sweep.ray_tune.guardian import PROC, bearers, bearing, guarded
 from sweep.worker import HOLD
 
 Life = tuple[int, str]
@@ -124,14 +123,9 @@ class Nodes:
 @contextlib.contextmanager
 def nodes() -> Iterator[tuple[Nodes, Mapping[str, str]]]:
     """Yield a cluster, and the mark that its processes bear; it ends with us, as they do."""
-    with guarded() as mark:
-        os.environ.update(mark)  # for the nodes that are added later, too
+    with guarded() as mark, bearing(mark):  # the nodes that are added later, too
+        found = Nodes()
         try:
-            found = Nodes()
-            try:
-                yield found, mark
-            finally:
-                found.close()
+            yield found, mark
         finally:
-            for name in mark:
-                del os.environ[name]
+            found.close()

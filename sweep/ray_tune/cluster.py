@@ -36,7 +36,7 @@ from ray._private import worker as ray_worker  # noqa: E402
 from ray._private.state import state  # noqa: E402
 
 from sweep.errors import ConfigError, SweepError  # noqa: E402  # after ray, as above
-from sweep.ray_tune.guardian import end_all, guarded  # noqa: E402
+from sweep.ray_tune.guardian import bearing, end_all, guarded  # noqa: E402
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,9 +119,8 @@ def resources_of_nodes() -> list[str]:
 
 def _start(address: str | None, mark: Mapping[str, str]) -> None:
     handler = signal.getsignal(signal.SIGTERM)
-    os.environ.update(mark)
     try:
-        with _out_of_the_way():
+        with _out_of_the_way(), bearing(mark):
             ray.init(
                 address=address or "local",
                 include_dashboard=None if address else False,
@@ -142,8 +141,6 @@ def _start(address: str | None, mark: Mapping[str, str]) -> None:
             handler(signal.SIGTERM, None)
         raise
     finally:
-        for name in mark:
-            del os.environ[name]
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
 

@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 TOKEN = "SWEEP_RAY_TOKEN"
+KEPT = {"SPT_NOENV": "1"}
+"""Tells setproctitle, which Ray's agents use, not to write a title over the environment."""
 PATIENCE_SECONDS = 15.0
 PROC = Path("/proc")
 
@@ -41,16 +43,30 @@ def guarded() -> Iterator[Mapping[str, str]]:
         start_new_session=True,  # Ctrl-C in a terminal goes to all of its processes
     )
     try:
-        yield {TOKEN: token}
+        yield {TOKEN: token, **KEPT}
     finally:
         guardian.communicate(timeout=2 * PATIENCE_SECONDS)  # closes the pipe
+
+
+@contextlib.contextmanager
+def bearing(mark: Mapping[str, str]) -> Iterator[None]:
+    """Let what this process starts within the block bear a mark."""
+    before = {name: os.environ.pop(name, None) for name in mark}
+    os.environ.update(mark)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def bearers(mark: Mapping[str, str]) -> list[int]:
     """Return the processes that began with this mark in their environment."""
     if not mark:
         return []  # every process bears nothing
-    wanted = {f"{name}={value}".encode() for name, value in mark.items()}
+    wanted = {f"{name}={value}".encode() for name, value in mark.items() if name not in KEPT}
     found = []
     for folder in PROC.iterdir():
         with contextlib.suppress(OSError):  # another user's, or gone

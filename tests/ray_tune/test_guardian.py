@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 DRIVER = """
 import os, signal, subprocess, sys, time
-from sweep.ray_tune.guardian import guarded
+from sweep.ray_tune.guardian import TOKEN, guarded
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
 with guarded() as mark:
@@ -30,7 +31,7 @@ with guarded() as mark:
     inner = "import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True)"
     subprocess.run([sys.executable, "-c", inner], env={**os.environ, **mark})
     subprocess.Popen(["sleep", "60"], env={**os.environ, **mark})
-    print(*mark.values(), flush=True)
+    print(mark[TOKEN], flush=True)
     sys.stdin.readline()
 """
 
@@ -74,3 +75,49 @@ def test_a_driver_that_ends_its_block_leaves_nothing(
     assert process.returncode == 0
     assert not bearers({TOKEN: token})
     assert not naming(token)
+
+
+RAY = """
+import sys
+from sweep.ray_tune.cluster import cluster
+
+with cluster(None):
+    print("started", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_killed_drivers_ray_ends_with_its_agents() -> None:
+    """Agents give themselves a title, which would hide their environment if we let it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RAY],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "started\n"
+        wait_until(lambda: len(_agents(process.pid)) == 2, 60)
+    finally:
+        process.kill()
+        process.communicate()
+    wait_until(lambda: not _of_session(process.pid))
+
+
+def _agents(session: int) -> list[str]:
+    return [name for name in _of_session(session) if name.endswith("Agent")]
+
+
+def _of_session(session: int) -> list[str]:
+    """Return the names of a session's processes, whatever their environments show."""
+    found = []
+    for folder in PROC.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and os.getsid(int(folder.name)) == session:
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                found += [words[0].decode()] * (state not in "ZX")
+    return found
