@@ -6,9 +6,11 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from xdist.scheduler import LoadFileScheduling
 
 from sweep import files
 from sweep.files import Place
@@ -17,6 +19,11 @@ from tests import object_store
 # Test files may import Ray before our settings do. Under `uv run`, Ray would start each worker in
 # an environment that it builds for it.
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+# Tests run in a process a core; more threads than cores would wait for each other, spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+NEED_RAY = ("tests/ray_tune/", "tests/doctor/test_nodes.py")
+"""Where the fixture `ray_cluster` is used; starting Ray takes a core ten seconds."""
 
 FEW = 50
 """Examples of each fuzzed thing; the suite's are the same each time."""
@@ -44,6 +51,19 @@ def pytest_configure(config: pytest.Config) -> None:
         print_blob=True,
     )
     settings.load_profile("fuzz")
+
+
+class OneRay(LoadFileScheduling):
+    """Runs a file's tests in one process, and in one and the same all files that join a Ray."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "ray" if file.startswith(NEED_RAY) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneRay:
+    return OneRay(config, log)
 
 
 @pytest.fixture(scope="session")
