@@ -41,7 +41,7 @@ at = [0.5]
 at = [0.5]
 [space.axes]
 d = [8, 16, 32, 64]
-lambd = [0.005, 0.02, 0.1]
+lambd = [0.005, 0.1]
 [rule]
 name = "paper"
 round = 4
