@@ -178,6 +178,7 @@ def solve(problem: Problem, l2: float, start_KF: Array) -> Solution:
     eigenvector, p (1 - p) variance + l2 with p (1 - p) averaged at the start: the diagonal
     in this basis of a bound like Böhning's (1992), made tight where it matters.
     """
+
     penalty_F = np.full(len(problem.variance_F), l2)
     penalty_F[-1] = 0.0
     # Never below 1e-3, so that certain predictions leave the bias a scale.
