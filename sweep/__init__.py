@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sweep.checkpoint import load_encoder as load_encoder
     from sweep.config import StudyConfig as StudyConfig
     from sweep.config import TrialConfig as TrialConfig
+    from sweep.context import Context as Context
     from sweep.errors import UserError as UserError
     from sweep.history import History as History
     from sweep.launch import Stopped as Stopped
@@ -34,10 +35,9 @@ if TYPE_CHECKING:
     from sweep.select import Suggestion as Suggestion
     from sweep.spectrum import alpha as alpha
     from sweep.spectrum import rankme as rankme
-    from sweep.trial import Context as Context
 
 _HOME = {
-    "Context": "sweep.trial",
+    "Context": "sweep.context",
     "Cost": "sweep.records",
     "Decision": "sweep.records",
     "GoldilocksScheduler": "sweep.ray_tune.scheduler",

@@ -24,6 +24,7 @@ from typing import Any
 
 from sweep import files, local, store
 from sweep.config import StudyConfig, TrialConfig, digest
+from sweep.context import Context
 from sweep.errors import StudyError, SweepError
 from sweep.files import Place
 from sweep.interrupt import Interrupted, StopRequest, ending_at_once
@@ -37,7 +38,7 @@ from sweep.results import Results
 from sweep.rules import RULES
 from sweep.study import Listener, Study
 from sweep.tables import Snapshots
-from sweep.trial import Context, test_trial
+from sweep.trial import test_trial
 from sweep.trial_log import LOG, TrialLog
 from sweep.worker import TRIALS, Worker
 

@@ -11,14 +11,13 @@ damaged: then it is, and the trial's log says so. Here the seams meet.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 from sweep import checkpoint, files, train
 from sweep.allocator import keep_freed_memory
 from sweep.config import DataConfig, TrialConfig
+from sweep.context import Context
 from sweep.criteria import CRITERIA
 from sweep.data import Data, load
 from sweep.errors import StudyError
@@ -43,42 +43,6 @@ JOURNAL = "journal.jsonl"
 
 log = logging.getLogger(__name__)
 """Tells when a stage begins; a worker sends it to the trial's log file."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Context:
-    """Where and on what a trial runs; none of it changes its weights.
-
-    Args:
-        folder: the trial's own; nothing else is written. A `Path`, or a `UPath` where the
-            study lies on an object store.
-        device: `cpu`, `cuda`, `cuda:1`, ...
-        share: devices held, for the cost: GPUs, or cores where there is no GPU.
-        threads: of torch on the CPU.
-        heartbeat_seconds: at most so long between two observations of training.
-        checkpoint_seconds: of training that a kill costs at most; a heartbeat, where that is
-            longer; and a step.
-    """
-
-    folder: Place
-    device: str = "cpu"
-    share: float = 1.0
-    threads: int = 1
-    heartbeat_seconds: float = 5.0
-    checkpoint_seconds: float = 60.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, as they travel to a worker."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**fields, "folder": str(self.folder)}
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Context:
-        """Read what `to_json` wrote."""
-        return cls(**{**fields, "folder": files.place(fields["folder"])})
-
-
-TrialFn = Callable[[TrialConfig, Context], Iterator[Observation]]
 
 
 def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, None, None]:

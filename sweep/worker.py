@@ -21,15 +21,23 @@ import filelock
 from sweep import files
 from sweep.admit import admitted
 from sweep.config import TrialConfig
+from sweep.context import Context, TrialFn
 from sweep.errors import unknown_name
 from sweep.files import Place
 from sweep.links import refuse_links
 from sweep.plugins import importable, resolve
 from sweep.records import Event, Observation, Stage
-from sweep.trial import Context, TrialFn, run_trial
 from sweep.trial_log import LOG, TrialLog
 
-TRIALS: Mapping[str, TrialFn] = {"pretrain": run_trial}
+
+def _pretrain(config: TrialConfig, context: Context) -> Iterator[Observation]:
+    """Run our own trial, imported with torch when it is asked for: others may need neither."""
+    from sweep.trial import run_trial
+
+    return run_trial(config, context)
+
+
+TRIALS: Mapping[str, TrialFn] = {"pretrain": _pretrain}
 STAGES: tuple[str, ...] = get_args(Stage)
 OURS = logging.getLogger("sweep")
 HOLD = "worker.lock"

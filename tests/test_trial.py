@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from sweep import checkpoint
+from sweep.context import Context
 from sweep.records import Observation
-from sweep.trial import JOURNAL, Context, run_trial, test_trial
+from sweep.trial import JOURNAL, run_trial, test_trial
 from tests.small import small_trial
 
 

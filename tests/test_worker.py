@@ -13,8 +13,8 @@ import pytest
 
 from sweep import worker
 from sweep.config import TrialConfig
+from sweep.context import Context
 from sweep.records import Measure, Observation
-from sweep.trial import Context
 from sweep.trial_log import LOG
 from sweep.worker import HOLD, Worker
 from tests.small import small_trial

@@ -16,8 +16,8 @@ from pathlib import Path
 from sweep import launch
 from sweep.bench.timing import Figure, Timing
 from sweep.config import StudyConfig, TrialConfig
+from sweep.context import Context
 from sweep.records import Measure, Observation
-from sweep.trial import Context
 
 WORKERS = 2
 

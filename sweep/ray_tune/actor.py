@@ -9,8 +9,8 @@ import ray
 from ray import tune
 
 from sweep.config import TrialConfig
+from sweep.context import Context
 from sweep.failures import Failure, TrialError
-from sweep.trial import Context
 from sweep.worker import Worker
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sweep.config import TrialConfig
+from sweep.context import Context
 from sweep.records import Measure, Observation
-from sweep.trial import Context
 
 
 def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from sweep import launch
 from sweep.config import StudyConfig, TrialConfig
+from sweep.context import Context
 from sweep.records import Measure, Observation
 from sweep.store import EVENTS
-from sweep.trial import Context
 
 
 def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:

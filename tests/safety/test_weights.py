@@ -18,9 +18,10 @@ import torch
 import sweep
 from sweep import checkpoint
 from sweep.config import EncoderConfig
+from sweep.context import Context
 from sweep.encoders import build
 from sweep.errors import StudyError
-from sweep.trial import Context, run_trial
+from sweep.trial import run_trial
 from tests.safety.attacks import Acts, acted, module_that_acts
 from tests.small import small_trial
 
