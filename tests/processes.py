@@ -47,9 +47,7 @@ def joined(command: list[str], tries: int = 5) -> Iterator[tuple[str, subprocess
 
     Ray gives a node half a minute to start, which a busy machine may not; then it is started again.
     """
-    import ray
-
-    before = {node["NodeID"] for node in ray.nodes()}
+    before = _living_nodes()
     for _ in range(tries):
         process = subprocess.Popen(
             command,
@@ -60,14 +58,18 @@ def joined(command: list[str], tries: int = 5) -> Iterator[tuple[str, subprocess
         try:
             wait_until(
                 lambda process=process: (  # type: ignore[misc]  # mypy infers no default's type
-                    process.poll() is not None or {node["NodeID"] for node in ray.nodes()} - before
+                    process.poll() is not None or _living_nodes() - before
                 ),
                 90,
             )
-            if new := {node["NodeID"] for node in ray.nodes()} - before:
-                yield new.pop(), process
+            if new := _living_nodes() - before:
+                yield next(iter(new)), process
                 return
         finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)  # a node that says goodbye is not waited for
+            with contextlib.suppress(TimeoutError):
+                wait_until(lambda: not _living_nodes() - before, 60)
             end_group(process)
     raise TimeoutError(f"no node in {tries} tries: {command}")
 
@@ -87,6 +89,12 @@ def wait_until(holds: Callable[[], object], seconds: float = 15.0) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds} s")
         time.sleep(0.05)
+
+
+def _living_nodes() -> set[str]:
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 def _read(path: Path) -> bytes:

@@ -12,11 +12,11 @@ def small_study(*overrides: str, **fields: Any) -> StudyConfig:
     """Return a study of six models on the embedded digits, run in process."""
     tree: dict[str, Any] = {
         "name": "small",
-        "data": {"name": "digits"},
+        "data": {"name": "digits", "limit": 700},
         "encoder": {"name": "small_conv"},
         "augment": {"flip": 0.0, "crop_min": 0.6},
         "train": {"epochs": 2, "batch": 128, "precision": "float32"},
-        "criteria": {"last": 30, "images": 500},
+        "criteria": {"last": 30, "images": 300},
         "space": {"axes": {"d": [8, 32, 64], "lambd": [0.005, 0.1]}},
         "rule": {"name": "paper", "round": 4},
         "resources": {"runner": "local", "heartbeat_seconds": 0.2},

@@ -53,7 +53,7 @@ def test_alpha_says_how_it_was_taken(whole: tuple[Path, list[Observation]]) -> N
     alpha = measured.measure("alpha")
     assert alpha is not None
     detail = {key: alpha.detail[key] for key in ("first", "last", "images", "split")}
-    assert detail == {"first": 4, "last": 30, "images": 500, "split": "pretrain"}
+    assert detail == {"first": 4, "last": 30, "images": 300, "split": "pretrain"}
     assert len(measured.detail["spectrum"]) == 256
 
 
@@ -105,7 +105,7 @@ def test_a_cut_costs_at_most_the_seconds_between_checkpoints(
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(checkpoint, "save_state", noted)
     trial = run_trial(
-        small_trial("train.epochs=10"),
+        small_trial("train.epochs=20"),
         Context(folder=tmp_path, heartbeat_seconds=7.0, checkpoint_seconds=20.0),
     )
     seen = next(trial)
