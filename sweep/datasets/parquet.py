@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,15 @@ def _given(
 
 
 def _open(shard: Path) -> Any:
-    try:
+    with _readable(shard):
         return pq.ParquetFile(shard)
+
+
+@contextmanager
+def _readable(shard: Path) -> Iterator[None]:
+    """Raise `DataError` for what Arrow finds wrong with a file, now or as its pages are read."""
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{shard} cannot be read as Parquet: {error}. Mend it, or fetch it again."
@@ -166,10 +174,12 @@ def _count(shard: Path, columns: Columns) -> int:
 
 def _labels(shards: list[Path], label: str) -> Labels:
     """Read the labels of every shard, int64, -1 for null."""
-    columns = [pq.read_table(shard, columns=[label])[label] for shard in shards]
-    return np.concatenate(
-        [pc.fill_null(column.cast(pa.int64()), -1).to_numpy() for column in columns]
-    )
+    found = []
+    for shard in shards:
+        with _readable(shard):
+            column = pq.read_table(shard, columns=[label])[label].cast(pa.int64())
+            found.append(pc.fill_null(column, -1).to_numpy())
+    return np.concatenate(found)
 
 
 def _numbered(labels: Labels, columns: Columns) -> tuple[Labels, tuple[str, ...]]:
@@ -199,12 +209,13 @@ def _read(shard: Path, image: str, rows: Indices) -> Iterator[tuple[str, Encoded
     ]
     present = np.concatenate([np.arange(first[group], first[group + 1]) for group in groups])
     start = 0
-    for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=[image]):
-        here = present[start : start + len(batch)]
-        start += len(batch)
-        wanted = np.flatnonzero(np.isin(here, rows, assume_unique=True))
-        column = batch.column(0)
-        if pa.types.is_struct(column.type):
-            column = pc.struct_field(column, "bytes")
-        for row, value in zip(here[wanted], column.take(pa.array(wanted)), strict=True):
-            yield f"{shard.name}:{row}", value.as_py()
+    with _readable(shard):
+        for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=[image]):
+            here = present[start : start + len(batch)]
+            start += len(batch)
+            wanted = np.flatnonzero(np.isin(here, rows, assume_unique=True))
+            column = batch.column(0)
+            if pa.types.is_struct(column.type):
+                column = pc.struct_field(column, "bytes")
+            for row, value in zip(here[wanted], column.take(pa.array(wanted)), strict=True):
+                yield f"{shard.name}:{row}", value.as_py()

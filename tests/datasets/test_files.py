@@ -113,6 +113,22 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
         read("parquet", tmp_path)
 
 
+def test_a_damaged_parquet_is_read_or_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    encoded = png(pictures(1)[0])
+    column = pa.array([{"bytes": encoded, "path": str(n)} for n in range(20)])
+    pq.write_table(pa.table({"image": column, "label": [n % 2 for n in range(20)]}), file)
+    whole = file.read_bytes()
+    refused = set()
+    for at in range(4, len(whole) - 8, 3):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x1F]) + whole[at + 1 :])
+        try:
+            read("parquet", tmp_path)
+        except DataError as error:
+            refused.add(str(error).partition(": ")[2][:20])
+    assert len(refused) > 3, refused
+
+
 def test_shards_of_test_alone_are_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path / "test.parquet", [png(picture) for picture in pictures(5)], None)
     with pytest.raises(DataError, match=r"shards named test only"):

@@ -142,6 +142,8 @@ def test_a_log_with_lines_lost_doubled_and_exchanged(
 ) -> None:
     events = _events(log)
     for _ in range(picked.draw(st.integers(1, 4))):
+        if not events:
+            break
         at, other = (picked.draw(st.integers(0, len(events) - 1)) for _ in range(2))
         match picked.draw(st.integers(0, 3)):
             case 0:
