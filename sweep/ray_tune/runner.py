@@ -151,8 +151,10 @@ class _Scheduler(Driver, FIFOScheduler):
     def __init__(self, study: Study, watch: Watch) -> None:
         FIFOScheduler.__init__(self)
         self._study, self._watch = study, watch
+        self._unfinished: list[Trial] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        self._unfinished.append(trial)
         self._watch.added(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -176,9 +178,11 @@ class _Scheduler(Driver, FIFOScheduler):
         self._watch.failed(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return the first that waits; Tune's own way looks at every trial there ever was."""
         with self._watch.telling():
             _settle(self._study, self._watch)
-        return FIFOScheduler.choose_trial_to_run(self, tune_controller)
+        self._unfinished = [trial for trial in self._unfinished if not trial.is_finished()]
+        return next((one for one in self._unfinished if one.status == Trial.PENDING), None)
 
 
 def _settle(study: Study, watch: Watch) -> None:
