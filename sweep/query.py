@@ -9,6 +9,7 @@ of one function may take what it likes, and `sweep.bounds` stops that.
 
 from __future__ import annotations
 
+import difflib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -206,6 +207,10 @@ def _sentence(
     if unknown := re.search(r"Table with name (.+) does not exist", text):
         return f"There is no table {unknown[1]!r}. Tables: {', '.join(TABLES)}."
     if re.search(r'column "[^"]*" not found|not have a column', text):
+        named = re.search(r'column (?:named )?"([^"]*)"', text)
+        known = [column for table in tables.values() for column in table.schema.names]
+        near = difflib.get_close_matches(named[1] if named else "", known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
         columns = "; ".join(f"{name}: {', '.join(t.schema.names)}" for name, t in tables.items())
-        return f"{what}. Columns of {columns}."
+        return f"{what}.{hint} Columns of {columns}."
     return f"{what}. Tables: {', '.join(TABLES)}. Try: {_EXAMPLE}"

@@ -199,7 +199,7 @@ def test_python_variables_are_out_of_reach(folder: Path) -> None:
 
 
 def test_wrong_sql_is_answered_with_what_there_is(folder: Path) -> None:
-    with pytest.raises(QueryError, match=r'"accurracy" not found.*Columns of trials: study, tri'):
+    with pytest.raises(QueryError, match=r"Did you mean 'accuracy'. Columns of trials: study, tri"):
         query([folder], "SELECT accurracy FROM trials")
     with pytest.raises(QueryError, match=r'named "x".*Columns of trials: study, trial_id, index'):
         query([folder], "SELECT t.x FROM trials t")
