@@ -74,7 +74,7 @@ def joined(command: list[str], tries: int = 5) -> Iterator[tuple[str, subprocess
     raise TimeoutError(f"no node in {tries} tries: {command}")
 
 
-def wait_for_end_of_all(mark: str, seconds: float = 15.0) -> None:
+def wait_for_end_of_all(mark: str, seconds: float = 60.0) -> None:
     """Wait until no process bears a mark; raise `TimeoutError` with those that still do."""
     try:
         wait_until(lambda: not marked(mark), seconds)
@@ -82,7 +82,7 @@ def wait_for_end_of_all(mark: str, seconds: float = 15.0) -> None:
         raise TimeoutError("\n".join([str(error), *marked(mark)])) from None
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 15.0) -> None:
+def wait_until(holds: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until something holds; raise `TimeoutError` if it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -138,7 +138,7 @@ name = "all"
 [resources]
 parallel = 2
 heartbeat_seconds = 1.0
-hang_seconds = 8.0
+hang_seconds = 15.0
 """
 
 
