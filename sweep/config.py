@@ -2,7 +2,7 @@
 
 A default is somebody's published value, and cited. Units sit in names. Nothing here
 opens data or imports torch; what needs them (an encoder's width, a data path) is
-checked in `sweep.trial.check`. How axes become candidates: `sweep.space`.
+checked in `sweep.preflight`. How axes become candidates: `sweep.space`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, nearest
 
 DEEPEST = 50
 LONGEST = 400
@@ -111,9 +110,7 @@ def _unknown_key(path: list[str], where: str, whole: type[BaseModel], axis: type
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field else axis
     known = sorted(getattr(model, "model_fields", {}))
-    near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{where} is not a field.{hint} Fields here: {', '.join(known)}."
+    return f"{where} is not a field.{nearest(path[-1], known)} Fields here: {', '.join(known)}."
 
 
 def _brief(value: Any) -> str:

@@ -76,9 +76,13 @@ class QueryError(UserError):
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> str:
     """Return the sentence for a name that is not in a table, with the nearest one that is."""
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{kind} {given!r} is not known.{hint} Known: {', '.join(names)}."
+    return f"{kind} {given!r} is not known.{nearest(given, names)} Known: {', '.join(names)}."
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """Return " Did you mean ...?", or nothing where no name is like the one that was given."""
+    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def unknown_trial(event: Event) -> str:

@@ -9,7 +9,6 @@ of one function may take what it likes, and `sweep.bounds` stops that.
 
 from __future__ import annotations
 
-import difflib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ import pyarrow.dataset as ds
 import pyarrow.types as pat
 
 from sweep import files
-from sweep.errors import QueryError
+from sweep.errors import QueryError, nearest
 from sweep.files import Place
 from sweep.tables import TABLES, StudyTables
 
@@ -209,8 +208,7 @@ def _sentence(
     if re.search(r'column "[^"]*" not found|not have a column', text):
         named = re.search(r'column (?:named )?"([^"]*)"', text)
         known = [column for table in tables.values() for column in table.schema.names]
-        near = difflib.get_close_matches(named[1] if named else "", known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = nearest(named[1], known) if named else ""
         columns = "; ".join(f"{name}: {', '.join(t.schema.names)}" for name, t in tables.items())
         return f"{what}.{hint} Columns of {columns}."
     return f"{what}. Tables: {', '.join(TABLES)}. Try: {_EXAMPLE}"
