@@ -8,20 +8,15 @@ make a story is seen where they are folded.
 
 from __future__ import annotations
 
-import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
+from sweep.limits import LARGEST, NAME
 from sweep.records import Action, Event, EventKind, MeasureStatus, Stage
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""Of a study and of a trial: a file's name in any folder, and no path."""
 
 DEEPEST = 100
 _MOST = 2**63
-LARGEST = 1e150
-"""Of a number: it may be added up and squared."""
 
 Check = Callable[[Any], bool]
 

@@ -24,9 +24,9 @@ from pydantic import (
     model_validator,
 )
 
-from sweep.admit import LARGEST
 from sweep.config_text import override, sentences, toml, unreasonable
 from sweep.errors import ConfigError
+from sweep.limits import LARGEST
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]

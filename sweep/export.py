@@ -9,9 +9,9 @@ from typing import Any
 import safetensors.torch
 
 from sweep import files
-from sweep.admit import NAME
 from sweep.checkpoint import ENCODER, write_encoder
 from sweep.errors import StudyError
+from sweep.limits import NAME
 from sweep.links import refuse_links
 from sweep.results import Results
 

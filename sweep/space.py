@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from sweep.admit import LARGEST
 from sweep.config import SHORT, Range, SpaceConfig, StudyConfig, TrialConfig
 from sweep.errors import ConfigError, unknown_name
+from sweep.limits import LARGEST
 
 Point = dict[str, int | float | str | bool]
 

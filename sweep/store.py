@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sweep import files
-from sweep.admit import NAME, admitted
+from sweep.admit import admitted
 from sweep.errors import (
     DamagedLog,
     Resumable,
@@ -30,6 +30,7 @@ from sweep.errors import (
 )
 from sweep.files import Place
 from sweep.lease import DRIVER, LOCK, FileLease
+from sweep.limits import NAME
 from sweep.links import is_link, refuse_links
 from sweep.records import Event
 
