@@ -8,12 +8,12 @@ from typing import Any
 
 import safetensors.torch
 
-from sweep import files
-from sweep.checkpoint import ENCODER, write_encoder
-from sweep.errors import StudyError
-from sweep.limits import NAME
-from sweep.links import refuse_links
-from sweep.results import Results
+from sweep.core.errors import StudyError
+from sweep.core.limits import NAME
+from sweep.pretraining.checkpoint import ENCODER, write_encoder
+from sweep.storage import files
+from sweep.storage.symlinks import refuse_links
+from sweep.tables.results import Results
 
 STORY = ("d", "lambd", "alpha", "alpha_r2", "rankme", "accuracy", "test_accuracy", "loss", "status")
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from sweep.config import BudgetConfig
-from sweep.errors import SweepError
-from sweep.failures import NODE_LOST
-from sweep.history import History, State
+from sweep.config.models import BudgetConfig
+from sweep.core.errors import SweepError
+from sweep.core.failures import NODE_LOST
+from sweep.core.history import History, State
+from sweep.core.records import Action, Event, EventKind, Observation, Verdict
+from sweep.log.store import Log
 from sweep.proposers import Proposer
-from sweep.records import Action, Event, EventKind, Observation, Verdict
 from sweep.rules import Rule
-from sweep.store import Log
 
 Listener = Callable[[Event], None]
 

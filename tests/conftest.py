@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from xdist.scheduler import LoadFileScheduling
 
-from sweep import files
-from sweep.files import Place
+from sweep.storage import files
+from sweep.storage.files import Place
 from tests import object_store
 
 # Test files may import Ray before our settings do. Under `uv run`, Ray would start each worker in
@@ -22,7 +22,7 @@ os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 # Tests run in a process a core; more threads than cores would wait for each other, spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-NEED_RAY = ("tests/ray_tune/", "tests/doctor/test_nodes.py")
+NEED_RAY = ("tests/runners/ray/", "tests/doctor/test_nodes.py")
 """Where the fixture `ray_cluster` is used; starting Ray takes a core ten seconds."""
 
 FEW = 50
@@ -68,7 +68,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneRay:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    from sweep.ray_tune.cluster import cluster
+    from sweep.runners.ray.cluster import cluster
 
     with cluster(None):
         yield

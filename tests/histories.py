@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweep.records import Action, Measure, Observation
+from sweep.core.records import Action, Measure, Observation
+from sweep.log.store import MemoryLog
 from sweep.rules import Rule
-from sweep.store import MemoryLog
 from sweep.study import Study
 
 

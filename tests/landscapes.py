@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweep.landscape import Landscape, Recorded
-from sweep.records import Cost, Measure, Observation
+from sweep.core.records import Cost, Measure, Observation
+from sweep.replay.landscape import Landscape, Recorded
 
 FRACTIONS = (0.25, 0.5, 1.0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.config import StudyConfig, TrialConfig
-from sweep.space import candidates
+from sweep.config.models import StudyConfig, TrialConfig
+from sweep.config.space import candidates
 
 
 def small_study(*overrides: str, **fields: Any) -> StudyConfig:

@@ -61,9 +61,10 @@ from pathlib import Path
 root = Path(sys.argv[1])
 sys.path.insert(0, str(root))
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", root / "disk"], check=True)
-from sweep import launch, store
-from sweep.config import StudyConfig
-from sweep.errors import SweepError
+from sweep.launch import launch
+from sweep.log import store
+from sweep.config.models import StudyConfig
+from sweep.core.errors import SweepError
 from harmed import heal
 
 def study(harm):

@@ -12,12 +12,12 @@ import torch
 import torchvision
 
 import sweep
-from sweep import checkpoint
-from sweep.config import EncoderConfig
+from sweep.config.models import EncoderConfig
+from sweep.core.errors import StudyError
 from sweep.encoders import build
-from sweep.errors import StudyError
 from sweep.export import export
-from sweep.launch import run
+from sweep.launch.launch import run
+from sweep.pretraining import checkpoint
 from tests.small import small_study
 
 

@@ -14,14 +14,17 @@ from typing import Any
 
 import pytest
 
-from sweep import cli, files, launch, lease, store
-from sweep.errors import StudyError
-from sweep.files import Place
-from sweep.records import Event
-from sweep.results import Results, load
+from sweep.cli import app
+from sweep.core.errors import StudyError
+from sweep.core.records import Event
+from sweep.launch import launch
+from sweep.log import store
+from sweep.storage import files, lease
+from sweep.storage.files import Place
+from sweep.tables.results import Results, load
+from tests.cli.test_app import TINY
 from tests.object_store import Road
 from tests.small import small_study
-from tests.test_cli import TINY
 
 ROOT = Path(__file__).parent.parent
 ENV = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -97,7 +100,14 @@ def test_the_command_line_and_ray_take_an_object_store_for_a_folder(
     target = tmp_path / "encoder.safetensors"
 
     def sweep(*words: object) -> str:
-        command = [sys.executable, "-m", "sweep.cli", *map(str, words), "--results", str(bucket)]
+        command = [
+            sys.executable,
+            "-m",
+            "sweep.cli",
+            *map(str, words),
+            "--results",
+            str(bucket),
+        ]
         env = {**os.environ, **ENV}
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -217,7 +227,7 @@ def test_a_driver_is_stopped_from_another_machine(
     bucket: Place, toml: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = drive(toml, bucket)
-    assert cli.run_command(["stop", "own", "--results", str(bucket)]) == 0
+    assert app.run_command(["stop", "own", "--results", str(bucket)]) == 0
     assert f"process {process.pid}" in capsys.readouterr().out
     _, said = process.communicate(timeout=60)
     assert process.returncode == 75
@@ -248,7 +258,7 @@ def test_a_store_that_fails_in_the_middle_ends_the_study_resumable(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     toml.write_text(OWN_CONFIG.replace("400", "1"), encoding="utf-8")
     road.refuse = lambda method, path: "0000000009.json" in path
-    code = cli.run_command(["run", str(toml), "--results", str(bucket), "--quiet"])
+    code = app.run_command(["run", str(toml), "--results", str(bucket), "--quiet"])
     assert code == 75
     said = capsys.readouterr().err
     assert (
@@ -264,10 +274,10 @@ def test_a_store_that_is_not_there_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, toml: Path, s3_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["run", str(toml), "--results", "s3://nobodys/x"]
-    assert cli.run_command(words) == 2
+    assert app.run_command(words) == 2
     assert "cannot be used: The specified bucket does not exist. Where" in capsys.readouterr().err
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     for words in (["ls"], ["show", "own"], ["run", str(toml)]):
-        assert cli.run_command([*words, "--results", "s3://nowhere/y"]) == 2
+        assert app.run_command([*words, "--results", "s3://nowhere/y"]) == 2
         assert "Could not connect to the endpoint URL" in capsys.readouterr().err

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sweep.config import BudgetConfig
-from sweep.history import History, State
-from sweep.records import Cost, Decision, Measure, Observation, Verdict
+from sweep.config.models import BudgetConfig
+from sweep.core.history import History, State
+from sweep.core.records import Cost, Decision, Measure, Observation, Verdict
+from sweep.log.store import MemoryLog
 from sweep.rules.baselines import ProbeAll
 from sweep.rules.paper import Paper
-from sweep.store import MemoryLog
 from sweep.study import LOST_NODES, RuleError, Study
 from tests.histories import measured, play, probed, study_of
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sweep.config import DataConfig, EncoderConfig
-from sweep.images import Split, Splits
+from sweep.config.models import DataConfig, EncoderConfig
+from sweep.datasets.images import Split, Splits
 
 CLASSES = 4
 SHAPE = (1, 8, 8)

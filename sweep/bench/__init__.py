@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sweep.plugins import resolve
+from sweep.core.plugins import resolve
 
 
 class Report(Protocol):

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from sweep.bench.timing import Figure, in_turn, of_ceiling
-from sweep.spectrum import Moments, alpha_of, power_law
+from sweep.criteria.spectrum import Moments, alpha_of, power_law
 
 
 def run(

@@ -29,7 +29,7 @@ from sweep.bench.promises import (
 )
 from sweep.bench.timing import processor, versions
 from sweep.bench.victims import Life, Nodes, life, lives, nodes
-from sweep.interrupt import Interrupted, ending_at_once
+from sweep.runners.interrupt import Interrupted, ending_at_once
 
 STRAY_SECONDS = 15.0
 KILLS_EACH = 6

@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweep import launch
 from sweep.bench.timing import Figure, Timing
-from sweep.config import StudyConfig, TrialConfig
-from sweep.context import Context
-from sweep.records import Measure, Observation
+from sweep.config.models import StudyConfig, TrialConfig
+from sweep.core.records import Measure, Observation
+from sweep.launch import launch
+from sweep.pretraining.context import Context
 
 WORKERS = 2
 
@@ -43,7 +43,7 @@ def run(
         trials: of ours.
         plain_trials: of the baseline, which starts an actor for each.
     """
-    from sweep.ray_tune.cluster import cluster
+    from sweep.runners.ray.cluster import cluster
 
     with cluster(None):
         _plain(WORKERS)  # warm-up: Ray's workers and both sides' imports

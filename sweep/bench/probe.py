@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sweep.bench.timing import Figure, in_turn, of_ceiling
-from sweep.config import ProbeConfig
+from sweep.config.models import ProbeConfig
 from sweep.probes import Labelled, linear
 from sweep.probes.labelled import accuracy
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweep.records import Event
-from sweep.results import Results
-from sweep.store import EVENTS, decode
-from sweep.trial import JOURNAL
-from sweep.trial_log import LOG
-from sweep.verify import verify_study
+from sweep.core.records import Event
+from sweep.log.store import EVENTS, decode
+from sweep.pretraining.trial import JOURNAL
+from sweep.replay.verify import verify_study
+from sweep.runners.trial_log import LOG
+from sweep.tables.results import Results
 
 Stage = tuple[str, str, int]
 """Trial, stage, step: what names an observation."""

@@ -16,17 +16,17 @@ import duckdb
 import numpy as np
 
 from sweep.bench.timing import Figure, in_turn
-from sweep.config import StudyConfig, digest
-from sweep.query import query
-from sweep.records import Cost, Event, EventKind, Measure, Observation, Stage
-from sweep.store import EVENTS, EventLog, encode
-from sweep.tables import Snapshots
+from sweep.config.models import StudyConfig, digest
+from sweep.core.records import Cost, Event, EventKind, Measure, Observation, Stage
+from sweep.log.store import EVENTS, EventLog, encode
+from sweep.tables.query import query
+from sweep.tables.snapshots import Snapshots
 
 SQL = "SELECT d, lambd, alpha, accuracy FROM trials ORDER BY accuracy DESC LIMIT 5"
 
 
 def run(*, repeats: int = 9, trials: int = 100_000) -> Figure:
-    """Time `SQL` through `sweep.query`, and through DuckDB on the same Parquet file.
+    """Time `SQL` through `sweep.tables.query`, and through DuckDB on the same Parquet file.
 
     Each repeat opens a database of its own. The baseline has neither seal nor bounds, and
     does not look at the log.

@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweep import launch
 from sweep.bench.timing import Figure, describe
-from sweep.config import StudyConfig
-from sweep.files import Place
-from sweep.records import Event
-from sweep.store import EVENTS
+from sweep.config.models import StudyConfig
+from sweep.core.records import Event
+from sweep.launch import launch
+from sweep.log.store import EVENTS
+from sweep.storage.files import Place
 from sweep.study import Listener, Study
 
 NAME = "scale"
@@ -32,7 +32,7 @@ COMMANDS = {
     "ls": ["-m", "sweep.cli", "ls"],
     "show": ["-m", "sweep.cli", "show", NAME],
     "resume": ["-m", "sweep.cli", "resume", NAME, "--quiet"],
-    "floor": ["-c", "import sweep.cli, sweep.query, sweep.summary"],
+    "floor": ["-c", "import sweep.cli.app, sweep.tables.query, sweep.cli.summary"],
 }
 PART = 1000
 

@@ -24,9 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models, transforms
 
-from sweep.allocator import keep_freed_memory
 from sweep.bench.timing import Figure, in_turn, of_ceiling
-from sweep.config import (
+from sweep.config.models import (
     AugmentConfig,
     CriteriaConfig,
     DataConfig,
@@ -37,7 +36,8 @@ from sweep.config import (
     TrainConfig,
     TrialConfig,
 )
-from sweep.train import Progress, begin, pretrain
+from sweep.pretraining.cpu.allocator import keep_freed_memory
+from sweep.pretraining.train import Progress, begin, pretrain
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 """Of CIFAR-10."""
@@ -190,7 +190,7 @@ def _ours(
     )
     shape = (3, images_NCHW.shape[2], images_NCHW.shape[3])
     if device == "cpu":
-        keep_freed_memory()  # as `sweep.trial` does
+        keep_freed_memory()  # as `sweep.pretraining.trial` does
     return pretrain(
         begin(config, shape, device),
         torch.from_numpy(images_NCHW).to(device),

@@ -1,6 +1,6 @@
 """What can be killed besides a driver: a worker amid a trial, and a node of a small cluster.
 
-Processes are told apart by a mark in their environment, as `sweep.ray_tune.guardian` does.
+Processes are told apart by a mark in their environment, as `sweep.runners.ray.guardian` does.
 Linux only: it is `/proc` that tells who bears it.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweep.ray_tune.guardian import PROC, bearers, bearing, guarded
-from sweep.worker import HOLD
+from sweep.runners.ray.guardian import PROC, bearers, bearing, guarded
+from sweep.runners.worker import HOLD
 
 Life = tuple[int, str]
 """A process: its number, and when it began; numbers are given out again."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweep.config import CriteriaConfig
+from sweep.config.models import CriteriaConfig
+from sweep.core.records import Measure
 from sweep.criteria import alpha, rankme
-from sweep.records import Measure
-from sweep.spectrum import Features
+from sweep.criteria.spectrum import Features
 
 Criterion = Callable[[Features], Measure]
 

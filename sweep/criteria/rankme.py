@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweep.config import CriteriaConfig
-from sweep.records import Measure
-from sweep.spectrum import Features, rankme_of
+from sweep.config.models import CriteriaConfig
+from sweep.core.records import Measure
+from sweep.criteria.spectrum import Features, rankme_of
 
 
 def make(config: CriteriaConfig) -> Callable[[Features], Measure]:

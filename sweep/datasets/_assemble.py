@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 from sweep.datasets._decode import Encoded, decode, mixed_sizes
 from sweep.datasets._rows import Indices, Labels, Rows, limited
-from sweep.errors import DataError
-from sweep.images import Split, Splits
+from sweep.datasets.images import Split, Splits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

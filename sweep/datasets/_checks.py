@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from sweep.config import DataConfig
-from sweep.errors import DataError, unknown_name
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError, unknown_name
 
 
 def refuse_path(config: DataConfig, name: str) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sweep.errors import DataError
+from sweep.core.errors import DataError
 
 Images = npt.NDArray[np.uint8]
 Encoded = bytes | Path | None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 from sweep.datasets._checks import existing_path
 from sweep.datasets._files import IMAGE_SUFFIXES, PARQUET_SUFFIXES, walk
 from sweep.datasets.torchvision_sets import FOLDERS
-from sweep.errors import DataError
 
 
 def detect(config: DataConfig) -> str:

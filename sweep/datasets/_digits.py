@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
 from sweep.datasets._rows import Rows, split_rows
 
 CLASSES = tuple("0123456789")

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sweep.config import DataConfig
-from sweep.errors import DataError
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 
 Name = Literal["train", "validation", "test"]
 Indices = npt.NDArray[np.int64]

@@ -14,12 +14,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
 from sweep.datasets._checks import refuse_options, refuse_path
 from sweep.datasets._decode import resize
 from sweep.datasets._digits import CLASSES, base_digits, base_rows
 from sweep.datasets._rows import Indices, Labels
-from sweep.images import Split, Splits
+from sweep.datasets.images import Split, Splits
 
 VERSION = 1
 """Part of the data's digest: raise it with any change of what is drawn."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
 from sweep.datasets._checks import refuse_options, refuse_path
 from sweep.datasets._decode import resize
 from sweep.datasets._digits import CLASSES, base_digits, base_rows
 from sweep.datasets._rows import limited
-from sweep.images import Split, Splits
+from sweep.datasets.images import Split, Splits
 
 
 def digits(config: DataConfig) -> Splits:

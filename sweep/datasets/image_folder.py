@@ -11,14 +11,14 @@ from pathlib import PurePath
 
 import numpy as np
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 from sweep.datasets._assemble import Source, assemble
 from sweep.datasets._checks import existing_path, refuse_options
 from sweep.datasets._decode import Encoded
 from sweep.datasets._files import IMAGE_SUFFIXES, walk
 from sweep.datasets._rows import Indices, Labels, Name, split_name, split_rows
-from sweep.errors import DataError
-from sweep.images import Splits
+from sweep.datasets.images import Splits
 
 
 def image_folder(config: DataConfig) -> Splits:

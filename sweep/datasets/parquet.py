@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError, unknown_name
 from sweep.datasets._assemble import Source, assemble
 from sweep.datasets._checks import existing_path, refuse_options
 from sweep.datasets._decode import Encoded
 from sweep.datasets._files import PARQUET_SUFFIXES, walk
 from sweep.datasets._rows import Indices, Labels, Name, split_name, split_rows
-from sweep.errors import DataError, unknown_name
-from sweep.images import Splits
+from sweep.datasets.images import Splits
 
 BATCH_ROWS = 512
 

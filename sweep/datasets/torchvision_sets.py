@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 from sweep.datasets._checks import existing_path, refuse_options
 from sweep.datasets._decode import Images, resize
 from sweep.datasets._rows import Indices, Labels, limited, split_rows
-from sweep.errors import DataError
-from sweep.images import Split, Splits
+from sweep.datasets.images import Split, Splits
 
 READERS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10"}
 """Name of torchvision's class for each."""

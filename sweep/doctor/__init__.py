@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweep import store
-from sweep.config import StudyConfig
+from sweep.config.models import StudyConfig
+from sweep.core.plugins import importable
 from sweep.doctor import machine, nodes, storage, study
 from sweep.doctor.finding import Finding, looked
-from sweep.files import Place
-from sweep.plugins import importable
+from sweep.log import store
+from sweep.storage.files import Place
 
 __all__ = ["Finding", "examine"]
 

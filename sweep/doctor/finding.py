@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sweep.errors import SweepError
+from sweep.core.errors import SweepError
 
 Condition = Literal["ok", "warning", "wrong"]
 

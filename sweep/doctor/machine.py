@@ -132,7 +132,7 @@ def _broken(name: str) -> str | None:
     """Return why a library cannot be imported, None where it can."""
     try:
         if name == "ray":  # its settings are ours to make first
-            importlib.import_module("sweep.ray_tune.cluster")
+            importlib.import_module("sweep.runners.ray.cluster")
         importlib.import_module(name)
     except Exception as error:  # a library's own code
         return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -11,12 +11,12 @@ from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
-from sweep import files
-from sweep.config import DataConfig, StudyConfig
+from sweep.config.models import DataConfig, StudyConfig
+from sweep.core.errors import SweepError
 from sweep.doctor.finding import Finding
 from sweep.doctor.storage import nearest, scratch
-from sweep.errors import SweepError
-from sweep.files import Place
+from sweep.storage import files
+from sweep.storage.files import Place
 
 Seen = dict[str, Any]
 
@@ -44,8 +44,8 @@ def findings(
         address: of a running cluster; by default one is started here, and ended.
         path: a folder in which plug-ins lie.
     """
-    from sweep.ray_tune.cluster import cluster  # here alone, so that a machine may lack ray
-    from sweep.ray_tune.on_nodes import nodes, on_node
+    from sweep.runners.ray.cluster import cluster  # here alone, so that a machine may lack ray
+    from sweep.runners.ray.on_nodes import nodes, on_node
 
     sets = {} if config is None else _sets(config)
     fields = {name: one.model_dump(mode="json") for name, one in sets.items()}
@@ -85,7 +85,7 @@ def findings(
 
 def here(sets: dict[str, Any], path: str | None = None) -> Seen:
     """Return this process's versions, and the digest of each data set, or why it has none."""
-    from sweep.plugins import importable
+    from sweep.core.plugins import importable
 
     importable(path)
     versions = {"python": platform.python_version()}
@@ -159,7 +159,7 @@ def shared(name: str, token: Place, note: Place, theirs: Seen) -> Iterator[Findi
 
 def _sets(config: StudyConfig) -> dict[str, DataConfig]:
     """Return the data sets that a study reads, by the name of their part of the config."""
-    from sweep.worker import TRIALS
+    from sweep.runners.worker import TRIALS
 
     own = config.trial not in TRIALS
     sets = {} if own and config.data.path is None else {"data": config.data}
@@ -173,6 +173,6 @@ def _named(one: DataConfig) -> str:
 
 
 def _digest(one: DataConfig) -> str:
-    from sweep.data import fingerprint
+    from sweep.datasets.cache import fingerprint
 
     return fingerprint(one)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import filelock
 
-from sweep import files
+from sweep.core.errors import StoreError
 from sweep.doctor.finding import Finding
-from sweep.errors import StoreError
-from sweep.files import Place
+from sweep.storage import files
+from sweep.storage.files import Place
 
 FULL_BYTES = 100e6
 SCARCE_BYTES = 2e9

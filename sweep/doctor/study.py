@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweep import files, lease, store
-from sweep.checkpoint import ENCODER
-from sweep.config import StudyConfig
+from sweep.config.models import StudyConfig
+from sweep.core.errors import DamagedLog, StudyWarning, SweepError
+from sweep.core.records import Event
 from sweep.doctor.finding import Finding
-from sweep.errors import DamagedLog, StudyWarning, SweepError
-from sweep.files import Place
-from sweep.records import Event
-from sweep.tables import TABLES, StudyTables
+from sweep.log import store
+from sweep.pretraining.checkpoint import ENCODER
+from sweep.storage import files, lease
+from sweep.storage.files import Place
+from sweep.tables.snapshots import TABLES, StudyTables
 
 LOOKED_AT = 1000
 """Weights; a study may have many more, and an object store takes its time."""

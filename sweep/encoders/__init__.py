@@ -12,11 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from sweep.config import EncoderConfig
+from sweep.config.models import EncoderConfig
+from sweep.core.errors import ConfigError
+from sweep.core.plugins import member
 from sweep.encoders.resnet import resnet18, resnet50
 from sweep.encoders.small_conv import small_conv
-from sweep.errors import ConfigError
-from sweep.plugins import member
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""

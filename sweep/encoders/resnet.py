@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
 
-from sweep.config import EncoderConfig
-from sweep.errors import ConfigError
+from sweep.config.models import EncoderConfig
+from sweep.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from torchvision.models.resnet import BasicBlock, Bottleneck

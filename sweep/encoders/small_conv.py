@@ -7,8 +7,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from sweep.config import EncoderConfig
-from sweep.errors import ConfigError
+from sweep.config.models import EncoderConfig
+from sweep.core.errors import ConfigError
 
 WIDTH = 32
 """The least, too: 8 * 32 = 256 features, of which ranks up to 100 are fitted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweep.config import ProbeConfig
+from sweep.config.models import ProbeConfig
 from sweep.probes import knn, linear
 from sweep.probes.labelled import Fitted, Labelled
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from sweep.config import ProbeConfig
+from sweep.config.models import ProbeConfig
 from sweep.probes.labelled import Fitted, Labelled, accuracy, measured, unusable
 
 SIMILARITIES = 1 << 26

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweep.records import Measure, MeasureStatus
+from sweep.core.records import Measure, MeasureStatus
 
 LARGEST = 1e16
 """Float32 holds the sum of a row's squares up to here, with a million dimensions."""

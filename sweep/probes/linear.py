@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from sweep.config import ProbeConfig
+from sweep.config.models import ProbeConfig
 from sweep.probes.labelled import Fitted, Labelled, accuracy, constant, measured, unusable
 
 Array = npt.NDArray[np.float64]

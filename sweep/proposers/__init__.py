@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sweep.history import History
+from sweep.core.history import History
 from sweep.proposers.improvement import Improvement
 from sweep.proposers.optuna_samplers import gp, random, tpe
 

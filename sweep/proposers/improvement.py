@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweep.history import History, State
-from sweep.response import predict
-from sweep.surrogate import fields, seconds
+from sweep.core.history import History, State
+from sweep.prediction.response import predict
+from sweep.prediction.surrogate import fields, seconds
 
 UNDER_WAY = (State.TRAINING, State.PAUSED, State.WAITING, State.HELD, State.PROBING)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from sweep.history import Floats, History, State
-from sweep.surrogate import scale, varies, wide
+from sweep.core.history import Floats, History, State
+from sweep.prediction.surrogate import scale, varies, wide
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

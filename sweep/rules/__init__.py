@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sweep.config import RuleConfig
-from sweep.history import History
-from sweep.records import Decision
+from sweep.config.models import RuleConfig
+from sweep.core.history import History
+from sweep.core.records import Decision
 from sweep.rules import extremes
 from sweep.rules.baselines import ProbeAll, ProbeNone, ProbeRandom
 from sweep.rules.blocks import Blocks

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweep.config import RuleConfig
-from sweep.history import History, State
-from sweep.records import Action, Decision, Verdict, Zone
+from sweep.config.models import RuleConfig
+from sweep.core.history import History, State
+from sweep.core.records import Action, Decision, Verdict, Zone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

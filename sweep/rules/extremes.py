@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweep.config import RuleConfig
-from sweep.history import Floats, History, State
-from sweep.records import Action, Decision, Verdict
+from sweep.config.models import RuleConfig
+from sweep.core.history import Floats, History, State
+from sweep.core.records import Action, Decision, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """The default rule: learn from each probe which models are worth the next one.
 
-A response is fitted with noise (`sweep.response`) to the accuracies known so far, over alpha
-and RankMe, or everything known without labels. Direction and shape are learned; nothing is
+A response is fitted with noise (`sweep.prediction.response`) to the accuracies known so far, over
+alpha and RankMe, or everything known without labels. Direction and shape are learned; nothing is
 assumed to lie near alpha = 1.
 
 - While models are still being pretrained nobody is probed: a probe is chosen best when all
@@ -27,11 +27,11 @@ from typing import Literal
 
 import numpy as np
 
-from sweep.config import RuleConfig
-from sweep.history import Floats, History, State
-from sweep.records import Action, Decision, Verdict, Zone
-from sweep.response import Prediction, predict
-from sweep.surrogate import Rows, features, fields
+from sweep.config.models import RuleConfig
+from sweep.core.history import Floats, History, State
+from sweep.core.records import Action, Decision, Verdict, Zone
+from sweep.prediction.response import Prediction, predict
+from sweep.prediction.surrogate import Rows, features, fields
 
 SPREAD = 0.7
 """Share of a round that is spread over alpha before anything is fitted: with half of it the

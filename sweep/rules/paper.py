@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweep.config import RuleConfig
-from sweep.history import Floats, History, State
-from sweep.records import Action, Decision, Verdict, Zone
+from sweep.config.models import RuleConfig
+from sweep.core.history import Floats, History, State
+from sweep.core.records import Action, Decision, Verdict, Zone
 
 
 def bracket(alphas: Floats, accuracies: Floats, *, top: int, zone: Zone) -> Zone:

@@ -8,7 +8,7 @@ import pytest
 
 from sweep.bench import BENCHES, alpha, load
 from sweep.bench.timing import Timing, in_turn
-from sweep.errors import ConfigError
+from sweep.core.errors import ConfigError
 
 
 def test_the_figure_is_one_json_object_with_its_error() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sweep import launch
 from sweep.bench.crash import run
 from sweep.bench.promises import (
     Sight,
@@ -18,8 +17,9 @@ from sweep.bench.promises import (
     stages_repeated,
     verdicts_contradicted,
 )
-from sweep.ray_tune.guardian import PROC
-from sweep.trial_log import LOG
+from sweep.launch import launch
+from sweep.runners.ray.guardian import PROC
+from sweep.runners.trial_log import LOG
 from tests.small import small_study
 
 NOTHING = Sight(lines=(), done=frozenset(), begun={})

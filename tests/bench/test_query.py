@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from sweep.bench.query import run, write_study
-from sweep.results import load
+from sweep.tables.results import load
 
 
 def test_the_bench_gives_a_figure_of_a_real_study(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from sweep import cli
+from sweep.cli import app
 
 
 def test_a_small_one_times_its_ends_and_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["bench", "scale", "--trials", "40", "--repeats", "1", "--json"]
-    assert cli.run_command(words) == 0
+    assert app.run_command(words) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["trials"], found["part"]) == (40, 20)
     assert (found["runner"], found["rule"]) == ("local", "goldilocks")
@@ -26,5 +26,5 @@ def test_a_small_one_times_its_ends_and_the_commands(capsys: pytest.CaptureFixtu
 def test_an_option_that_a_bench_does_not_take_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert cli.run_command(["bench", "scale", "--device", "cpu"]) == 2
+    assert app.run_command(["bench", "scale", "--device", "cpu"]) == 2
     assert "`sweep bench scale` takes no --device." in capsys.readouterr().err

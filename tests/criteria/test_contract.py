@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sweep.config import CriteriaConfig
+from sweep.config.models import CriteriaConfig
 from sweep.criteria import CRITERIA, Criterion
-from sweep.spectrum import alpha_of, rankme_of, summarise
+from sweep.criteria.spectrum import alpha_of, rankme_of, summarise
 
 
 @pytest.fixture(params=CRITERIA)

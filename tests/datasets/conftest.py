@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
 from sweep.datasets import DATASETS
 from tests.datasets.fixtures import configure
 

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
 
 NAMES = ("cat", "dog", "eel")
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

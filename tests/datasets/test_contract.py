@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 from sweep.datasets import DATASETS
-from sweep.errors import DataError
-from sweep.images import Split, Splits
+from sweep.datasets.images import Split, Splits
 
 SPLITS = ("pretrain", "train", "validation", "test")
 

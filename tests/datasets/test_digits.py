@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 from sweep.datasets import DATASETS
-from sweep.errors import DataError
-from sweep.images import Splits
+from sweep.datasets.images import Splits
 
 
 @pytest.fixture(scope="module")

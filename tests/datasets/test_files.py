@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 from sweep.datasets import DATASETS, detect
 from sweep.datasets._decode import resize
+from sweep.datasets.images import Splits
 from sweep.datasets.torchvision_sets import reader
-from sweep.errors import DataError
-from sweep.images import Splits
 from tests.datasets.fixtures import (
     NAMES,
     pictures,

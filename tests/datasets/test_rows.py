@@ -7,9 +7,9 @@ from pathlib import PurePath
 import numpy as np
 import pytest
 
-from sweep.config import DataConfig
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
 from sweep.datasets._rows import Indices, Name, limited, split_name, split_rows
-from sweep.errors import DataError
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from sweep import cli, files, launch, store
 from sweep.bench.scale import _config
+from sweep.cli import app
+from sweep.core.errors import StudyError
 from sweep.doctor import machine, storage, study
 from sweep.doctor.finding import Finding, looked
-from sweep.errors import StudyError
-from sweep.files import Place
+from sweep.launch import launch
+from sweep.log import store
+from sweep.storage import files
+from sweep.storage.files import Place
 from tests.object_store import Road
 from tests.small import small_study
 
@@ -61,7 +64,7 @@ def test_a_machine_and_a_study_that_are_well_are_said_so_and_left_alone(
 ) -> None:
     before = tree(finished.parent)
     words = ["doctor", "small", "--results", str(finished.parent), "--json"]
-    code = cli.run_command(words)
+    code = app.run_command(words)
     found = [Finding(**one) for one in json.loads(capsys.readouterr().out)]
     assert (code, [one for one in found if one.state == "wrong"]) == (0, [])
     checks = {one.check for one in found}
@@ -79,7 +82,7 @@ def test_a_results_folder_that_is_not_there_is_not_made_and_a_wrong_thing_exits_
     path = tmp_path / "no" / "images"
     config.write_text(f'data.path = "{path}"\nresources.runner = "local"\n', encoding="utf-8")
     results = tmp_path / "a" / "b"
-    assert cli.run_command(["doctor", str(config), "--results", str(results)]) == 1
+    assert app.run_command(["doctor", str(config), "--results", str(results)]) == 1
     said = capsys.readouterr().out
     assert str(path) in next(line for line in said.splitlines() if line.startswith("wrong"))
     assert "-> Put it there, or name another with data.path=PATH." in said
@@ -90,9 +93,9 @@ def test_a_results_folder_that_is_not_there_is_not_made_and_a_wrong_thing_exits_
 def test_a_study_that_there_is_not_is_the_users_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run_command(["doctor", "none", "--results", str(tmp_path)]) == 2
+    assert app.run_command(["doctor", "none", "--results", str(tmp_path)]) == 2
     assert "There is no study 'none'" in capsys.readouterr().err
-    assert cli.run_command(["doctor", "one", "two", "--results", str(tmp_path)]) == 2
+    assert app.run_command(["doctor", "one", "two", "--results", str(tmp_path)]) == 2
     assert "one STUDY and one CONFIG.toml at most" in capsys.readouterr().err
 
 
@@ -100,8 +103,8 @@ def test_without_ray_optuna_and_duckdb_it_says_so_and_goes_on(tmp_path: Path) ->
     program = (
         "import sys\n"
         "for name in ('ray', 'optuna', 'duckdb'): sys.modules[name] = None\n"
-        "from sweep import cli\n"
-        f"sys.exit(cli.run_command(['doctor', '--results', {str(tmp_path)!r}, '--json']))"
+        "from sweep.cli import app\n"
+        f"sys.exit(app.run_command(['doctor', '--results', {str(tmp_path)!r}, '--json']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False
@@ -225,7 +228,7 @@ def test_what_is_damaged_in_a_study_is_told_and_what_to_type(
 
 def test_weights_that_are_gone_are_told_and_the_winners_are_wrong(copied: Path) -> None:
     assert health(copied)["weights"].seen.endswith("0 of them missing")
-    from sweep.results import Results
+    from sweep.tables.results import Results
 
     rows = Results(copied).trials.to_pylist()
     winner = next(row["trial_id"] for row in rows if row["winner"])

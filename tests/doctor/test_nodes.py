@@ -14,10 +14,10 @@ import pytest
 import ray
 from PIL import Image
 
-from sweep.config import StudyConfig
+from sweep.config.models import StudyConfig
 from sweep.doctor import nodes
 from sweep.doctor.finding import Finding
-from sweep.ray_tune import on_nodes
+from sweep.runners.ray import on_nodes
 from tests.processes import joined
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sweep.config import EncoderConfig
+from sweep.config.models import EncoderConfig
+from sweep.core.errors import ConfigError
 from sweep.encoders import ENCODERS, build, dim_of
-from sweep.errors import ConfigError
 
 WIDTHS = {"resnet18": 8, "resnet50": 8, "small_conv": 32}
 

@@ -9,9 +9,9 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sweep.config import EncoderConfig
+from sweep.config.models import EncoderConfig
+from sweep.core.errors import ConfigError
 from sweep.encoders import build, dim_of
-from sweep.errors import ConfigError
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from sweep import cli
+from sweep.cli import app
 
 HERE = Path(__file__).parent
 
@@ -33,5 +33,5 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def patient() -> Iterator[None]:
     """A query that does not end when it is told to would end this process: it gets more time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "PATIENCE_SECONDS", 600.0)
+        patch.setattr(app, "PATIENCE_SECONDS", 600.0)
         yield

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from sweep.config import SHORT, StudyConfig
+from sweep.config.models import SHORT, StudyConfig
 from tests.fuzz.told import told, workshop
 from tests.fuzz.values import TOML, WORDS, toml
 

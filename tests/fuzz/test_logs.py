@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep import launch
-from sweep.config import StudyConfig
-from sweep.store import EVENTS
-from sweep.tables import FOLDER
+from sweep.config.models import StudyConfig
+from sweep.launch import launch
+from sweep.log.store import EVENTS
+from sweep.tables.snapshots import FOLDER
 from tests.fuzz.told import told, workshop
 from tests.fuzz.values import JSON
 

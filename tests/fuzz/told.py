@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweep import cli
+from sweep.cli import app
 
 CODES = (0, 1, 2, 75, 130)
 
@@ -39,7 +39,7 @@ def told(folder: Path, *words: object) -> tuple[int, str]:
     before = _others(folder)
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = cli.run_command([str(word) for word in words])
+        code = app.run_command([str(word) for word in words])
     said, wrong = out.getvalue(), err.getvalue()
     assert code in CODES, (code, wrong)
     assert "Traceback" not in said + wrong, wrong

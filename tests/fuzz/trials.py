@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sweep.config import TrialConfig
-from sweep.context import Context
-from sweep.records import Measure, Observation
+from sweep.config.models import TrialConfig
+from sweep.core.records import Measure, Observation
+from sweep.pretraining.context import Context
 
 
 def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:

@@ -9,7 +9,7 @@ import pickle
 import pytest
 import torch
 
-from sweep.config import ProbeConfig
+from sweep.config.models import ProbeConfig
 from sweep.probes import PROBES, Labelled, Probe
 
 CLASSES = 4

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from sweep.config import ProbeConfig
+from sweep.config.models import ProbeConfig
 from sweep.probes import Labelled, linear
 from sweep.probes.linear import Problem, Standardiser, solve
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.history import State
+from sweep.core.history import State
+from sweep.log.store import MemoryLog
 from sweep.proposers import PROPOSERS
 from sweep.rules.baselines import ProbeAll
-from sweep.store import MemoryLog
 from sweep.study import Study
 from tests.histories import measured, probed
 

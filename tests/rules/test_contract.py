@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.config import RuleConfig
-from sweep.errors import ConfigError
-from sweep.history import State
-from sweep.plugins import resolve
+from sweep.config.models import RuleConfig
+from sweep.core.errors import ConfigError
+from sweep.core.history import State
+from sweep.core.plugins import resolve
 from sweep.rules import RULES, Rule
 from tests.histories import measured, play, probed, study_of
 

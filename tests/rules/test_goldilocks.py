@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.config import RuleConfig
-from sweep.history import State
-from sweep.landscape import Landscape
-from sweep.replay import simulate
+from sweep.config.models import RuleConfig
+from sweep.core.history import State
+from sweep.replay.landscape import Landscape
+from sweep.replay.simulate import simulate
 from sweep.rules import RULES
 from sweep.rules.goldilocks import Goldilocks
 from tests.histories import measured, play, probed, study_of
@@ -105,7 +105,7 @@ def _why(event: object) -> str:
 
 
 def test_a_spectrum_that_collapsed_on_the_way_stops_the_trial_at_once() -> None:
-    from sweep.records import Measure, Observation
+    from sweep.core.records import Measure, Observation
 
     study = study_of(Goldilocks(eager=True), 20)
     study.start("t0")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.history import State
-from sweep.records import Zone
+from sweep.core.history import State
+from sweep.core.records import Zone
 from sweep.rules.paper import Paper, bracket
 from tests.histories import measure_all, measured, play, probed, study_of
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sweep import launch
-from sweep.config import StudyConfig, TrialConfig
-from sweep.context import Context
-from sweep.records import Measure, Observation
-from sweep.store import EVENTS
+from sweep.config.models import StudyConfig, TrialConfig
+from sweep.core.records import Measure, Observation
+from sweep.launch import launch
+from sweep.log.store import EVENTS
+from sweep.pretraining.context import Context
 
 
 def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from sweep import cli
-from sweep.config import StudyConfig
-from sweep.errors import ConfigError
-from sweep.plugins import importable, resolve
+from sweep.cli import app
+from sweep.config.models import StudyConfig
+from sweep.core.errors import ConfigError
+from sweep.core.plugins import importable, resolve
 from sweep.rules import RULES
+from tests.cli.test_app import TINY
 from tests.safety.attacks import acted, module_that_acts
-from tests.test_cli import TINY
 
 SHADOWS = ("json", "torch", "sweep", "numpy", "duckdb", "sitecustomize", "typing_extensions")
 """What is there already; a folder that came first on the path would take their place."""
@@ -55,7 +55,7 @@ def python(code: str, *words: str, folder: Path) -> subprocess.CompletedProcess[
 def test_a_config_without_plug_ins_runs_no_code_of_its_folder(
     trapped: Path, tmp_path: Path
 ) -> None:
-    code = "from sweep.cli import main; main()"
+    code = "from sweep.cli.app import main; main()"
     done = python(code, "run", "tiny.toml", "space.axes={d=[8]}", folder=trapped)
     assert done.returncode == 0, done.stderr
     assert "winner" in done.stdout
@@ -66,7 +66,7 @@ def test_ray_is_not_told_to_import_from_the_current_folder(trapped: Path, tmp_pa
     code = """
 import json, sys
 from pathlib import Path
-from sweep.ray_tune.cluster import cluster
+from sweep.runners.ray.cluster import cluster
 here = Path.cwd()
 with cluster(None):
     import ray
@@ -106,7 +106,7 @@ def test_no_spelling_of_a_config_is_evaluated(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.toml").write_text(lines, encoding="utf-8")
-    code = cli.run_command(["run", "c.toml", "data.name=none", "--runner", "local"])
+    code = app.run_command(["run", "c.toml", "data.name=none", "--runner", "local"])
     assert code == 2
     assert "Traceback" not in capsys.readouterr().err
     assert not acted(tmp_path)
@@ -120,7 +120,7 @@ def test_an_override_is_toml_or_a_word(value: str) -> None:
 def test_what_is_installed_is_not_hidden_by_a_plug_ins_folder(trapped: Path) -> None:
     code = """
 import sys
-from sweep.plugins import importable, resolve
+from sweep.core.plugins import importable, resolve
 importable(".")
 found = resolve("The rule", "json:loads", {})
 assert found("[1]") == [1]
@@ -173,7 +173,7 @@ def test_a_function_that_is_no_plug_in_is_a_sentence_before_anything_is_written(
 ) -> None:
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
     words = ["run", tmp_path / "tiny.toml", f"{field}=os:mkdir", "--results", tmp_path / "results"]
-    assert cli.run_command([str(word) for word in words]) == 2
+    assert app.run_command([str(word) for word in words]) == 2
     err = capsys.readouterr().err
     assert "'os:mkdir' failed: " in err
     assert "Traceback" not in err
@@ -186,6 +186,6 @@ def test_a_replay_imports_no_rule_or_proposer(
     path = tmp_path / "t.csv"
     path.write_text("alpha,accuracy\n1,0.5\n2,0.6\n")
     for rule in ("this:s", "all:proposer=this:s"):
-        assert cli.run_command(["replay", str(path), "--rules", rule]) == 2
+        assert app.run_command(["replay", str(path), "--rules", rule]) == 2
         assert "is not" in capsys.readouterr().err
     assert "this" not in sys.modules

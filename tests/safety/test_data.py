@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from torchvision import datasets
 
-from sweep.config import DataConfig
-from sweep.data import load
-from sweep.errors import DataError
-from sweep.landscape_files import load as load_table
+from sweep.config.models import DataConfig
+from sweep.core.errors import DataError
+from sweep.datasets.cache import load
+from sweep.replay.landscape_files import load as load_table
 from tests.datasets.fixtures import pictures, png
 from tests.safety.attacks import Acts, acted
 

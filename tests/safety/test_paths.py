@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sweep import checkpoint, cli
-from sweep.config import EncoderConfig
+from sweep.cli import app
+from sweep.config.models import EncoderConfig
 from sweep.encoders import build
-from sweep.store import EVENTS
+from sweep.log.store import EVENTS
+from sweep.pretraining import checkpoint
 from tests.safety.logs import Lines, forge, small
 
 CONFIG = """
@@ -47,7 +48,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 def call(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Return a command's exit code and what it said of errors."""
-    code = cli.run_command([str(word) for word in words])
+    code = app.run_command([str(word) for word in words])
     said = capsys.readouterr()
     assert "Traceback" not in said.err
     return code, said.err

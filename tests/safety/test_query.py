@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sweep import cli
-from sweep.errors import QueryError
-from sweep.query import query
-from sweep.text import to_text
-from tests.test_query import study
+from sweep.cli import app
+from sweep.core.errors import QueryError
+from sweep.core.text import to_text
+from sweep.tables.query import query
+from tests.tables.test_query import study
 
 SECRET = "kept to oneself"
 
@@ -201,12 +201,12 @@ TOO_MUCH = [
 
 ASK = """
 import resource, sys
-from sweep import cli
+from sweep.cli import app
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-assert cli.run_command(["query", "one", "SELECT 1", "--results", sys.argv[1]]) == 0
+assert app.run_command(["query", "one", "SELECT 1", "--results", sys.argv[1]]) == 0
 before = peak()
 for sql in sys.argv[2:]:
-    print(cli.run_command(["query", "one", sql, "--results", sys.argv[1], "--seconds", "60"]))
+    print(app.run_command(["query", "one", sql, "--results", sys.argv[1], "--seconds", "60"]))
 print(peak() - before)
 """
 
@@ -227,7 +227,7 @@ def test_no_query_takes_more_memory_than_it_may(folder: Path) -> None:
 def test_a_query_that_hears_nothing_is_ended_with_its_process(folder: Path) -> None:
     """Hours in one function, which looks at no clock."""
     sql = "SELECT levenshtein(repeat('a', 1000000), repeat('b', 1000000))"
-    code = "from sweep import cli; cli.PATIENCE_SECONDS = 0.5; cli.main()"
+    code = "from sweep.cli import app; app.PATIENCE_SECONDS = 0.5; app.main()"
     words = ["query", "one", sql, "--seconds", "0.5", "--results", str(folder.parent)]
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -247,5 +247,5 @@ def test_the_bounds_are_gone_when_the_query_is_over(
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_DATA)
     words = ["query", "one", "SELECT 1", "--results", str(folder.parent)]
-    assert cli.run_command(words) == 0
+    assert app.run_command(words) == 0
     assert resource.getrlimit(resource.RLIMIT_DATA) == before

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sweep import cli
-from sweep.store import EVENTS
+from sweep.cli import app
+from sweep.log.store import EVENTS
 from tests.safety.logs import Lines, forge, small
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt\r\b\x7f\x00[red]x[/red] [link=http://x]y[/link]"
@@ -50,7 +50,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Return a command's exit code and all that it printed."""
-    code = cli.run_command([str(word) for word in words])
+    code = app.run_command([str(word) for word in words])
     said = capsys.readouterr()
     return code, said.out + said.err
 

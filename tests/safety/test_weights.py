@@ -16,12 +16,12 @@ import pytest
 import torch
 
 import sweep
-from sweep import checkpoint
-from sweep.config import EncoderConfig
-from sweep.context import Context
+from sweep.config.models import EncoderConfig
+from sweep.core.errors import StudyError
 from sweep.encoders import build
-from sweep.errors import StudyError
-from sweep.trial import run_trial
+from sweep.pretraining import checkpoint
+from sweep.pretraining.context import Context
+from sweep.pretraining.trial import run_trial
 from tests.safety.attacks import Acts, acted, module_that_acts
 from tests.small import small_trial
 

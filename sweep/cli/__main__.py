@@ -1,0 +1,8 @@
+"""Run the command line as `python -m sweep.cli`."""
+
+from __future__ import annotations
+
+from sweep.cli.app import main
+
+if __name__ == "__main__":
+    main()

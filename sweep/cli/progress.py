@@ -1,0 +1,199 @@
+"""What a person sees while a study runs, and when it ends.
+
+A live view on a terminal, plain lines elsewhere, nothing with `--quiet`. It reads the
+study's history and its events, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweep.config.models import StudyConfig
+from sweep.core.history import State
+from sweep.core.outcome import outcome
+from sweep.core.records import Event, Observation
+from sweep.core.text import one_line
+from sweep.storage.files import Place
+from sweep.study import Listener, Study
+
+
+class Watcher:
+    """Chooses the view by the console.
+
+    Args:
+        console: a terminal gets the live view.
+        quiet: show nothing but the end.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console, self._quiet = console, quiet
+
+    @contextlib.contextmanager
+    def __call__(self, study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
+        if self._quiet:
+            yield lambda event: None
+            return
+        lines = _Lines(self._console, study, folder)
+        if not self._console.is_terminal:
+            yield lines
+            return
+        view = _View(study, config, folder)
+        with Live(view, console=self._console, refresh_per_second=2, transient=True):
+
+            def listener(event: Event) -> None:
+                view(event)
+                lines.only_trouble(event)
+
+            yield listener
+
+
+class _Lines:
+    """One line for each thing worth knowing, in the order in which it happened."""
+
+    def __init__(self, console: Console, study: Study, folder: Place) -> None:
+        self._console, self._study, self._folder = console, study, folder
+        self._seconds: dict[str, float] = {}
+        self._zone = ""
+
+    def __call__(self, event: Event) -> None:
+        if (text := self._line(event)) is not None:
+            stamp = time.strftime("%H:%M:%S", time.localtime(event.time))
+            self._console.print(
+                Text(one_line(f"{stamp}  {event.trial_id:10}  {text}")), soft_wrap=True
+            )
+
+    def only_trouble(self, event: Event) -> None:
+        """Print what a live view would hide."""
+        if event.kind == "failure":
+            self(event)
+
+    def _line(self, event: Event) -> str | None:
+        payload = event.payload
+        match event.kind:
+            case "observation":
+                return self._observation(event.trial_id, Observation.from_json(payload))
+            case "verdict":
+                return f"{payload['action']}: {payload['reason']}"
+            case "zone":
+                before, self._zone = self._zone, _bounds(payload["lo"], payload["hi"])
+                return None if before == self._zone else f"zone {self._zone}"
+            case "failure":
+                log = self._folder / "trials" / event.trial_id / "log.txt"
+                then = "given up" if payload["final"] else "will be tried again"
+                return f"failed: {payload['error']} ({then}; see {log})"
+            case "idle":
+                return f"nothing runs: {payload['reason']}"
+        return None
+
+    def _observation(self, trial_id: str, seen: Observation) -> str | None:
+        seconds = seen.cost.wall_seconds
+        if seen.stage == "pretrain":
+            self._seconds[trial_id] = self._seconds.get(trial_id, 0.0) + seconds
+            return None
+        if seen.stage == "trained":
+            seconds += self._seconds.pop(trial_id, 0.0)
+        numbers = ", ".join(
+            f"{m.name} {m.value:.4g}" if m.value is not None else f"{m.name} {m.status}"
+            for m in seen.measures
+        )
+        at = "" if seen.fraction >= 1.0 else f" at {seen.fraction:.0%}"
+        point = ""
+        if seen.stage == "trained":
+            history = self._study.history
+            row = history.row(trial_id)
+            known = ((name, history.column(name)[row]) for name in ("d", "lambd"))
+            point = "".join(f"  {name} {value:g}" for name, value in known if value == value)
+        return f"{seen.stage}{at}: {numbers} ({seconds:.1f} s){point}"
+
+
+class _View:
+    """The live view: states, zone, best so far, probes, budget, time left."""
+
+    def __init__(self, study: Study, config: StudyConfig, folder: Place) -> None:
+        self._study, self._config, self._folder = study, config, folder
+        self._began = time.monotonic()
+        self._fractions: dict[str, float] = {}
+        self._at_start = -1.0
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "observation":
+            self._fractions[event.trial_id] = event.payload["fraction"]
+
+    def __rich__(self) -> Panel:
+        history, total = self._study.history, max(1, len(self._study.history))
+        done = self._done()
+        if self._at_start < 0:
+            self._at_start = done
+        grid = Table.grid(padding=(0, 2))
+        counts = {state: history.count(state) for state in State}
+        states = "  ".join(f"{n} {state.name.lower()}" for state, n in counts.items() if n)
+        grid.add_row("trials", states or "none yet")
+        grid.add_row("zone", f"alpha in {history.zone}")
+        grid.add_row("best", self._best())
+        saved = outcome(history, "").probes_saved - history.count(State.WAITING, State.HELD)
+        grid.add_row("probes", f"{history.count(State.PROBED)} paid, {max(0, saved)} saved")
+        grid.add_row("budget", self._budget())
+        grid.add_row("time left", self._left(done))
+        bar = ProgressBar(total=total, completed=done * total, width=60)
+        title = Text(one_line(f"{self._config.name} ({self._folder})"))
+        return Panel(Group(grid, bar), title=title, title_align="left", width=100)
+
+    def _done(self) -> float:
+        """Return the share of the pretraining that is behind us, 0 to 1."""
+        history = self._study.history
+        if len(history) == 0:
+            return 0.0
+        state = history.state
+        whole = int((state >= State.WAITING).sum())
+        part = sum(
+            self._fractions.get(trial_id, 0.0)
+            for trial_id in list(self._study.working)
+            if history.state_of(trial_id) == State.TRAINING
+        )
+        return (whole + part) / len(history)
+
+    def _best(self) -> str:
+        history = self._study.history
+        best = outcome(history, "")
+        if best.winner is None or best.accuracy is None:
+            return "nothing probed yet"
+        row = history.row(best.winner)
+        point = {name: history.column(name)[row] for name in ("d", "lambd", "alpha")}
+        numbers = "  ".join(f"{k} {v:.4g}" for k, v in point.items() if not math.isnan(v))
+        return f"{best.accuracy:.2%}  {numbers}  ({best.winner})"
+
+    def _budget(self) -> str:
+        limits = self._study.budget.model_dump(exclude_none=True)
+        if not limits:
+            return "without limit"
+        return self._study.exhausted() or ", ".join(f"{k} {v:g}" for k, v in limits.items())
+
+    def _left(self, done: float) -> str:
+        gained = done - self._at_start
+        if gained <= 0.02:
+            return "not known yet"
+        seconds = (time.monotonic() - self._began) / gained * (1.0 - done)
+        return f"about {duration(seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them: `45 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _bounds(lo: float | None, hi: float | None) -> str:
+    return f"[{'-inf' if lo is None else f'{lo:.3f}'}, {'inf' if hi is None else f'{hi:.3f}'}]"

@@ -1,0 +1,164 @@
+"""From a space's axes to candidates, in the order in which they wait.
+
+A candidate is a whole `TrialConfig` and the few fields in which it differs. The order
+is random, drawn from the study's seed: the authors' rule looks at slices of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweep.config.models import SHORT, Range, SpaceConfig, StudyConfig, TrialConfig
+from sweep.core.errors import ConfigError, unknown_name
+from sweep.core.limits import LARGEST
+
+Point = dict[str, int | float | str | bool]
+
+MOST = 1_000_000
+"""Candidates of a space: a study of more could not even be listed."""
+
+TRIAL_FIELDS = ("encoder", "projector", "objective", "augment", "train")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One point of the space.
+
+    Args:
+        trial_id: digest of what changes the weights.
+        point: the varied fields, by the names the user gave them, `lambd_d` resolved.
+        config: the whole of it.
+    """
+
+    trial_id: str
+    point: Point
+    config: TrialConfig
+
+
+def candidates(study: StudyConfig, data_digest: str) -> list[Candidate]:
+    """Return every candidate once, in the study's random order.
+
+    Args:
+        study: the config; its `space` and `seed` decide.
+        data_digest: of the images, part of each `trial_id`.
+
+    Raises:
+        ConfigError: an axis is no field, a value is impossible, there are more than `MOST`
+            candidates, or nothing varies.
+    """
+    _check_size(study.space)
+    given = [study.space.axes.keys(), *(point.keys() for point in study.space.points)]
+    for name in sorted(set().union(*given)):
+        _check_axis(name)
+    if any({"lambd", "lambd_d"} <= names for names in given):
+        raise ConfigError("space.axes has lambd and lambd_d; keep one: lambd_d is lambd times d.")
+    found: dict[str, Candidate] = {}
+    for point in _points(study):
+        candidate = _candidate(study, point, data_digest)
+        found.setdefault(candidate.trial_id, candidate)
+    ordered = sorted(found.values(), key=lambda c: c.trial_id)
+    order = np.random.default_rng([study.seed, 0x0FDE]).permutation(len(ordered))
+    return [ordered[i] for i in order]
+
+
+def _check_size(space: SpaceConfig) -> None:
+    lengths = [(a.points or 1) if isinstance(a, Range) else len(a) for a in space.axes.values()]
+    count = math.prod(lengths) if space.draw == "grid" else space.count or 0
+    if count > MOST:
+        raise ConfigError(
+            f"The space has {count:,} candidates, and at most {MOST:,} can be handled. Shorten its "
+            'axes, or take draw = "random" and a count.'
+        )
+
+
+def _check_axis(name: str) -> None:
+    known = {*SHORT, "seed", "lambd_d"}
+    head, _, tail = SHORT.get(name, name).partition(".")
+    if name in known or (head == "options" and tail):
+        return
+    if head in TRIAL_FIELDS and tail:
+        fields = StudyConfig.model_fields[head].annotation.model_fields  # type: ignore[union-attr]
+        if tail.split(".")[0] in fields:
+            return
+        known |= {f"{head}.{field}" for field in fields}
+    raise ConfigError(unknown_name("The axis", name, known))
+
+
+def _points(study: StudyConfig) -> Iterator[Point]:
+    axes = study.space.axes
+    if study.space.points:
+        yield from study.space.points
+        return
+    if study.space.draw == "grid":
+        values = [_grid(name, axis) for name, axis in axes.items()]
+        for combination in itertools.product(*values):
+            yield dict(zip(axes, combination, strict=True))
+        return
+    rng = np.random.default_rng([study.seed, 0x5A3E])
+    for _ in range(study.space.count or 0):
+        yield {name: _draw(axis, rng) for name, axis in axes.items()}
+
+
+def _grid(name: str, axis: list[Any] | Range) -> list[Any]:
+    if not isinstance(axis, Range):
+        return axis
+    if axis.points is None:
+        raise ConfigError(f"space.axes.{name}: a range in a grid needs points, for example 8.")
+    if axis.log:
+        steps = np.geomspace(axis.low, axis.high, axis.points)
+    else:
+        steps = np.linspace(axis.low, axis.high, axis.points)
+    return [_typed(axis, float(value)) for value in steps]
+
+
+def _draw(axis: list[Any] | Range, rng: np.random.Generator) -> Any:
+    if not isinstance(axis, Range):
+        return axis[int(rng.integers(len(axis)))]
+    if axis.log:
+        value = math.exp(rng.uniform(math.log(axis.low), math.log(axis.high)))
+    else:
+        value = rng.uniform(axis.low, axis.high)
+    return _typed(axis, min(max(value, axis.low), axis.high))
+
+
+def _typed(axis: Range, value: float) -> int | float:
+    return round(value) if axis.integer else float(f"{value:.6g}")
+
+
+def _candidate(study: StudyConfig, point: Point, data_digest: str) -> Candidate:
+    tree: dict[str, Any] = study.model_dump(include=set(TrialConfig.model_fields))
+    resolved = dict(point)
+    if "lambd_d" in resolved:
+        d = resolved.get("d", resolved.get("projector.d", study.projector.d))
+        resolved["lambd"] = float(f"{_number(resolved.pop('lambd_d')) / _number(d):.6g}")
+    for name, value in resolved.items():
+        if isinstance(value, int | float) and abs(value) >= LARGEST:
+            raise ConfigError(f"The space holds {name} = {value:g}, beyond {LARGEST:g}.")
+        level = tree
+        *heads, last = SHORT.get(name, name).split(".")
+        for head in heads:
+            level = level.setdefault(head, {})
+            if not isinstance(level, dict):
+                raise ConfigError(f"The axis {name!r}: {head} holds a value, not fields.")
+        level[last] = value
+    try:
+        config = TrialConfig.model_validate(tree)
+    except ValueError as error:
+        first = error.errors()[0]  # type: ignore[attr-defined]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"The space holds an impossible candidate {point}: {field}: {first['msg']}."
+        ) from error
+    return Candidate(trial_id=config.trial_id(data_digest), point=resolved, config=config)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ConfigError(f"lambd_d needs numbers above 0 for itself and for d, not {value!r}.")
+    return float(value)

@@ -1,0 +1,123 @@
+"""What a config's text says, before any model of it, and sentences about what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from sweep.core.errors import ConfigError, nearest
+
+DEEPEST = 50
+LONGEST = 400
+"""Levels of a config, and characters of a value in a sentence about it."""
+
+_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){{{DEEPEST}}}""")
+
+
+def toml(text: str) -> dict[str, Any]:
+    """Return what TOML says; raise `ValueError` where it says nothing that could be meant."""
+    if _LONG_KEY.search(text):  # of whose parts Python's parser keeps every beginning
+        raise ValueError(f"a key has more than {DEEPEST} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+
+
+def unreasonable(tree: Mapping[str, Any]) -> str | None:
+    """Return why no config can be like this, or None: it could not even be shown, or logged."""
+    level: list[Any] = [tree]
+    for _ in range(DEEPEST):
+        inside = [
+            list(value.values()) if isinstance(value, Mapping) else value
+            for value in level
+            if isinstance(value, Mapping | list | tuple)
+        ]
+        level = [item for items in inside for item in items]
+        if any(isinstance(item, int) and abs(item) >= 2**63 for item in level):
+            return "it holds a number of more than 64 bits"
+        if not level:
+            return None
+    return f"it is nested more than {DEEPEST} deep"
+
+
+def override(tree: dict[str, Any], item: str, *, of_axis: Collection[str]) -> dict[str, Any]:
+    """Return `tree` with `key.key=value` set; the argument is left as it was.
+
+    Args:
+        tree: nested tables.
+        item: dots nest, but what follows `space.axes` is one name, dots and all; the value is
+            TOML, or a bare word.
+        of_axis: fields of an axis, the only ones below its name.
+    """
+    dotted, equals, text = item.partition("=")
+    if not equals or not dotted.strip():
+        raise ConfigError(f"{item!r} is not key=value, for example train.epochs=5.")
+    keys = [key.strip() for key in _split_key(dotted, of_axis)]
+    value: Any
+    try:
+        value = toml(f"value = {text}")["value"]
+    except ValueError:
+        value = text
+    out = dict(tree)
+    level = out
+    for key in keys[:-1]:
+        below = level.get(key, {})
+        if not isinstance(below, dict):
+            raise ConfigError(f"{item!r}: {key!r} holds a value, not fields.")
+        level[key] = dict(below)
+        level = level[key]
+    level[keys[-1]] = value
+    return out
+
+
+def _split_key(dotted: str, of_axis: Collection[str]) -> list[str]:
+    axis = re.match(r'^\s*space\.axes\."?([^"]+?)"?\s*$', dotted)
+    if axis and axis.group(1).split(".")[-1] not in of_axis:
+        return ["space", "axes", axis.group(1)]
+    return dotted.split(".")
+
+
+def sentences(error: ValidationError, whole: type[BaseModel], axis: type[BaseModel]) -> list[str]:
+    """Turn pydantic's faults into sentences that name the field as the user typed it.
+
+    Args:
+        error: of validating a config.
+        whole: the model of a config.
+        axis: the model of one axis, which stands below names of the user's choice.
+    """
+    lines = []
+    for fault in error.errors(include_url=False):
+        path = [str(part) for part in fault["loc"]]
+        where = ".".join(part for part in path if not part.startswith(("list[", "Range")))
+        if fault["type"] == "extra_forbidden":
+            lines.append(_unknown_key(path, where, whole, axis))
+        elif fault["type"] == "value_error":
+            message = str(fault["ctx"]["error"])
+            lines.append(f"{where}: {message}." if where else f"{message}.")
+        else:
+            lines.append(f"{where} is {_brief(fault['input'])}: {_lower(fault['msg'])}.")
+    return list(dict.fromkeys(lines))
+
+
+def _unknown_key(path: list[str], where: str, whole: type[BaseModel], axis: type[BaseModel]) -> str:
+    model: Any = whole
+    for part in path[:-1]:
+        field = getattr(model, "model_fields", {}).get(part)
+        model = field.annotation if field else axis
+    known = sorted(getattr(model, "model_fields", {}))
+    return f"{where} is not a field.{nearest(path[-1], known)} Fields here: {', '.join(known)}."
+
+
+def _brief(value: Any) -> str:
+    """Return a value as Python writes it, the middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

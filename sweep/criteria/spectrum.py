@@ -1,0 +1,358 @@
+"""The spectrum of features: streamed covariance, eigenvalues, power-law fit, ranks.
+
+Pure numerics in float64. Never an N x N matrix, never a decomposition of N x D. Which
+images the features come from, and in which mode of the network, is the caller's.
+Shapes: N images, B of them in a batch, D dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sweep.core.records import Measure, MeasureStatus
+
+Array = npt.NDArray[np.float64]
+
+GOOD_FIT = 0.95
+"""R^2 under which a power law is flagged; the alpha-ReQ authors narrow the window there."""
+
+
+BLOCK = 512
+"""Columns of the covariance that are accumulated at once."""
+
+
+class Moments:
+    """Mean and covariance of features that arrive in batches, on their own device.
+
+    Batches are centred by themselves and merged pairwise (Chan, Golub and LeVeque 1983,
+    eq. 2.1), so that a large mean cancels nothing. Equivalent to `np.mean(h, 0)` and
+    `np.cov(h.T, bias=True)` in float64.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._eps = 0.0
+        self._mean_D = torch.empty(0)
+        self._scatter_DD = torch.empty(0)
+
+    def update(self, h_BD: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            h_BD: float [B, D], B at least 1. NaN and infinities are let through and show in
+                `Features.finite`.
+
+        Raises:
+            ValueError: not [B, D], not floating point, or another D than before.
+        """
+        _check_matrix("features", h_BD)
+        # Apple's GPUs have no float64.
+        device = "cpu" if h_BD.device.type == "mps" else h_BD.device
+        h_BD = h_BD.detach().to(device)
+        mean_D = h_BD.mean(0, dtype=torch.float64)
+        self._begin(mean_D)
+        _add_gram(self._scatter_DD, h_BD - mean_D)
+        self._absorb(len(h_BD), mean_D)
+        self._eps = max(self._eps, torch.finfo(h_BD.dtype).eps)
+
+    def merge(self, other: Moments) -> None:
+        """Add what `other` has seen, for instance on another device."""
+        if other.count == 0:
+            return
+        device = self._mean_D.device if self.count else other._mean_D.device
+        mean_D = other._mean_D.to(device)
+        self._begin(mean_D)
+        self._scatter_DD += other._scatter_DD.to(device)
+        self._absorb(other.count, mean_D)
+        self._eps = max(self._eps, other._eps)
+
+    @property
+    def mean_D(self) -> Tensor:
+        """Mean, float64 [D]."""
+        return self._mean_D
+
+    @property
+    def covariance_DD(self) -> Tensor:
+        """Centred covariance with 1/N, float64 [D, D]."""
+        upper_DD = self._scatter_DD.triu()
+        return upper_DD.add_(upper_DD.triu(1).T).div_(max(self.count, 1))
+
+    def features(self) -> Features:
+        """Return the summary that criteria read."""
+        if self.count == 0:
+            raise ValueError("No features were added; call update(h_BD) first.")
+        return Features(
+            count=self.count,
+            mean_D=self._mean_D.clone(),
+            covariance_DD=self.covariance_DD,
+            eps=self._eps,
+        )
+
+    def _begin(self, like_D: Tensor) -> None:
+        if self.count == 0:
+            self._mean_D = torch.zeros_like(like_D)
+            self._scatter_DD = like_D.new_zeros(len(like_D), len(like_D))
+        elif len(like_D) != len(self._mean_D):
+            raise ValueError(
+                f"features have {len(like_D)} dimensions, but {len(self._mean_D)} before; "
+                "use one Moments for each encoder."
+            )
+
+    def _absorb(self, count: int, mean_D: Tensor) -> None:
+        """Move the mean; the scatter gains the part between the two means."""
+        total = self.count + count
+        delta_D = mean_D - self._mean_D
+        self._scatter_DD.addr_(delta_D, delta_D, alpha=self.count * count / total)
+        self._mean_D = self._mean_D + delta_D * (count / total)
+        self.count = total
+
+
+def _add_gram(scatter_DD: Tensor, x_BD: Tensor) -> None:
+    """Add x^T x to the blocks on and above the diagonal: 0.6 of a whole product's time."""
+    for start in range(0, len(scatter_DD), BLOCK):
+        rows_BD = x_BD[:, start : start + BLOCK]
+        scatter_DD[start : start + BLOCK, start:].addmm_(rows_BD.T, x_BD[:, start:])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What criteria may know of N features: their first two moments, and no label.
+
+    Args:
+        count: N.
+        mean_D: float64 [D].
+        covariance_DD: centred, 1/N, float64 [D, D].
+        eps: relative rounding of the features as they arrived, `torch.finfo(dtype).eps`.
+    """
+
+    count: int
+    mean_D: Tensor
+    covariance_DD: Tensor
+    eps: float
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return len(self.mean_D)
+
+    @cached_property
+    def finite(self) -> bool:
+        """False if any feature was NaN or infinite."""
+        # The diagonal bounds the rest: |c_ij| <= sqrt(c_ii c_jj).
+        variance_D = self.covariance_DD.diagonal()
+        return bool(variance_D.isfinite().all() and self.mean_D.isfinite().all())
+
+    @cached_property
+    def eigenvalues_D(self) -> Array:
+        """Eigenvalues of the centred covariance, descending, >= 0; NaN where not finite."""
+        return _eigenvalues(self.covariance_DD, self.finite)
+
+    @cached_property
+    def moment_eigenvalues_D(self) -> Array:
+        """Eigenvalues of the uncentred second moment h^T h / N: squared singular values / N."""
+        moment_DD = torch.addr(self.covariance_DD, self.mean_D, self.mean_D)
+        return _eigenvalues(moment_DD, self.finite)
+
+    @cached_property
+    def rank(self) -> int:
+        """Eigenvalues above what rounding alone leaves behind.
+
+        That is D eps lambda_1 of the eigenvalue solver in float64, and, of features that
+        were rounded to `eps`, noise of variance (eps h)^2 / 12 a dimension; the bound is
+        48 times that, because a network's last sum rounds more than once. Centring
+        itself rounds to about 1e-15 of the mean, in each dimension alike.
+        """
+        if not self.finite:
+            return 0
+        square_D = self.covariance_DD.diagonal() + self.mean_D.square()
+        solver = self.dim * np.finfo(np.float64).eps * self.eigenvalues_D[0]
+        arrival = (2 * self.eps) ** 2 * float(square_D.max())
+        centring = 1e-15**2 * float(self.mean_D.square().sum())
+        return int(np.sum(self.eigenvalues_D > max(solver, arrival, centring)))
+
+
+def _eigenvalues(matrix_DD: Tensor, finite: bool) -> Array:
+    if not finite:
+        return np.full(len(matrix_DD), np.nan)
+    ascending: Array = torch.linalg.eigvalsh(matrix_DD).cpu().numpy()
+    return np.maximum(ascending[::-1], 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """log lambda_i = -alpha log i + intercept; `r2` unweighted on the same ranks."""
+
+    alpha: float
+    intercept: float
+    r2: float
+
+
+def power_law(eigenvalues: npt.ArrayLike, first: int, last: int) -> Fit:
+    """Fit log eigenvalue to log rank over ranks first..last, weights 1/rank.
+
+    Equivalent to `np.polyfit(log i, log lambda_i, 1, w=i**-0.5)`, in closed form.
+
+    Args:
+        eigenvalues: [D], descending.
+        first, last: ranks, from 1, both included.
+
+    Raises:
+        ValueError: fewer than 3 ranks, ranks that do not exist, or an eigenvalue <= 0 there.
+
+    Source: Agrawal, Mondal, Ghosh, Richards, alpha-ReQ, NeurIPS 2022, section 2 and code.
+    """
+    values: Array = np.asarray(eigenvalues, dtype=np.float64)
+    _check_window(first, last, len(values))
+    window = values[first - 1 : last]
+    if not (window > 0).all():
+        raise ValueError(
+            f"eigenvalues at ranks {first}..{last} must be > 0, but the least is {window.min()}."
+        )
+    rank = np.arange(first, last + 1, dtype=np.float64)
+    x, y, weight = np.log(rank), np.log(window), 1 / rank
+    dx, dy = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
+    slope = np.sum(weight * dx * dy) / np.sum(weight * dx**2)
+    intercept = np.average(y - slope * x, weights=weight)
+    residual = np.sum((y - slope * x - intercept) ** 2)
+    spread = np.sum((y - y.mean()) ** 2)
+    # A flat spectrum is fitted exactly, and its R^2 is 0/0.
+    flat = spread <= len(y) * 1e-20
+    return Fit(
+        alpha=float(-slope),
+        intercept=float(intercept),
+        r2=1.0 if flat else float(1 - residual / spread),
+    )
+
+
+def alpha_of(features: Features, *, first: int = 4, last: int = 100) -> Measure:
+    """Return alpha of summarised features; see `alpha`."""
+    detail: dict[str, Any] = {
+        "first": first,
+        "last": last,
+        "images": features.count,
+        "dim": features.dim,
+        # The tail of the spectrum is then partly sampling noise, and alpha is biased.
+        "undersampled": features.count < 2 * features.dim,
+    }
+    if not features.finite:
+        return _nonfinite("alpha", detail)
+    if features.count <= last:
+        return _degenerate("alpha", detail, f"{features.count} images, more than {last} needed")
+    if features.rank < last:
+        return _degenerate("alpha", detail, f"rank {features.rank} is below {last}")
+    fit = power_law(features.eigenvalues_D, first, last)
+    detail["r2"] = fit.r2
+    status: MeasureStatus = "ok" if fit.r2 >= GOOD_FIT else "poor_fit"
+    return Measure(name="alpha", value=fit.alpha, status=status, detail=detail)
+
+
+def rankme_of(features: Features) -> Measure:
+    """Return RankMe of summarised features; see `rankme`."""
+    detail: dict[str, Any] = {"images": features.count, "dim": features.dim}
+    if not features.finite:
+        return _nonfinite("rankme", detail)
+    if features.rank == 0:
+        return _degenerate("rankme", detail, "the features are constant")
+    values = features.moment_eigenvalues_D[: min(features.count, features.dim)]
+    # The root would turn the solver's rounding, 1e-16, into singular values of 1e-8.
+    solver = features.dim * np.finfo(np.float64).eps * values[0]
+    sigma = np.sqrt(np.where(values > solver, values, 0.0))
+    p = sigma / sigma.sum() + 1e-7
+    return Measure(name="rankme", value=float(np.exp(-np.sum(p * np.log(p)))), detail=detail)
+
+
+def alpha(features: Tensor | npt.ArrayLike, *, first: int = 4, last: int = 100) -> Measure:
+    """Return the decay exponent of the eigenspectrum of features: lambda_i ~ i^-alpha.
+
+    Args:
+        features: [N, D], floating point: encoder outputs of unaugmented images in
+            evaluation mode, N comfortably above D.
+        first, last: ranks of the fit, from 1, both included; 4..100 are the authors'.
+            Alphas of different windows are not comparable.
+
+    Returns:
+        `Measure` named alpha. Status `poor_fit`: R^2 below 0.95, value kept. `degenerate`,
+        without a value: N <= last, or a numerical rank below `last`. `nonfinite`: a NaN or
+        an infinity. `detail` has first, last, r2, images, dim, and undersampled, true
+        where N < 2 D: the tail is then partly sampling noise.
+
+    Raises:
+        ValueError: not [N, D] of floats, or a window that D dimensions do not have.
+
+    Source: Agrawal, Mondal, Ghosh, Richards, "alpha-ReQ: Assessing Representation Quality in
+    Self-Supervised Learning by measuring eigenspectrum decay", NeurIPS 2022, eq. 1; weights
+    1/i and windows as in the authors' code.
+    """
+    h_ND = _as_tensor(features)
+    _check_window(first, last, h_ND.shape[1])
+    return alpha_of(summarise(h_ND), first=first, last=last)
+
+
+def rankme(features: Tensor | npt.ArrayLike) -> Measure:
+    """Return RankMe, the entropy rank of uncentred features: between 1 and min(N, D).
+
+    exp(-sum_k p_k log p_k), p_k = sigma_k / sum sigma + 1e-7, over singular values sigma.
+
+    Args:
+        features: [N, D], floating point; 25,600 images in the paper.
+
+    Returns:
+        `Measure` named rankme; `degenerate` where all features are the same, `nonfinite`
+        where one is NaN or infinite. `detail` has images and dim.
+
+    Raises:
+        ValueError: not [N, D] of floats.
+
+    Source: Garrido, Balestriero, Najman, LeCun, "RankMe: Assessing the Downstream Performance
+    of Pretrained Self-Supervised Representations by Their Rank", ICML 2023, eq. 1 and 2.
+    """
+    return rankme_of(summarise(_as_tensor(features)))
+
+
+def summarise(h_ND: Tensor, *, batch: int = 8192) -> Features:
+    """Return the moments of features [N, D] in memory, `batch` rows in float64 at a time."""
+    moments = Moments()
+    for h_BD in torch.split(h_ND, batch):
+        moments.update(h_BD)
+    return moments.features()
+
+
+def _nonfinite(name: str, detail: dict[str, Any]) -> Measure:
+    reason = {"reason": "a feature is NaN or infinite"}
+    return Measure(name=name, value=None, status="nonfinite", detail=detail | reason)
+
+
+def _degenerate(name: str, detail: dict[str, Any], reason: str) -> Measure:
+    return Measure(name=name, value=None, status="degenerate", detail=detail | {"reason": reason})
+
+
+def _as_tensor(features: Tensor | npt.ArrayLike) -> Tensor:
+    # A copy, since a read-only array cannot become a tensor.
+    h_ND = features if isinstance(features, Tensor) else torch.tensor(np.asarray(features))
+    _check_matrix("features", h_ND)
+    return h_ND
+
+
+def _check_matrix(name: str, h: Tensor) -> None:
+    if h.ndim != 2 or 0 in h.shape:
+        raise ValueError(
+            f"{name} are {list(h.shape)}, but must be [N, D] with N and D at least 1; "
+            "pool or flatten each image to one row."
+        )
+    if not h.is_floating_point():
+        raise ValueError(f"{name} are {h.dtype}, but must be floating point; use .float().")
+
+
+def _check_window(first: int, last: int, dim: int) -> None:
+    if first < 1 or last < first + 2 or last > dim:
+        raise ValueError(
+            f"the window is {first}..{last}, but must have 3 ranks or more within 1..{dim}; "
+            "choose first >= 1 and last between first + 2 and the number of dimensions."
+        )

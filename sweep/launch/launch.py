@@ -1,0 +1,385 @@
+"""Run a study from config to winner, or take one up again.
+
+    prepare -> folder and log -> candidates -> runner -> outcome -> test of the winner
+
+The folder appears only once nothing can be refused any more. What the log holds is never
+done again, so `resume` is the same path, entered with a log that is not empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sweep.config.models import StudyConfig, TrialConfig, digest
+from sweep.core.errors import StudyError, SweepError
+from sweep.core.outcome import Outcome, outcome
+from sweep.core.plugins import importable, resolve
+from sweep.launch.preflight import Devices, Prepared, devices, doubts, prepare
+from sweep.launch.retention import Keeper
+from sweep.log import store
+from sweep.pretraining.context import Context
+from sweep.pretraining.trial import test_trial
+from sweep.proposers import PROPOSERS
+from sweep.rules import RULES
+from sweep.runners import local
+from sweep.runners.interrupt import Interrupted, StopRequest, ending_at_once
+from sweep.runners.trial_log import LOG, TrialLog
+from sweep.runners.worker import TRIALS, Worker
+from sweep.storage import files
+from sweep.storage.files import Place
+from sweep.storage.symlinks import refuse_links
+from sweep.study import Listener, Study
+from sweep.tables.results import Results
+from sweep.tables.snapshots import Snapshots
+
+Watch = Callable[[Study, StudyConfig, Place], contextlib.AbstractContextManager[Listener]]
+"""Shows a study under way: entered once its candidates are known, it returns a listener."""
+
+
+class Stopped(SweepError):
+    """The study was asked to stop, and can be resumed.
+
+    Args:
+        exit_code: 75, or 130 after Ctrl-C.
+        folder: of the study.
+    """
+
+    def __init__(self, exit_code: int, folder: Place) -> None:
+        super().__init__(f"The study stopped before its end. `sweep resume {folder}` goes on.")
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """A runner, ready: where trials run and how.
+
+    Args:
+        devices: for each trial.
+        drive: puts trials to work until none is left.
+        call: runs one function with a trial's devices.
+    """
+
+    devices: Devices
+    drive: Callable[[Study, Callable[[str], dict[str, Any]], StopRequest], None]
+    call: Callable[..., Any]
+
+
+@contextlib.contextmanager
+def unwatched(study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
+    """Show nothing of a study under way."""
+    yield lambda event: None
+
+
+def run(
+    config: StudyConfig | str | Path,
+    *,
+    results: str | Place = "results",
+    overrides: Sequence[str] = (),
+    watch: Watch = unwatched,
+    warn: Callable[[str], None] = warnings.warn,
+) -> Outcome:
+    """Run a study to its end.
+
+    Args:
+        config: a `StudyConfig`, or the path of a TOML file; plug-ins may lie beside it.
+        results: the folder in which the study's own folder is made; or `s3://bucket/prefix`.
+        overrides: `key=value`, for a path.
+        watch: shows progress.
+        warn: takes sentences about what is allowed and yet may not be meant.
+
+    Returns:
+        The winner, the zone, the probes paid and saved. `sweep.load(results/NAME)` has the rest.
+
+    Raises:
+        UserError: what was asked for cannot be; nothing was written.
+        Stopped: somebody asked to stop; `resume` goes on.
+    """
+    path = None if isinstance(config, StudyConfig) else Path(config).resolve().parent
+    if not isinstance(config, StudyConfig):
+        config = StudyConfig.load(config, overrides)
+    importable(path)
+    results = files.place(results)
+    store.check_vacant(results, config.name)
+    prepared = prepare(config)
+    for sentence in doubts(prepared):
+        warn(sentence)
+    with _backend(config, path, warn) as backend:
+        folder = store.create(results, config.name)
+        _check_conditions(folder, warn)
+        with store.open_log(folder) as log, Snapshots(log) as snapshots:
+            study = _study(config, log, backend, snapshots)
+            study.record("study", _birth(prepared, path))
+            _session(study, config, backend)
+            return _drive(study, prepared, folder, backend, watch)
+
+
+def resume(
+    folder: str | Place,
+    *,
+    overrides: Sequence[str] = (),
+    watch: Watch = unwatched,
+    warn: Callable[[str], None] = warnings.warn,
+) -> Outcome:
+    """Take a study up where its log ends; no finished stage is run again.
+
+    Of a study that is over, unless something is to change, it returns what that came to.
+
+    Args:
+        folder: of the study.
+        overrides: `key=value`: budget and resources may change, the space may grow.
+        watch: shows progress.
+        warn: takes sentences about what is allowed and yet may not be meant.
+
+    Raises:
+        StudyError: there is no such study, another driver holds it, or more than budget,
+            resources and a larger space was changed.
+        Stopped: as in `run`.
+    """
+    folder = files.place(folder)
+    if not overrides and (over := Results(folder).outcome) is not None:
+        return over
+    birth, last, known = _past(folder)
+    path = Path(birth["path"]) if birth.get("path") else None
+    importable(path)
+    before = StudyConfig.parse(last, source=f"The config in the log of {folder}")
+    config = StudyConfig.parse(before.model_dump(mode="json"), overrides, source="the change")
+    _only_allowed_changes(before, config)
+    prepared = prepare(config)
+    if prepared.data_digest != birth["data_digest"]:
+        raise StudyError(
+            f"The images at {config.data.path or config.data.name} are not those that the study "
+            f"in {folder} began with. Put them back, or start another study with `sweep run`."
+        )
+    if gone := known - {candidate.trial_id for candidate in prepared.candidates}:
+        raise StudyError(
+            f"The changed space leaves out {len(gone)} candidates that the study has. A resume "
+            "may only enlarge the space; for another one, `sweep run` with another name."
+        )
+    _check_conditions(folder, warn)
+    with (
+        _backend(config, path, warn) as backend,
+        store.open_log(folder) as log,
+        Snapshots(log) as snapshots,
+    ):
+        study = _study(config, log, backend, snapshots)
+        _session(study, config, backend)
+        if config != before:
+            changed = config.model_dump(mode="json")
+            parts = {name: changed[name] for name in ("budget", "resources")}
+            study.record("budget", {"config": changed, **parts})
+        return _drive(study, prepared, folder, backend, watch)
+
+
+def _drive(
+    study: Study, prepared: Prepared, folder: Place, backend: Backend, watch: Watch
+) -> Outcome:
+    config = prepared.config
+    trials = {c.trial_id: c.config.model_dump(mode="json") for c in prepared.candidates}
+    for candidate in prepared.candidates:
+        study.add(candidate.trial_id, candidate.point, trials[candidate.trial_id])
+    context = Context(
+        folder=folder,
+        device="cuda" if backend.devices.gpu else "cpu",
+        share=backend.devices.share,
+        threads=backend.devices.cpu,
+        heartbeat_seconds=config.resources.heartbeat_seconds,
+        checkpoint_seconds=config.resources.checkpoint_seconds,
+    )
+
+    def job(trial_id: str) -> dict[str, Any]:
+        own = replace(context, folder=files.absolute(folder) / "trials" / trial_id)
+        return {"config": trials[trial_id], "context": own.to_json()}
+
+    stop = StopRequest(folder)
+    with _resumable(folder), stop.installed(), watch(study, config, folder) as listener:
+        study.listen(listener)
+        keeper = Keeper(study, config, folder)
+        study.listen(keeper)
+        backend.drive(study, job, stop)
+        if stop:
+            raise Stopped(stop.exit_code or 75, folder)
+        result = outcome(study.history, study.why_it_ends())
+        test_accuracy = None
+        if result.winner is not None and config.trial in TRIALS:
+            with ending_at_once():  # resumed, it is tested then
+                seen = backend.call(_test, job(result.winner))
+            study.observe(result.winner, seen)
+            measure = seen.measure("test_accuracy")
+            test_accuracy = measure.value if measure else None
+        keeper.finish(result.winner)
+        if not study.finished:
+            study.record("finish", {**result.to_json(), "test_accuracy": test_accuracy})
+    return result
+
+
+@contextlib.contextmanager
+def _resumable(folder: Place) -> Iterator[None]:
+    """Say of an interruption how to go on."""
+    try:
+        yield
+    except Interrupted as signalled:
+        raise Stopped(signalled.exit_code, folder) from None
+
+
+def _test(job: dict[str, Any]) -> Any:
+    context = Context.from_json(job["context"])
+    refuse_links(context.folder, itself=True)
+    log = TrialLog(context.folder / LOG)
+    with contextlib.closing(log), log.open() as file, contextlib.redirect_stderr(file):
+        return test_trial(TrialConfig(**job["config"]), context)
+
+
+def _check_conditions(folder: Place, warn: Callable[[str], None]) -> None:
+    if not files.conditional(folder):
+        warn(
+            f"The object store of {folder} ignores the conditions of a PUT (If-None-Match, "
+            "If-Match), so nothing keeps two drivers of one study apart: start but one."
+        )
+
+
+@contextlib.contextmanager
+def _backend(
+    config: StudyConfig, path: Path | None, warn: Callable[[str], None]
+) -> Iterator[Backend]:
+    if config.resources.runner == "local":
+        yield _local_backend(config, path)
+        return
+    from sweep.runners.ray import cluster, runner  # here alone, so that a machine may lack ray
+
+    with cluster.cluster(config.resources.address) as found:
+        share = devices(config, gpus=found.gpus, cpus=found.cpus)
+
+        def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
+            jobs = runner.Jobs(of=job, path=str(path) if path else None)
+            hang_seconds = config.resources.hang_seconds
+            runner.drive(study, jobs, share, stop, hang_seconds=hang_seconds, warn=warn)
+
+        def call(function: Callable[..., Any], *args: Any) -> Any:
+            if not share.gpu and config.resources.address is None:
+                return function(*args)  # this process has imported all: 15 s less than a new one
+            return runner.call(function, *args, devices=share)
+
+        yield Backend(devices=share, drive=drive, call=call)
+
+
+def _local_backend(config: StudyConfig, path: Path | None) -> Backend:
+    def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
+        def open_worker(trial_id: str) -> Worker:
+            fields = job(trial_id)
+            context = Context.from_json(fields["context"])
+            return Worker(TrialConfig(**fields["config"]), context)
+
+        local.drive(study, open_worker, stop)
+
+    return Backend(
+        devices=devices(config), drive=drive, call=lambda function, *args: function(*args)
+    )
+
+
+def _study(config: StudyConfig, log: store.Log, backend: Backend, snapshots: Snapshots) -> Study:
+    rule = config.rule_in_full
+    return Study(
+        rule=resolve("The rule", rule.name, RULES)(rule),
+        proposer=resolve("The proposer", config.space.proposer, PROPOSERS)(config.seed),
+        log=log,
+        budget=config.budget,
+        workers=backend.devices.parallel,
+        retries=config.resources.retries,
+        price_per_device_hour=config.resources.price_per_device_hour,
+        listeners=[snapshots.update],
+    )
+
+
+def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
+    payload = {
+        "format": store.FORMAT,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "runner": config.resources.runner,
+        "workers": backend.devices.parallel,
+        "device": "cuda" if backend.devices.gpu else "cpu",
+    }
+    study.record("session", payload)
+
+
+def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
+    config = prepared.config.model_dump(mode="json")
+    return {
+        "format": store.FORMAT,
+        "name": prepared.config.name,
+        "config": config,
+        "config_digest": digest(config),
+        "data_digest": prepared.data_digest,
+        "path": str(path) if path else None,
+        "created": time.time(),
+        "commit": _commit(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in ("sweep", "torch", "torchvision", "numpy", "ray")},
+        },
+    }
+
+
+def _past(folder: Place) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+    """Return how a study began, its config as last changed, and its candidates."""
+    birth = dict[str, Any]()
+    config = dict[str, Any]()
+    known = set[str]()
+    for event, _ in store.scan(folder / store.EVENTS):  # of ten thousand trials 200 MB as a list
+        if event.seq == 0 and event.kind == "study":
+            birth = dict(event.payload)
+        if event.kind in ("study", "budget"):
+            config = dict(event.payload["config"])
+        elif event.kind == "candidate":
+            known.add(event.trial_id)
+    if not birth:
+        raise StudyError(
+            f"{folder} holds a log that never began. Remove the folder and `sweep run` again."
+        )
+    return birth, config, known
+
+
+def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:
+    free = {"budget", "resources", "space"}
+    moved = before.data.model_copy(update={"path": after.data.path})  # the digest guards content
+    before = before.model_copy(update={"data": moved})
+    fixed = [
+        name
+        for name in StudyConfig.model_fields
+        if name not in free and getattr(before, name) != getattr(after, name)
+    ]
+    if fixed:
+        raise StudyError(
+            f"A resume cannot change {', '.join(fixed)}: finished trials would not fit. It may "
+            "change budget and resources, and enlarge the space; for anything else, `sweep run` "
+            "with another name."
+        )
+
+
+def _commit() -> str | None:
+    """Return the commit of the package's source, where it runs from a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,164 @@
+"""Weights on disk: a running trial's state, and the encoder that is taken away.
+
+An encoder is a safetensors file with a JSON beside it that says how it was made and how
+its images are normalised. Nothing here executes code from a file: states are read with
+`weights_only=True`, encoders hold tensors alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from sweep.config.models import EncoderConfig
+from sweep.core.errors import ConfigError, StudyError
+from sweep.encoders import ENCODERS, build
+from sweep.storage import files
+from sweep.storage.files import Place
+
+STATE = "state.pt"
+ENCODER = "encoder.safetensors"
+_DIGEST = 32  # bytes of SHA-256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedEncoder:
+    """An encoder and what is needed to use it.
+
+    Args:
+        encoder: in evaluation mode, float32; [B, C, H, W] -> [B, dim].
+        mean, std: per channel, of images in 0..1: feed `(image / 255 - mean) / std`.
+        shape: (C, H, W) that it was trained on.
+        about: the JSON beside the weights: config, study, measures, versions.
+    """
+
+    encoder: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    shape: tuple[int, int, int]
+    about: Mapping[str, Any]
+
+
+def save_state(folder: Place, state: Mapping[str, Any]) -> None:
+    """Write a running trial's state, replacing the one before; its digest stands before it.
+
+    Torch reads most states in which a byte is wrong without a word.
+    """
+    buffer = io.BytesIO()
+    buffer.write(bytes(_DIGEST))
+    torch.save(dict(state), buffer)
+    view = buffer.getbuffer()
+    view[:_DIGEST] = hashlib.sha256(view[_DIGEST:]).digest()
+    files.write(folder / STATE, view)
+
+
+def load_state(folder: Place, device: str) -> dict[str, Any] | None:
+    """Return the state last saved, or None where there is none.
+
+    Raises:
+        StudyError: it is damaged, or wants code to be run.
+    """
+    try:
+        data = memoryview(files.read(folder / STATE))
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+        raise StudyError(f"{folder / STATE} is damaged.")
+    try:
+        state = torch.load(io.BytesIO(data[_DIGEST:]), map_location=device, weights_only=True)
+    except Exception as error:  # whatever its bytes happen to ask for, code to be run included
+        raise StudyError(f"{folder / STATE} is no state of ours.") from error
+    if not isinstance(state, dict):
+        raise StudyError(f"{folder / STATE} is no state of ours.")
+    return state
+
+
+def drop_state(folder: Place) -> None:
+    """Remove a running trial's state, once its encoder is written."""
+    files.remove(folder / STATE)
+
+
+def save_encoder(path: Place, encoder: nn.Module, about: Mapping[str, Any]) -> None:
+    """Write `path` (.safetensors) and the JSON beside it.
+
+    Args:
+        path: ends in .safetensors.
+        encoder: its state dict is written in float32 as it is, contiguous.
+        about: JSON with at least `encoder` (an EncoderConfig), `shape`, `mean`, `std`.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(encoder).items()}
+    write_encoder(path, tensors, about)
+
+
+def write_encoder(path: Place, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and their JSON, the weights last: where these are, both are."""
+    files.make(path.parent)
+    text = json.dumps(about, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    files.write(path.with_suffix(".json"), text.encode())
+    files.write(path, safetensors.torch.save(dict(tensors)))
+
+
+def load_encoder(
+    path: str | Place, *, device: str = "cpu", plugins: Collection[str] = ()
+) -> LoadedEncoder:
+    """Read an exported encoder, or a trial's own.
+
+    Args:
+        path: the .safetensors file; its JSON lies beside it.
+        device: where the encoder goes.
+        plugins: encoders of one's own, `"package.module:function"`, that the JSON may name.
+            Any other is refused, for it would be code that the file chooses.
+
+    Returns:
+        The encoder in evaluation mode, with its normalisation and its story.
+
+    Raises:
+        StudyError: a file is missing, does not fit the other, or names code that is not allowed.
+    """
+    path = files.place(path)
+    beside = path.with_suffix(".json")
+    try:
+        about = json.loads(files.read(beside))
+        config = EncoderConfig(**about["encoder"])
+        if config.name not in (*ENCODERS, *plugins):
+            raise StudyError(
+                f"{beside} names the encoder {config.name!r}, which is none of ours. If you trust "
+                "that code, allow it: "
+                f"sweep.load_encoder({str(path)!r}, plugins=[{config.name!r}])."
+            )
+        tensors = safetensors.torch.load(files.read(path))
+        shape = (int(about["shape"][0]), int(about["shape"][1]), int(about["shape"][2]))
+        encoder = build(config, shape)
+        encoder.load_state_dict(tensors)
+        mean, std = tuple(map(float, about["mean"])), tuple(map(float, about["std"]))
+    except FileNotFoundError as error:
+        raise StudyError(
+            f"{error.filename or path} is missing; an export is a .safetensors file with a .json "
+            "of the same name beside it. `sweep export STUDY -o encoder.safetensors` writes both."
+        ) from error
+    except (ConfigError, safetensors.SafetensorError, *_MISFITS) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StudyError(f"{path} is not an encoder of ours: {why:.300}.") from error
+    return LoadedEncoder(
+        encoder=encoder.to(device).eval(), mean=mean, std=std, shape=shape, about=about
+    )
+
+
+_MISFITS = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError)
+"""What JSON of another shape, or weights of another net, end in."""
+
+
+def _state(encoder: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict under the names that it has without torch.compile."""
+    return {
+        name.removeprefix("_orig_mod."): tensor for name, tensor in encoder.state_dict().items()
+    }

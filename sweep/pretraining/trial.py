@@ -1,0 +1,427 @@
+"""The whole path of one trial: data, pretraining, criteria, probe.
+
+    pretrain ... -> trained -> measured -> (a verdict) -> probed
+
+`run_trial` yields observations; to stop a trial, stop asking. It writes only its own
+folder: a checkpoint while it trains, the encoder once trained, and a journal of finished
+observations, written before each is yielded. Re-entered, it yields the journal first and
+goes on where it stopped, so a stage that ended is never run again, unless what it left is
+damaged: then it is, and the trial's log says so. Here the seams meet.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sweep.config.models import DataConfig, TrialConfig
+from sweep.core.errors import StudyError
+from sweep.core.plugins import resolve
+from sweep.core.records import Cost, Measure, Observation
+from sweep.criteria import CRITERIA
+from sweep.criteria.spectrum import Moments
+from sweep.datasets.cache import Data, load
+from sweep.datasets.images import Split
+from sweep.pretraining import checkpoint, train
+from sweep.pretraining.context import Context
+from sweep.pretraining.cpu.allocator import keep_freed_memory
+from sweep.pretraining.features import encode, encode_all
+from sweep.probes import PROBES, Fitted, Labelled
+from sweep.storage import files
+from sweep.storage.files import Place
+
+JOURNAL = "journal.jsonl"
+
+log = logging.getLogger(__name__)
+"""Tells when a stage begins; a worker sends it to the trial's log file."""
+
+
+def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, None, None]:
+    """Yield what the trial sees, stage after stage; what its journal holds comes first.
+
+    Args:
+        config: the candidate.
+        context: folder and device.
+
+    Yields:
+        `pretrain` (loss) at each heartbeat, `measured` at each of `criteria.at` and at the
+        end, `trained`, and `probed` (accuracy on the validation split) at each of `probe.at`
+        and at the end. A loss or alpha that is no number ends it early.
+
+    Raises:
+        DataError: the images cannot be read.
+    """
+    torch.set_num_threads(context.threads)
+    if context.device == "cpu":
+        keep_freed_memory()
+    journal = _Journal(context.folder)
+    watch = _Watch(context.share)
+    past = journal.read()
+    yield from past
+    done = {seen.stage for seen in past if seen.fraction >= 1.0}
+    if any(seen.broken for seen in past) or done >= {"trained", "measured", "probed"}:
+        return
+    data = load(config.data)
+    encoder = _trained(config, context) if "trained" in done else None
+    if encoder is None:
+        names: set[tuple[str, int]] = {(seen.stage, seen.step) for seen in past}
+        for seen in _pretrain(config, context, data, names):
+            timed = replace(seen, cost=watch.lap())
+            if timed.stage != "pretrain" and (timed.stage, timed.step) not in names:
+                journal.write(timed)
+            yield timed
+            if timed.broken:
+                return
+        encoder = _encoder(config, context)
+    steps = train.total_steps(config, len(data.splits.pretrain))
+    if "measured" not in done:
+        seen = _measure(config, context, data, encoder, step=steps, fraction=1.0)
+        seen = replace(seen, cost=watch.lap())
+        journal.write(seen)
+        yield seen
+        if seen.broken:
+            return
+    if "probed" not in done:
+        seen = _probed(config, context, data, encoder, step=steps, fraction=1.0)
+        seen = replace(seen, cost=watch.lap())
+        journal.write(seen)
+        yield seen
+
+
+def test_trial(config: TrialConfig, context: Context) -> Observation:
+    """Return the winner's accuracy on the test split.
+
+    The probe is fitted again: it is deterministic, so it is the one that was selected.
+    """
+    torch.set_num_threads(context.threads)
+    journal = _Journal(context.folder)
+    for seen in journal.read():
+        if seen.stage == "tested":
+            return seen
+    watch = _Watch(context.share)
+    data = load(config.data)
+    if (encoder := _trained(config, context)) is None:
+        for _ in _pretrain(config, context, data, set()):
+            pass
+        encoder = _encoder(config, context)
+    fitted = _probe(config, context, data, encoder)
+    measure = _test_accuracy(config, context, data, encoder, fitted)
+    seen = Observation(
+        stage="tested",
+        step=train.total_steps(config, len(data.splits.pretrain)),
+        measures=(measure,),
+        cost=watch.lap(),
+    )
+    journal.write(seen)
+    return seen
+
+
+test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest goes by the name
+
+
+def _encoder(config: TrialConfig, context: Context) -> nn.Module:
+    """Return the encoder that the trial wrote; of plug-ins it may be the config's alone."""
+    path = context.folder / checkpoint.ENCODER
+    own = (config.encoder.name,)
+    return checkpoint.load_encoder(path, device=context.device, plugins=own).encoder
+
+
+def _trained(config: TrialConfig, context: Context) -> nn.Module | None:
+    """Return the encoder that was trained, or None where it is lost: it is trained again."""
+    try:
+        return _encoder(config, context)
+    except StudyError as error:
+        _say(f"{error} It was trained already, and is trained again.")
+        return None
+
+
+def _state(context: Context) -> dict[str, Any] | None:
+    """Return where training stopped, or None where it begins with step 0."""
+    try:
+        return checkpoint.load_state(context.folder, context.device)
+    except StudyError as error:
+        _say(f"{error} The training begins again with step 0.")
+        return None
+
+
+def _say(sentence: str) -> None:
+    """Tell whoever reads the trial's log."""
+    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}\n")
+
+
+def _pretrain(
+    config: TrialConfig, context: Context, data: Data, done: set[tuple[str, int]]
+) -> Iterator[Observation]:
+    """Train from the last checkpoint, or from the start, to the end; write the encoder.
+
+    At a mark the state is saved before the trial is looked at, so that a trial which is
+    told to wait there goes on from there. `done` names the looks that the journal holds.
+    """
+    images = on_device(data.splits.pretrain, context.device)
+    steps = train.total_steps(config, len(images))
+    marks = _marks(config, steps)
+    run = train.begin(config, data.shape, context.device)
+    if (state := _state(context)) is not None:
+        run.load_state_dict(state)
+        yield from _look(config, context, data, run, marks, done)
+    log.info("pretrain from step %d", run.step)
+    saved_at = time.monotonic()
+    progress = None
+    for progress in train.pretrain(
+        run,
+        images,
+        config,
+        device=context.device,
+        mean=data.mean,
+        std=data.std,
+        heartbeat_seconds=context.heartbeat_seconds,
+        marks=tuple(marks),
+    ):
+        fraction = progress.step / steps
+        loss = _loss(progress)
+        yield Observation(stage="pretrain", step=progress.step, fraction=fraction, measures=(loss,))
+        if progress.status != "ok":
+            break
+        next_chance = time.monotonic() - saved_at + context.heartbeat_seconds
+        late = next_chance >= context.checkpoint_seconds
+        if (late or progress.step in marks) and progress.step < steps:
+            checkpoint.save_state(context.folder, run.state_dict())
+            saved_at = time.monotonic()
+        yield from _look(config, context, data, run, marks, done)
+    if progress is None:
+        raise RuntimeError("pretraining took no step")  # no checkpoint is of the last step
+    if progress.status == "ok":
+        checkpoint.save_encoder(
+            context.folder / checkpoint.ENCODER, run.encoder, _about(config, data)
+        )
+    checkpoint.drop_state(context.folder)
+    detail = {"device": _device_name(context.device), "precision": run.precision}
+    if progress.status == "ok":
+        detail["checkpoint"] = str(context.folder / checkpoint.ENCODER)
+    yield Observation(
+        stage="trained",
+        step=progress.step,
+        fraction=progress.step / steps,
+        measures=(_loss(progress),),
+        detail=detail,
+    )
+
+
+def _marks(config: TrialConfig, steps: int) -> dict[int, float]:
+    """Return the steps at which a trial is looked at while it trains, and their fractions."""
+    fractions = {*config.criteria.at, *config.probe.at}
+    return {max(1, round(fraction * steps)): fraction for fraction in sorted(fractions)}
+
+
+def _look(
+    config: TrialConfig,
+    context: Context,
+    data: Data,
+    run: train.Run,
+    marks: Mapping[int, float],
+    done: set[tuple[str, int]],
+) -> Iterator[Observation]:
+    """Measure and probe a run at a mark, as the config says; training goes on as if it had not."""
+    if (fraction := marks.get(run.step)) is None:
+        return
+    encoder = run.encoder.eval()
+    if fraction in config.criteria.at and ("measured", run.step) not in done:
+        yield _measure(config, context, data, encoder, step=run.step, fraction=fraction)
+    if fraction in config.probe.at and ("probed", run.step) not in done:
+        yield _probed(config, context, data, encoder, step=run.step, fraction=fraction)
+    run.encoder.train()
+
+
+def _loss(progress: train.Progress) -> Measure:
+    if progress.status == "ok":
+        return Measure(name="loss", value=progress.loss)
+    why = f"training broke down at step {progress.step}"
+    return Measure(name="loss", value=None, status=progress.status, detail={"reason": why})
+
+
+def _measure(
+    config: TrialConfig,
+    context: Context,
+    data: Data,
+    encoder: nn.Module,
+    *,
+    step: int,
+    fraction: float,
+) -> Observation:
+    """Take every criterion from one pass over fixed pretraining images.
+
+    Features are float32 whatever pretraining used: alpha reads the spectrum's tail.
+    """
+    log.info("measure at step %d", step)
+    split = data.splits.pretrain
+    count = min(config.criteria.images, len(split))
+    rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
+    moments = Moments()
+    for h_BD in encode(
+        encoder, split.images[rows], mean=data.mean, std=data.std, device=context.device
+    ):
+        moments.update(h_BD)
+    features = moments.features()
+    measures = []
+    for name in config.criteria.names:
+        measure = resolve("The criterion", name, CRITERIA)(config.criteria)(features)
+        detail = {**measure.detail, "images": count, "split": "pretrain"}
+        measures.append(replace(measure, detail=detail))
+    spectrum = [float(f"{value:.7g}") for value in features.eigenvalues_D if np.isfinite(value)]
+    return Observation(
+        stage="measured",
+        step=step,
+        fraction=fraction,
+        measures=tuple(measures),
+        detail={"spectrum": spectrum},
+    )
+
+
+def _probed(
+    config: TrialConfig,
+    context: Context,
+    data: Data,
+    encoder: nn.Module,
+    *,
+    step: int,
+    fraction: float,
+) -> Observation:
+    """Probe the encoder; at the end, where the config says so, on the test split too."""
+    log.info("probe at step %d", step)
+    fitted = _probe(config, context, data, encoder)
+    measures = [fitted.measure]
+    if config.probe.test == "all" and fraction >= 1.0:
+        measures.append(_test_accuracy(config, context, data, encoder, fitted))
+    detail = {"classes": len(_labelled_data(config, data).splits.classes)}
+    return Observation(
+        stage="probed", step=step, fraction=fraction, measures=tuple(measures), detail=detail
+    )
+
+
+def _test_accuracy(
+    config: TrialConfig, context: Context, data: Data, encoder: nn.Module, fitted: Fitted
+) -> Measure:
+    """Return the accuracy on the test split, which is read here and nowhere else."""
+    test = _labelled(_labelled_data(config, data).splits.test, encoder, data, context)
+    right = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
+    accuracy = float(right.mean())
+    error = float(np.sqrt(accuracy * (1 - accuracy) / len(right)))
+    detail = {"images": len(right), "standard_error": error}
+    return Measure(name="test_accuracy", value=accuracy, detail=detail)
+
+
+def _probe(config: TrialConfig, context: Context, data: Data, encoder: nn.Module) -> Fitted:
+    splits = _labelled_data(config, data).splits
+    train_split = _labelled(splits.train, encoder, data, context)
+    validation = _labelled(splits.validation, encoder, data, context)
+    return resolve("The probe", config.probe.name, PROBES)(config.probe)(train_split, validation)
+
+
+def _labelled_data(config: TrialConfig, data: Data) -> Data:
+    other: DataConfig | None = config.probe.data
+    return data if other is None else load(other)
+
+
+def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) -> Labelled:
+    features_ND = encode_all(
+        encoder, split.images, mean=data.mean, std=data.std, device=context.device
+    )
+    labels_N = torch.from_numpy(np.array(split.labels, dtype=np.int64)).to(features_ND.device)
+    return Labelled(features_ND=features_ND, labels_N=labels_N)
+
+
+def on_device(split: Split, device: str) -> Tensor:
+    """Return a split's images, uint8 [N, C, H, W], on the device if they fit into half of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        images = torch.from_numpy(split.images)  # never written: pages stay shared
+    if device == "cpu":
+        return images
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.to(device) if images.numel() < free // 2 else images
+
+
+def _about(config: TrialConfig, data: Data) -> dict[str, Any]:
+    return {
+        "encoder": config.encoder.model_dump(mode="json"),
+        "shape": list(data.shape),
+        "mean": [float(value) for value in data.mean],
+        "std": [float(value) for value in data.std],
+        "config": config.model_dump(mode="json"),
+        "versions": {"torch": torch.__version__},
+    }
+
+
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+
+
+class _Watch:
+    """Seconds since the last lap, and what they cost."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._last = time.perf_counter()
+
+    def lap(self) -> Cost:
+        now = time.perf_counter()
+        seconds, self._last = now - self._last, now
+        return Cost(wall_seconds=seconds, device_seconds=seconds * self._share)
+
+
+class _Journal:
+    """Finished observations of one trial, one JSON line each, on disk before they are told.
+
+    A torn last line was never told to anybody, and is cut off. So is a damaged one, with all
+    that follows: the study has those observations, and knows them when they are made again.
+    """
+
+    def __init__(self, folder: Place) -> None:
+        files.make(folder)
+        files.tidy(folder)
+        self._path = folder / JOURNAL
+        self._seen: list[Observation] = []
+        data, whole = self._data(), 0
+        for line in data.splitlines(keepends=True):
+            if (seen := _observation(line)) is None:
+                break
+            self._seen.append(seen)
+            whole += len(line)
+        if b"\n" in data[whole:]:
+            _say(f"{self._path} is damaged behind {len(self._seen)} lines, which count.")
+        if whole < len(data):
+            files.cut(self._path, whole)
+
+    def read(self) -> list[Observation]:
+        return list(self._seen)
+
+    def write(self, seen: Observation) -> None:
+        line = json.dumps(seen.to_json(), separators=(",", ":"), allow_nan=False) + "\n"
+        files.append(self._path, line.encode())
+        self._seen.append(seen)
+
+    def _data(self) -> bytes:
+        try:
+            return files.read(self._path)
+        except FileNotFoundError:
+            return b""
+
+
+def _observation(line: bytes) -> Observation | None:
+    """Return what a line of the journal holds, None where it is torn or damaged."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        return Observation.from_json(json.loads(line))
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,103 @@
+"""Landscapes on disk: read from a study's folder, a Parquet or a CSV file, written as Parquet.
+
+The columns of a file: `sweep.replay.landscape_rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from sweep.core.errors import DataError, UserError
+from sweep.core.records import Cost, Event, Observation
+from sweep.log.store import EVENTS, read
+from sweep.replay.landscape import Landscape, Recorded
+from sweep.replay.landscape_rows import is_number, of_table, to_table
+from sweep.storage import files
+from sweep.storage.files import Place
+
+
+def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> Landscape:
+    """Read a study's folder, a Parquet or a CSV file.
+
+    Args:
+        source: the path; or the address of a study on an object store.
+        columns: name here -> name in the file, where they differ.
+
+    Raises:
+        DataError: it cannot be read, lacks a column, holds a candidate twice, or a number
+            that cannot be.
+    """
+    path = files.place(source)
+    if not isinstance(path, Path) or path.is_dir():
+        if columns:
+            raise DataError("A study's folder needs no column map; its columns are known.")
+        return of_events(path.name, read(path / EVENTS)[0])
+    try:
+        with path.open("rb") as file:  # by us: Arrow knows no name that is not UTF-8
+            if path.suffix == ".csv":
+                table = pyarrow.csv.read_csv(file)
+            else:
+                table = pyarrow.parquet.read_table(file)
+        _ = table.column_names  # decoded here, where what is no text is answered
+    except FileNotFoundError:
+        raise DataError(f"There is no table {path}.") from None
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}.") from error
+    return of_table(path.stem, table, columns=columns)
+
+
+def write(landscape: Landscape, path: Path, *, about: Mapping[str, Any]) -> None:
+    """Write the table as Parquet, beside and then renamed; `UserError` if that fails."""
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        pyarrow.parquet.write_table(to_table(landscape, about), beside)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UserError(f"{path} cannot be written: {error}.") from error
+
+
+def of_events(name: str, events: Sequence[Event]) -> Landscape:
+    """Return what a study's trials reported, failures left out."""
+    points: dict[str, dict[str, float]] = {}
+    seen: dict[str, dict[tuple[str, int], Observation]] = {}
+    for event in events:
+        if event.kind == "candidate":
+            given = event.payload["point"]
+            points[event.trial_id] = {k: float(v) for k, v in given.items() if is_number(v)}
+        elif event.kind == "observation":
+            one = Observation.from_json(event.payload)
+            if one.stage != "tested":
+                seen.setdefault(event.trial_id, {}).setdefault((one.stage, one.step), one)
+    return Landscape(
+        name=name,
+        candidates=tuple(
+            Recorded(trial_id=trial_id, point=point, seen=_brief(seen[trial_id].values()))
+            for trial_id, point in points.items()
+            if trial_id in seen
+        ),
+    )
+
+
+def _brief(seen: Any) -> tuple[Observation, ...]:
+    """Add heartbeats to what follows them, and leave spectra out: neither decides anything."""
+    out: list[Observation] = []
+    passed = Cost()
+    for one in seen:
+        if one.stage == "pretrain":
+            passed = passed + one.cost
+            continue
+        if passed != Cost() and one.stage != "trained":
+            step, fraction = one.step, one.fraction
+            out.append(Observation(stage="pretrain", step=step, fraction=fraction, cost=passed))
+            passed = Cost()
+        out.append(replace(one, cost=one.cost + passed, detail={}))
+        passed = Cost()
+    return tuple(out)

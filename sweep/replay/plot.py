@@ -1,0 +1,283 @@
+"""A landscape as one picture: accuracy and alpha over two fields, accuracy against the criteria.
+
+Drawn by matplotlib without pyplot and without a person's own settings, so that equal tables give
+equal files. Correlations come from `sweep.replay.statistics`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from sweep.core.errors import DataError, UserError
+from sweep.core.text import one_line
+from sweep.replay.landscape import Landscape
+from sweep.replay.statistics import at_end, cells, varied
+from sweep.storage import files
+
+Floats = npt.NDArray[np.float64]
+
+UNDATED: Mapping[str, dict[str, Any]] = {
+    "svg": {"Date": None},
+    "png": {},
+    "pdf": {"CreationDate": None},
+}
+"""Forms, and the metadata that leaves the date out."""
+MAPS = {"accuracy": "validation accuracy (%)", "alpha": "alpha"}
+CRITERIA = {"alpha": "alpha", "loss": "loss at the end of training", "rankme": "RankMe"}
+ROWS = "the table's rows"
+"""What a number is drawn over where no field varies."""
+LINEAR = ("alpha", "RankMe", ROWS)
+COLOURS = "viridis"  # even to the eye, and to the colour-blind
+BLUE = "#0072B2"  # Okabe and Ito's
+DOTS: dict[str, Any] = {"s": 16, "color": BLUE, "linewidths": 0, "zorder": 3}
+BARS: dict[str, Any] = {"fmt": "none", "ecolor": "0.7", "elinewidth": 0.8}
+CROSS: dict[str, Any] = {"marker": "X", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
+STYLE = {
+    "svg.hashsalt": "sweep",  # else every file has random ids
+    "font.size": 8.5,
+    "axes.titlesize": "medium",
+    "figure.titlesize": "x-large",
+    "figure.constrained_layout.w_pad": 0.08,  # inches
+    "figure.constrained_layout.h_pad": 0.06,
+}
+FEW = 12
+"""So many values of a field at most are each named on its axis."""
+WIDE = 4.0
+"""From this ratio of the largest to the smallest value on an axis is logarithmic."""
+
+
+def write(landscape: Landscape, found: pa.Table, path: Path) -> None:
+    """Draw a landscape and write it, beside and then renamed.
+
+    Args:
+        landscape: any part of it may be unknown.
+        found: its `correlations`.
+        path: ends in .svg, .png or .pdf.
+
+    Raises:
+        UserError: another ending, or the disk refused.
+        DataError: no candidate was probed.
+    """
+    form = path.suffix.lower().removeprefix(".")
+    if form not in UNDATED:
+        raise UserError(f"{path} does not end in .svg, .png or .pdf.")
+    sink = io.BytesIO()
+    with style.context(["default", STYLE]):
+        draw(landscape, found).savefig(sink, format=form, dpi=150, metadata=UNDATED[form])
+    try:
+        files.write(path, sink.getvalue())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error}.") from error
+
+
+def draw(landscape: Landscape, found: pa.Table) -> Figure:
+    """Return the figure; see `write` for arguments and errors."""
+    if not any(c.accuracy is not None for c in landscape.candidates):
+        raise DataError(
+            f"{landscape.name} holds no candidate that was probed, so there is no accuracy to "
+            'draw. Run the study with rule.name="all", or fill in the column accuracy.'
+        )
+    figure = Figure(figsize=(11, 7.4), layout="constrained")
+    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
+    for axes, name in zip(above.subplots(1, len(MAPS)), MAPS, strict=True):
+        _map(axes, landscape, name)
+    said = {row["criterion"]: row for row in found.to_pylist()}
+    for axes, name in zip(below.subplots(1, len(CRITERIA)), CRITERIA, strict=True):
+        _against(axes, landscape, name, said.get(name))
+    figure.suptitle(_shown(landscape.name), parse_math=False)
+    note = fill(_note(landscape), 150)
+    figure.supxlabel(note, x=0.01, ha="left", fontsize="medium", parse_math=False)
+    return figure
+
+
+# Over the varied fields --------------------------------------------------------------
+
+
+def _map(axes: Axes, landscape: Landscape, name: str) -> None:
+    """Draw a number over two fields, cells where they form a grid, else dots; or over one."""
+    fields = _fields(landscape)
+    values, broken = _column(landscape, name), _broken(landscape)
+    axes.set_title(f"{name} over {' and '.join(map(_shown, fields))}", parse_math=False)
+    if np.isnan(values).all():
+        _nothing(axes, f"no {name} known")
+        return
+    where = [_point(landscape, field) for field in fields]
+    _scale(axes, "x", fields[0], where[0])
+    if len(fields) == 1:
+        _points(axes, where[0], values, broken)
+        axes.set_ylabel(MAPS[name])
+        return
+    _scale(axes, "y", fields[1], where[1])
+    if _is_grid(landscape, fields):
+        _cells(axes, landscape, name, fields)
+    else:
+        _dots(axes, where, values, name)
+    axes.plot(where[0][broken], where[1][broken], **CROSS)
+
+
+def _cells(axes: Axes, landscape: Landscape, name: str, fields: list[str]) -> None:
+    over = cells(landscape, name, *fields)
+    columns, rows = (sorted({where[i] for where in over}) for i in (0, 1))
+    values = _unit(name) * np.array([[over.get((x, y), np.nan) for x in columns] for y in rows])
+    axes.set_facecolor("0.9")
+    x, y = _edges(fields[0], np.array(columns)), _edges(fields[1], np.array(rows))
+    mesh = axes.pcolormesh(x, y, values, cmap=COLOURS, edgecolors="white", linewidth=0.4)
+    axes.figure.colorbar(mesh, ax=axes, label=MAPS[name])
+
+
+def _dots(axes: Axes, where: list[Floats], values: Floats, name: str) -> None:
+    known = ~np.isnan(values)
+    x, y = (place[known] for place in where)
+    dots = axes.scatter(x, y, c=values[known], cmap=COLOURS, s=42, edgecolors="0.4", linewidths=0.4)
+    axes.figure.colorbar(dots, ax=axes, label=MAPS[name])
+
+
+def _fields(landscape: Landscape) -> list[str]:
+    """Return d and lambda if both vary, else the first two fields that do; at least one."""
+    names = [name for name in varied(landscape) if name != "seed"]
+    return ["d", "lambd"] if {"d", "lambd"} <= {*names} else names[:2] or [ROWS]
+
+
+def _is_grid(landscape: Landscape, fields: list[str]) -> bool:
+    """Return whether more than half of the cells are taken, which random draws never do."""
+    over = cells(landscape, "accuracy", *fields)
+    columns, rows = (len({where[i] for where in over}) for i in (0, 1))
+    return min(columns, rows) > 1 and 2 * len(over) > columns * rows
+
+
+def _edges(name: str, values: Floats) -> Floats:
+    """Return where the cells of a field's ascending values meet: midway, as its axis goes."""
+    on_log = _is_log(name, values)
+    places = np.log(values) if on_log else values
+    middle = (places[1:] + places[:-1]) / 2
+    first, last = 2 * places[0] - middle[0], 2 * places[-1] - middle[-1]
+    edges = np.concatenate([[first], middle, [last]])
+    return np.exp(edges) if on_log else edges
+
+
+# Against the criteria ----------------------------------------------------------------
+
+
+def _against(axes: Axes, landscape: Landscape, name: str, said: dict[str, Any] | None) -> None:
+    """Draw accuracy against a criterion, with Spearman's correlation."""
+    x, y = _column(landscape, name), _column(landscape, "accuracy")
+    known = ~np.isnan(x) & ~np.isnan(y)
+    axes.set_title(_correlation(said))
+    if not known.any():
+        _nothing(axes, f"no {CRITERIA[name]} known")
+        return
+    errors = 100 * np.array([c.accuracy_se for c in landscape.candidates], dtype=np.float64)
+    _scale(axes, "x", CRITERIA[name], x)
+    axes.errorbar(x[known], y[known], yerr=errors[known], **BARS)
+    _points(axes, x, y, _broken(landscape))
+    axes.set_ylabel(MAPS["accuracy"])
+
+
+def _correlation(said: dict[str, Any] | None) -> str:
+    if said is None:
+        return "no correlation: fewer than 3 models"
+    if np.isnan(said["spearman"]):
+        return "no correlation: all the same"
+    return f"Spearman {said['spearman']:.2f}, 95 % interval {said['lo']:.2f} to {said['hi']:.2f}"
+
+
+# Both --------------------------------------------------------------------------------
+
+
+def _note(landscape: Landscape) -> str:
+    """Return what the picture does not say itself."""
+    all_, fields = landscape.candidates, _fields(landscape)
+    probed, broken = sum(c.accuracy is not None for c in all_), sum(c.broken for c in all_)
+    said = f"Models: {len(all_)}, probed: {probed}, collapsed or diverged: {broken}"
+    said += " (crosses, on an edge where a number is not known). " if broken else ". "
+    if any(c.accuracy_se is not None for c in all_):
+        said += "Bars: one standard error of accuracy. "
+    if len(fields) == 2:
+        lost = sum(not {*fields} <= c.point.keys() for c in all_)
+        names, grid = " or ".join(map(_shown, fields)), _is_grid(landscape, fields)
+        said += f"Not on the maps, without {names}: {lost}. " if lost else ""
+        said += "Grey cells: not known. " if grid and (broken or probed < len(all_)) else ""
+        others = [_shown(name) for name in varied(landscape) if name not in fields]
+        said += f"Cells are means over {', '.join(others)}." if grid and others else ""
+    return said
+
+
+def _points(axes: Axes, x: Floats, y: Floats, broken: npt.NDArray[np.bool_]) -> None:
+    """Draw models as dots, broken ones as crosses: on an edge if one of the two is not known."""
+    no_x, no_y = np.isnan(x), np.isnan(y)
+    axes.scatter(x[~broken], y[~broken], **DOTS)
+    axes.plot(x[broken], y[broken], **CROSS)
+    below, left = broken & no_y & ~no_x, broken & no_x & ~no_y
+    axes.plot(x[below], [0.03] * below.sum(), transform=axes.get_xaxis_transform(), **CROSS)
+    axes.plot([0.02] * left.sum(), y[left], transform=axes.get_yaxis_transform(), **CROSS)
+
+
+def _scale(axes: Axes, which: str, name: str, values: Floats) -> None:
+    """Label an axis, and name a field's values: each one where they are few."""
+    values = np.unique(values[~np.isnan(values)])
+    on_log, few = _is_log(name, values), name not in CRITERIA.values() and len(values) <= FEW
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**{f"{which}scale": "log" if on_log else "linear"})
+    unit = " (projector dimensions)" if name == "d" else ""
+    axis.set_label_text(_shown(name) + unit, parse_math=False)
+    if few:
+        axis.set_major_locator(FixedLocator(list(values)))
+        axis.set_tick_params(rotation=45 if which == "x" and len(values) > 6 else 0)
+    elif on_log:
+        narrow = values[-1] < 300 * values[0]
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+    if few or on_log:
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+
+
+def _is_log(name: str, values: Floats) -> bool:
+    wide = len(values) > 0 and values.min() > 0 and values.max() >= WIDE * values.min()
+    return bool(wide and name not in LINEAR)
+
+
+def _nothing(axes: Axes, said: str) -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, said, ha="center", transform=axes.transAxes, parse_math=False)
+
+
+def _column(landscape: Landscape, name: str) -> Floats:
+    return _unit(name) * np.array([at_end(c, name) for c in landscape.candidates])
+
+
+def _unit(name: str) -> float:
+    """Return what a number is multiplied by to be shown: accuracies are in percent."""
+    return 100.0 if name == "accuracy" else 1.0
+
+
+def _point(landscape: Landscape, field: str) -> Floats:
+    if field == ROWS:
+        return np.arange(1.0, len(landscape) + 1)
+    return np.array([c.point.get(field, np.nan) for c in landscape.candidates])
+
+
+def _broken(landscape: Landscape) -> npt.NDArray[np.bool_]:
+    return np.array([c.broken for c in landscape.candidates])
+
+
+def _number(value: float) -> str:
+    whole = value == round(value) and abs(value) < 1e6
+    return f"{value:.0f}" if whole else f"{value:.3g}"
+
+
+def _shown(text: str) -> str:
+    """Return a name as it can be shown: on one line, not too long, lambda in full."""
+    text = "lambda" if text == "lambd" else one_line(text)
+    return text if len(text) <= 48 else text[:47] + "…"

@@ -1,0 +1,274 @@
+"""A study's tables on disk: Parquet snapshots, and reading them up to the log's last event.
+
+The driver rewrites the snapshots now and then, whole; each file says up to which byte of
+the log it was taken. A reader adds the events behind that byte, so it sees every event
+whatever became of the files, and writes nothing. What the tables say: `sweep.tables.rows`; their
+columns: `sweep.tables.schemas`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from sweep.core.errors import StudyError, SweepError, unknown_name
+from sweep.core.records import Event
+from sweep.log.store import EVENTS, StudyLog, end, refused, salvage, scan
+from sweep.storage import files
+from sweep.storage.files import Place
+from sweep.tables.rows import builder
+from sweep.tables.schemas import SCHEMAS, VERSION
+
+TABLES = tuple(SCHEMAS)
+FOLDER = "tables"
+_KEY = b"sweep"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """Up to where in the log a snapshot was taken.
+
+    Args:
+        version: of the schemas.
+        offset: the place behind the last event in it: bytes, or events on an object store.
+        seq: of that event.
+        study: its name, which later events do not repeat.
+    """
+
+    version: int = VERSION
+    offset: int = 0
+    seq: int = -1
+    study: str = ""
+
+
+START = Mark()
+
+
+class Snapshots:
+    """The driver's side: writes the tables when it is time, from what the log then holds.
+
+    Args:
+        log: of the study, which this process drives.
+        period_seconds: at least so long between two writings.
+        share: and at least so many times what the last one took, so that the tables cost
+            a twentieth of the driver's time, however long the study.
+        clock: seconds, from anywhere.
+    """
+
+    def __init__(
+        self,
+        log: StudyLog,
+        *,
+        period_seconds: float = 10.0,
+        share: float = 20.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._builders = {name: builder(name) for name in TABLES}
+        self._mark = self._written = START
+        self._period_seconds = period_seconds
+        self._share = share
+        self._clock = clock
+        self._due = clock() + period_seconds
+
+    def update(self, event: Event) -> None:
+        """Take an event in that is in the log already; write if it is time.
+
+        A listener of the study. Events are folded in as they come, so that a long study has no
+        moment in which thousands of them are.
+        """
+        if event.seq == self._log.seq == self._mark.seq + 1:
+            self._add(event, self._log.offset)
+        if self._clock() >= self._due:
+            self.write()
+
+    def write(self) -> None:
+        """Fold in what the log holds more; write each table beside the old one, then rename.
+
+        Raises:
+            StudyError: the log is damaged.
+            Resumable: the disk refused.
+        """
+        began = self._clock()
+        if self._mark.seq < self._log.seq:
+            for event, offset in self._log.since(self._mark.offset, self._mark.seq + 1):
+                self._add(event, offset)
+        if self._mark != self._written:
+            folder = self._log.folder / FOLDER
+            try:
+                files.make(folder, under=self._log.folder)
+                for name, table in self._builders.items():
+                    files.write(folder / f"{name}.parquet", _parquet(table.table(), self._mark))
+            except OSError as error:
+                raise refused(folder, error, self._log.folder) from error
+            self._written = self._mark
+        ended = self._clock()
+        self._due = ended + max(self._period_seconds, self._share * (ended - began))
+
+    def __enter__(self) -> Snapshots:
+        """Remove what a killed driver left half-written."""
+        files.tidy(self._log.folder / FOLDER)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Write what there is more; what ended the study is told rather than what that meets."""
+        with suppress(SweepError) if error is not None else nullcontext():
+            self.write()
+
+    def _add(self, event: Event, offset: int) -> None:
+        for table in self._builders.values():
+            table.add(event)
+        study = event.payload["name"] if event.kind == "study" else self._mark.study
+        self._mark = Mark(offset=offset, seq=event.seq, study=study)
+
+
+class StudyTables:
+    """The reader's side: a study's tables as its log stood when this was made.
+
+    Args:
+        folder: the study's.
+
+    Raises:
+        StudyError: there is no study.
+    """
+
+    def __init__(self, folder: Place) -> None:
+        self._folder = folder
+        self._log = folder / EVENTS
+        self._end = end(self._log)
+        self._tails: dict[Mark, list[Event]] = {}
+
+    def table(self, name: str) -> pa.Table:
+        """Return one table.
+
+        Where the log ends where the snapshot does, this is the Parquet file as it is. A
+        snapshot that is missing, damaged, of another version or not of this log counts
+        for nothing: the table is folded from the whole log, in memory. Of a log that is
+        damaged it tells what stands before the damage, with a `StudyWarning`.
+
+        Raises:
+            StudyError: no such table, or a newer sweep wrote the log.
+        """
+        if name not in SCHEMAS:
+            raise StudyError(unknown_name("The table", name, TABLES))
+        snapshot = self._snapshot(name)
+        if snapshot is not None:
+            before, mark = snapshot
+            try:
+                return self._fold(name, before, mark)
+            except SweepError:
+                pass  # stale, not of this log, or damaged behind the snapshot
+        return self._fold(name, SCHEMAS[name].empty_table(), START)
+
+    def source(self, name: str) -> pa.Table | ds.Dataset:
+        """Return one table for a query engine, which may read only the columns it needs.
+
+        Where the snapshot has everything, this is a dataset over the file as it is now (a
+        third of the time of `table`, for 4 columns of 40); that a page of it is damaged
+        shows when it is read, as an `IOError`, and then `table` has the answer.
+        """
+        opened = self._open(name)
+        if opened is not None:
+            file, mark = opened
+            with suppress(SweepError):
+                if not self._tail(mark):
+                    return _dataset(file)
+        return self.table(name)
+
+    def snapshot_seq(self, name: str) -> int | None:
+        """Return the last event in a table's snapshot, None where that is missing or unusable."""
+        snapshot = self._snapshot(name)
+        return None if snapshot is None else snapshot[1].seq
+
+    def _open(self, name: str) -> tuple[pa.NativeFile, Mark] | None:
+        """Return the snapshot, if it is one: in memory, so that it outlives its replacement."""
+        place = self._folder / FOLDER / f"{name}.parquet"
+        try:
+            file = _mapped(place)
+            schema = pq.read_schema(file)
+            mark = Mark(**json.loads(schema.metadata[_KEY]))
+            usable = self._usable(mark) and _fits(schema, name)
+        except _UNREADABLE:
+            return None
+        return (file, mark) if usable else None
+
+    def _usable(self, mark: Mark) -> bool:
+        right = type(mark.offset) is type(mark.seq) is int and isinstance(mark.study, str)
+        return right and mark.version == VERSION and 0 < mark.offset <= self._end and mark.seq >= 0
+
+    def _snapshot(self, name: str) -> tuple[pa.Table, Mark] | None:
+        opened = self._open(name)
+        if opened is None:
+            return None
+        file, mark = opened
+        try:
+            table = pq.ParquetFile(file, page_checksum_verification=True).read()
+        except _UNREADABLE:
+            return None
+        return table.replace_schema_metadata(None), mark
+
+    def _fold(self, name: str, before: pa.Table, mark: Mark) -> pa.Table:
+        events = self._tail(mark)
+        if not events:
+            return before
+        table = builder(name, before=before, study=mark.study)
+        for event in events:
+            table.add(event)
+        return table.table()
+
+    def _tail(self, mark: Mark) -> list[Event]:
+        if mark not in self._tails:
+            if mark == START:
+                events = salvage(self._log, end=self._end)
+            else:
+                events = scan(self._log, offset=mark.offset, seq=mark.seq + 1, end=self._end)
+            self._tails[mark] = [event for event, _ in events]
+        return self._tails[mark]
+
+
+def read(folder: Place) -> dict[str, pa.Table]:
+    """Return every table of a study, all as of the same event."""
+    tables = StudyTables(folder)
+    return {name: tables.table(name) for name in TABLES}
+
+
+def _mapped(place: Place) -> Any:  # a pa.NativeFile, which has no types
+    if isinstance(place, Path):
+        return pa.memory_map(str(place))
+    return pa.BufferReader(files.read(place))
+
+
+def _fits(schema: pa.Schema, name: str) -> bool:
+    """True if a file has the columns of a table, in order; `trials` may have others between."""
+    own = SCHEMAS[name]
+    found = [field for field in schema if field.name in own.names]
+    return found == list(own) and (name == "trials" or len(schema) == len(own))
+
+
+def _dataset(file: pa.NativeFile) -> ds.Dataset:
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    parquet = ds.ParquetFileFormat(default_fragment_scan_options=options)
+    fragment = parquet.make_fragment(file)
+    return ds.FileSystemDataset([fragment], fragment.physical_schema, parquet)
+
+
+def _parquet(table: pa.Table, mark: Mark) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata({_KEY: json.dumps(asdict(mark))}),
+        sink,
+        compression="zstd",
+        write_page_checksum=True,
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data

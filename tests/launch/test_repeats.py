@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from sweep.config.models import StudyConfig
+from sweep.core.errors import StudyError
+from sweep.core.records import Event
+from sweep.launch.repeats import left
+
+
+def observed(seq: int, seconds: float, stage: str = "probed") -> Event:
+    payload = {
+        "stage": stage,
+        "fraction": 1.0,
+        "cost": {"wall_seconds": seconds, "device_seconds": seconds},
+    }
+    return Event(seq=seq, time=10.0 * seq, kind="observation", trial_id="t", payload=payload)
+
+
+EVENTS = [
+    Event(seq=0, time=0.0, kind="session"),
+    Event(seq=1, time=1.0, kind="start", trial_id="t", attempt=1),
+    observed(2, 30.0, "trained"),
+    observed(3, 10.0),
+]
+
+
+def test_what_is_left_of_a_budget_is_what_was_not_spent() -> None:
+    limits = {"probes": 5, "trials": 3, "device_seconds": 100.0, "wall_seconds": 50.0}
+    rest = left(StudyConfig.parse({"budget": limits}), EVENTS)
+    assert (rest.probes, rest.trials) == (4, 2)
+    assert (rest.device_seconds, rest.wall_seconds) == (60.0, 20.0)
+    assert rest.money is None
+
+
+def test_a_spent_budget_leaves_nothing_for_repeats() -> None:
+    with pytest.raises(StudyError, match=r"budget\.device_seconds is spent"):
+        left(StudyConfig.parse({"budget": {"device_seconds": 40.0}}), EVENTS)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sweep.prediction.response import predict, ranked
+
+X = ranked([np.linspace(0, 1, 41)])
+
+
+def test_ranks_lie_between_0_and_1_and_the_unknown_in_the_middle() -> None:
+    values = ranked([np.array([3.0, 1e9, np.nan, -5.0, 3.0])])
+    assert values[:, 0].tolist() == [0.5, 1.0, 0.5, 0.0, 0.5]
+
+
+def test_a_smooth_response_is_found_from_a_few_points() -> None:
+    truth = 0.6 - 0.3 * (X[:, 0] - 0.4) ** 2
+    known = np.array([0, 8, 16, 24, 32, 40])
+    fit = predict({"alpha": X, "nothing": np.zeros((41, 0))}, known, truth[known])
+    assert np.abs(fit.mean - truth).max() < 0.05
+    assert fit.shares()["alpha"] > 0.6
+
+
+def test_what_explains_nothing_gets_no_say() -> None:
+    rng = np.random.default_rng(0)
+    truth = 0.6 - 0.3 * (X[:, 0] - 0.4) ** 2
+    other = ranked([rng.normal(size=41)])
+    known = np.arange(0, 41, 3)
+    sets = {"alpha": X, "other": other, "nothing": np.zeros((41, 0))}
+    shares = predict(sets, known, truth[known]).shares()
+    assert shares["alpha"] > 0.95
+    assert sum(shares.values()) == pytest.approx(1.0)
+
+
+def test_noise_without_a_response_is_called_nothing() -> None:
+    rng = np.random.default_rng(1)
+    y = 0.5 + 0.02 * rng.normal(size=41)
+    known = np.arange(0, 41, 3)
+    fit = predict({"alpha": X, "nothing": np.zeros((41, 0))}, known, y[known])
+    assert fit.shares()["nothing"] > 0.5
+    assert fit.sd.mean() == pytest.approx(0.02, rel=0.6)
+
+
+def test_one_component_is_the_textbooks_gaussian_process() -> None:
+    """Equations 2.23 and 2.24 of Rasmussen and Williams, with a constant in the kernel."""
+    known, y = np.array([3, 10, 30]), np.array([0.4, 0.6, 0.5])
+    fit = predict({"alpha": X}, known, y)
+    first = fit.mean_KM[0]  # length 0.3, noise 0.03
+    r = np.abs(X[:, 0][:, None] - X[:, 0][None, :]) / 0.3
+    root = np.sqrt(5) * r
+    kernel = (1 + root + root**2 / 3) * np.exp(-root) + 1.0
+    solved = np.linalg.solve(kernel[np.ix_(known, known)] + 0.03 * np.eye(3), y - y.mean())
+    np.testing.assert_allclose(first, y.mean() + kernel[:, known] @ solved, rtol=1e-10)
+
+
+def test_expected_improvement_and_exceedance_are_those_of_a_sample() -> None:
+    fit = predict({"alpha": X}, np.array([3, 10, 30]), np.array([0.4, 0.6, 0.5]))
+    rng = np.random.default_rng(0)
+    which = rng.choice(len(fit.weight_K), size=200_000, p=fit.weight_K)
+    drawn = rng.normal(fit.mean_KM[which, 20], fit.sd_KM[which, 20])
+    assert fit.improvement(0.6)[20] == pytest.approx(np.maximum(drawn - 0.6, 0).mean(), rel=0.03)
+    assert fit.exceeds(0.6)[20] == pytest.approx((drawn > 0.6).mean(), abs=0.01)
+    assert fit.mean[20] == pytest.approx(drawn.mean(), abs=0.002)
+    assert fit.sd[20] == pytest.approx(drawn.std(), rel=0.02)

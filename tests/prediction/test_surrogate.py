@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sweep.core.history import History
+from sweep.core.records import Cost
+from sweep.log.store import MemoryLog
+from sweep.prediction.surrogate import features, fields, scale, seconds
+from sweep.rules.baselines import ProbeAll
+from sweep.study import Study
+from tests.histories import measured, probed
+
+
+def history(points: list[dict[str, float]]) -> History:
+    study = Study(rule=ProbeAll(), log=MemoryLog(), clock=lambda: 0.0)
+    for number, point in enumerate(points):
+        study.add(f"t{number}", point, {})
+    return study.history
+
+
+def test_before_a_candidate_is_begun_its_fields_are_all_there_is() -> None:
+    known = history([{"d": 2.0**i, "lambd": 10.0**-i, "seed": i} for i in range(1, 5)])
+    sets = fields(known, np.arange(4))
+    assert list(sets) == ["nothing", "the varied fields", "lambda * d"]
+    assert sets["nothing"].shape == (4, 0)
+    assert sets["the varied fields"].shape == (4, 2)  # a seed is no axis
+
+
+def test_a_field_that_does_not_vary_is_no_feature() -> None:
+    assert list(fields(history([{"d": 4.0}, {"d": 4.0}]), np.arange(2))) == ["nothing"]
+
+
+def test_criteria_are_features_once_they_are_measured() -> None:
+    study = Study(rule=ProbeAll(), log=MemoryLog(), clock=lambda: 0.0)
+    for number in range(3):
+        study.add(f"t{number}", {"d": float(number)}, {})
+        study.start(f"t{number}")
+        study.observe(f"t{number}", measured(1.0 + number))
+    rows = np.arange(3)
+    assert list(features(study.history, rows, everything=False)) == ["nothing", "alpha"]
+    assert "alpha and the varied fields" in features(study.history, rows)
+
+
+def test_seconds_grow_with_the_field_that_makes_a_candidate_dear() -> None:
+    study = Study(rule=ProbeAll(), log=MemoryLog(), clock=lambda: 0.0)
+    points = [{"d": 2.0**i, "lambd": 10.0 ** -(i % 3)} for i in range(4, 12)]
+    for number, point in enumerate(points):
+        study.add(f"t{number}", point, {})
+    assert seconds(study.history, np.arange(8)).tolist() == [1.0] * 8
+    for number in (0, 2, 3, 5, 7):
+        study.start(f"t{number}")
+        cost = Cost(wall_seconds=1.0, device_seconds=points[number]["d"] ** 0.5)
+        study.observe(f"t{number}", measured(1.0))
+        study.observe(f"t{number}", replace(probed(0.5), cost=cost))
+    guess = seconds(study.history, np.array([1, 6]))
+    assert guess[0] == pytest.approx(2**2.5, rel=0.3)
+    assert guess[1] == pytest.approx(2**5, rel=0.3)
+
+
+def test_a_wide_field_is_scaled_in_its_logarithm_and_what_is_not_known_lies_in_the_middle() -> None:
+    column = np.array([1e-4, 1e-2, np.nan, 1.0])
+    assert scale(column, column).tolist() == pytest.approx([0.0, 0.5, 0.5, 1.0])
+    assert scale(np.array([1.0, 2.0, 3.0]), np.array([2.0])).tolist() == [0.5]

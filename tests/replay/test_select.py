@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from sweep.core.errors import DataError
+from sweep.replay.landscape_rows import of_table
+from sweep.replay.select import Selector
+from tests.landscapes import hump
+
+ALPHAS = {f"m{i}": 0.4 + i / 20 for i in range(40)}
+
+
+def accuracy(name: str) -> float:
+    return 0.6 - 0.15 * (ALPHAS[name] - 1.2) ** 2
+
+
+def test_it_finds_the_best_in_a_few_probes_and_says_when_to_stop() -> None:
+    selector = Selector(ALPHAS, images=5000)
+    asked = []
+    while suggestions := selector.ask(3):
+        for suggestion in suggestions:
+            asked.append(suggestion.id)
+            selector.tell(suggestion.id, accuracy(suggestion.id))
+    assert len(asked) == len(set(asked)) < 20
+    winner = selector.outcome().winner
+    assert winner is not None
+    assert abs(ALPHAS[winner] - 1.2) < 0.1
+    assert selector.zone.holds(ALPHAS[winner])
+
+
+def test_those_asked_for_are_not_asked_for_again() -> None:
+    selector = Selector(ALPHAS)
+    first, second = selector.ask(3), selector.ask(3)
+    assert not {s.id for s in first} & {s.id for s in second}
+    assert all(s.reason for s in first)
+
+
+def test_what_a_table_knows_is_told() -> None:
+    table = pa.table(
+        {
+            "trial_id": ["a", "b", "c", "d"],
+            "alpha": [0.5, 1.0, 1.5, None],
+            "rankme": [10.0, 20.0, 15.0, 1.0],
+            "accuracy": [0.4, 0.6, None, None],
+        }
+    )
+    selector = Selector.of(of_table("mine", table))
+    assert selector.outcome().winner == "b"
+    assert {s.id for s in selector.ask(5)} <= {"c"}
+
+
+def test_a_complete_table_asks_for_nothing() -> None:
+    assert Selector.of(hump(10)).ask(3) == []
+
+
+def test_wrong_calls_say_what_is_wrong() -> None:
+    with pytest.raises(DataError, match="nothing to choose among 1"):
+        Selector({"a": 1.0})
+    with pytest.raises(DataError, match="No model has an alpha"):
+        Selector({"a": float("nan"), "b": float("nan")})
+    with pytest.raises(DataError, match="rankme: the model 'z'"):
+        Selector(ALPHAS, criteria={"rankme": {"z": 1.0}})
+    selector = Selector(ALPHAS)
+    with pytest.raises(DataError, match=r"'m99'.*m9"):
+        selector.tell("m99", 0.5)
+    with pytest.raises(ValueError, match=r"accuracy is 55, but must lie between 0 and 1"):
+        selector.tell("m1", 55)
+    with pytest.raises(ValueError, match="n is 0"):
+        selector.ask(0)
+    selector.tell("m1", 0.5)
+    with pytest.raises(DataError, match="'m1' is probed already"):
+        selector.tell("m1", 0.5)

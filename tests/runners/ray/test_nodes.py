@@ -1,0 +1,124 @@
+"""Nodes that go away: their trials move, and only what is theirs is counted against them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from sweep.log import store
+from sweep.tables.results import Results
+from tests.processes import end_group, joined, wait_until
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+ROOT = Path(__file__).parents[3]
+
+PATIENT = """
+import os, time
+from pathlib import Path
+import ray
+from sweep import Measure, Observation
+
+def trial(config, context):
+    folder = Path(context.folder)
+    node = ray.get_runtime_context().get_node_id()
+    (folder / "worker.txt").write_text(f"{node} {os.getpid()}")
+    step = 0
+    while not (folder.parent / "go").exists():
+        step += 1
+        yield Observation(stage="pretrain", step=step, fraction=0.5)
+        time.sleep(0.2)
+    number = config.options["number"]
+    yield Observation(stage="measured", step=step, measures=(Measure(name="alpha", value=number),))
+    accuracy = Measure(name="accuracy", value=0.1 * number)
+    yield Observation(stage="probed", step=step, measures=(accuracy,))
+"""
+
+CONFIG = """
+name = "moving"
+trial = "patient:trial"
+[space.axes]
+"options.number" = [NUMBERS]
+[rule]
+name = "all"
+[resources]
+parallel = PARALLEL
+retries = 1
+"""
+
+
+@pytest.fixture
+def second_node() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A node of one core, and the process that it dies with."""
+    words = ["start", "--address", ray.get_runtime_context().gcs_address, "--num-cpus", "1"]
+    with joined([str(Path(sys.executable).with_name("ray")), *words, "--block"]) as found:
+        yield found
+
+
+def test_a_lost_node_costs_no_retry_and_a_dead_worker_one(
+    tmp_path: Path, second_node: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    node, raylet = second_node
+    cores = int(ray.cluster_resources()["CPU"])
+    numbers = ", ".join(str(number) for number in range(1, cores + 1))
+    (tmp_path / "patient.py").write_text(PATIENT, encoding="utf-8")
+    config = CONFIG.replace("NUMBERS", numbers).replace("PARALLEL", str(cores))
+    (tmp_path / "moving.toml").write_text(config, encoding="utf-8")
+    words = ["run", str(tmp_path / "moving.toml"), "--results", str(tmp_path)]
+    address = ray.get_runtime_context().gcs_address
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "sweep.cli", *words, "--address", address],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    trials = tmp_path / "moving" / "trials"
+    try:
+        wait_until(lambda: len(workers(trials)) == cores, 180)
+        (moved,) = [name for name, (where, _) in workers(trials).items() if where == node]
+        killed, (_, pid) = next((n, w) for n, w in workers(trials).items() if w[0] != node)
+        os.kill(pid, signal.SIGKILL)
+        os.killpg(raylet.pid, signal.SIGKILL)
+        wait_until(lambda: failures(tmp_path).keys() >= {moved, killed}, 120)
+        (trials / "go").touch()
+        said, _ = driver.communicate(timeout=120)
+    finally:
+        end_group(driver)
+    assert driver.returncode == 0, said
+    assert failures(tmp_path) == {moved: ["node lost"], killed: ["worker died"]}
+    rows = {row["trial_id"]: row for row in Results(tmp_path / "moving").trials.to_pylist()}
+    assert {row["status"] for row in rows.values()} == {"probed"}
+    attempts = {name: row["attempt"] for name, row in rows.items()}
+    assert attempts == {name: 1 + (name in (moved, killed)) for name in rows}
+    assert "2 attempts: 1 " in said
+    assert "raylet" not in said, "Ray tells of its own nodes amid what we print"
+    assert "\x1b" not in said
+
+
+def workers(trials: Path) -> dict[str, tuple[str, int]]:
+    """Return the node and process of each trial that is at work."""
+    found = {}
+    for path in trials.glob("*/worker.txt"):
+        node, _, pid = path.read_text().partition(" ")
+        if pid:
+            found[path.parent.name] = (node, int(pid))
+    return found
+
+
+def failures(results: Path) -> dict[str, list[str]]:
+    """Return the causes of each trial's failures."""
+    found: dict[str, list[str]] = {}
+    for event in store.read(results / "moving" / store.EVENTS)[0]:
+        if event.kind == "failure":
+            found.setdefault(event.trial_id, []).append(event.payload["cause"])
+    return found

@@ -1,0 +1,583 @@
+"""The tables say what the log says, however they are come by."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+
+from sweep.config.models import StudyConfig, digest
+from sweep.config.space import candidates
+from sweep.core.errors import Resumable, StudyError, StudyWarning, SweepError
+from sweep.core.records import Cost, Event, Measure, Observation
+from sweep.log.store import EVENTS, EventLog, encode, open_log
+from sweep.storage import files
+from sweep.storage.files import Place
+from sweep.tables.results import Results, load
+from sweep.tables.rows import builder
+from sweep.tables.schemas import SCHEMAS
+from sweep.tables.snapshots import START, TABLES, Snapshots, StudyTables, read
+from sweep.tables.trial_rows import column
+
+CONFIG = StudyConfig.parse(
+    {
+        "name": "hand-made",
+        "seed": 3,
+        "encoder": {"name": "small_conv"},
+        "train": {"epochs": 2},
+        "space": {"axes": {"d": [64, 128], "lambd": [0.01, 1], "augment.crop_min": [0.1]}},
+    }
+)
+ZONE: dict[str, Any] = {"lo": 0.5, "hi": None, "through": 4}
+
+
+def seen(
+    stage: str, *measures: Measure, step: int = 10, fraction: float = 1.0, **detail: Any
+) -> Any:
+    return Observation(
+        stage=stage,  # type: ignore[arg-type]  # a test's own word
+        step=step,
+        fraction=fraction,
+        measures=measures,
+        cost=Cost(wall_seconds=2.0, device_seconds=1.0),
+        detail=detail,
+    ).to_json()
+
+
+def alpha(value: float | None, status: Any = "ok") -> Measure:
+    return Measure(
+        name="alpha", value=value, status=status, detail={"r2": 0.97, "first": 4, "last": 100}
+    )
+
+
+def events() -> Iterator[Event]:
+    """A study of four candidates: one wins, one collapses, one is held, one fails."""
+    a, b, c, d = (x.trial_id for x in candidates(CONFIG, "data"))
+    tree = CONFIG.model_dump(mode="json")
+    seq = itertools.count()
+
+    def event(kind: Any, trial_id: str = "", attempt: int = 1, **payload: Any) -> Event:
+        n = next(seq)
+        return Event(
+            seq=n, time=100.0 + n, kind=kind, trial_id=trial_id, attempt=attempt, payload=payload
+        )
+
+    yield event(
+        "study", name="hand-made", config=tree, config_digest=digest(tree), data_digest="data",
+        versions={"torch": "2"}, commit=None, created=99.5,
+    )  # fmt: skip
+    yield event("session", host="h", pid=1, runner="local", device="cpu", workers=2)
+    for index, x in enumerate(candidates(CONFIG, "data")):
+        config = x.config.model_dump(mode="json")
+        yield event("candidate", x.trial_id, 0, point=x.point, config=config, index=index)
+    yield event("start", a, worker="h:1", log="/logs/a\udcff.txt")
+    loss = Measure(name="loss", value=7.5)
+    yield event("observation", a, **seen("pretrain", loss, step=5, fraction=0.5))
+    yield event(
+        "observation", a, **seen("measured", alpha(9.0), step=5, fraction=0.5, spectrum=[2.0, 1.0])
+    )
+    loss = Measure(name="loss", value=6.5)
+    yield event("observation", a, **seen("trained", loss, checkpoint="/a/encoder", device="cpu"))
+    yield event(
+        "observation", a,
+        **seen("measured", alpha(1.25), Measure(name="my rank", value=3.0), spectrum=[4.0, 0.5]),
+    )  # fmt: skip
+    yield event("zone", **ZONE, answers_seq=10)
+    yield event("verdict", a, action="continue", reason="inside", zone=ZONE, answers_seq=10)
+    yield event("start", b)
+    nan = Measure(name="loss", value=None, status="nonfinite", detail={"why": "NaN"})
+    yield event("observation", b, **seen("trained", nan, step=3, fraction=0.3))
+    yield event("verdict", b, action="stop", reason="broken", zone=ZONE, answers_seq=14)
+    yield event("start", c)
+    yield event("observation", c, **seen("trained", Measure(name="loss", value=1.0)))
+    yield event("observation", c, **seen("measured", alpha(0.25, "poor_fit")))
+    yield event("verdict", c, action="hold", reason="below", zone=ZONE, answers_seq=18)
+    yield event("start", d)
+    yield event("failure", d, error="E: no", traceback="...", cause="exception", final=False)
+    yield event("start", d, 2)
+    yield event("failure", d, 2, error="E: no!", traceback="...", cause="oom", final=True)
+    accuracy = Measure(name="accuracy", value=0.75, detail={"standard_error": 0.01})
+    yield event("observation", a, **seen("probed", accuracy))
+    yield event("observation", a, **seen("tested", Measure(name="test_accuracy", value=0.7)))
+    yield event("idle", reason="no candidate is left")
+    yield event("finish", winner=a, reason="every candidate is decided", ties=[])
+    grown = tree | {"budget": tree["budget"] | {"probes": 9}}
+    yield event("session", host="h2", pid=2, runner="local", device="cpu", workers=1)
+    yield event("budget", config=grown)
+    yield event(
+        "candidate", "new", 0, point={"d": 256, "width": 16, "opt": "x"}, config={}, index=4
+    )
+    yield event("verdict", c, action="continue", reason="released", zone=ZONE, answers_seq=30)
+    yield event("observation", c, **seen("probed", Measure(name="accuracy", value=0.8)))
+    yield event("finish", winner=c, reason="every candidate is decided", ties=[])
+
+
+EVENTS_OF_STUDY = tuple(events())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(tmp_path / "hand-made", EVENTS_OF_STUDY)
+
+
+def write(folder: Path, story: tuple[Event, ...]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / EVENTS).write_bytes(b"".join(encode(event) for event in story))
+    return folder
+
+
+def snapshot(folder: Path) -> None:
+    with EventLog(folder) as log:
+        Snapshots(log).write()
+
+
+def fold(story: tuple[Event, ...]) -> dict[str, pa.Table]:
+    built = {name: builder(name) for name in TABLES}
+    for table in built.values():
+        for event in story:
+            table.add(event)
+    return {name: table.table() for name, table in built.items()}
+
+
+def row(table: pa.Table, index: int) -> dict[str, Any]:
+    found: dict[str, Any] = table.slice(index, 1).to_pylist()[0]
+    return found
+
+
+# What the tables say -----------------------------------------------------------------
+
+
+def test_an_empty_study_has_every_column() -> None:
+    for name, table in fold(()).items():
+        assert table.schema.equals(SCHEMAS[name])
+        assert table.num_rows == 0
+
+
+def test_a_trial_is_one_row_with_all_that_is_known_of_it(folder: Path) -> None:
+    first = candidates(CONFIG, "data")[0]
+    assert row(read(folder)["trials"], 0) == {
+        "study": "hand-made",
+        "trial_id": first.trial_id,
+        "index": 0,
+        "d": first.config.projector.d,
+        "lambd": first.config.objective.lambd,
+        "seed": 3,
+        "augment_crop_min": 0.1,
+        "width": None,
+        "opt": None,
+        "encoder": "small_conv",
+        "dataset": "cluttered_digits",
+        "epochs": 2,
+        "status": "probed",
+        "reason": "inside",
+        "fraction": 1.0,
+        "loss": 6.5,
+        "alpha": 1.25,
+        "alpha_r2": 0.97,
+        "alpha_status": "ok",
+        "alpha_first": 4,
+        "alpha_last": 100,
+        "rankme": None,
+        "my_rank": 3.0,
+        "accuracy": 0.75,
+        "accuracy_se": 0.01,
+        "test_accuracy": 0.7,
+        "pretrain_seconds": 4.0,
+        "pretrain_device_seconds": 2.0,
+        "measure_seconds": 4.0,
+        "measure_device_seconds": 2.0,
+        "probe_seconds": 2.0,
+        "probe_device_seconds": 1.0,
+        "test_seconds": 2.0,
+        "test_device_seconds": 1.0,
+        "attempt": 1,
+        "winner": False,
+        "zone_lo": 0.5,
+        "zone_hi": None,
+        "device": "cpu",
+        "worker": "h:1",
+        "checkpoint": "/a/encoder",
+        "log": "/logs/a?.txt",
+        "config_digest": digest(first.config.model_dump(mode="json")),
+    }
+
+
+def test_the_status_follows_the_events() -> None:
+    seen_of: dict[int, list[str]] = {}
+    for end in range(len(EVENTS_OF_STUDY) + 1):
+        for index, status in enumerate(fold(EVENTS_OF_STUDY[:end])["trials"]["status"].to_pylist()):
+            known = seen_of.setdefault(index, [])
+            if not known or known[-1] != status:
+                known.append(status)
+    begun = ["pending", "pretraining"]
+    assert seen_of == {
+        0: [*begun, "measured", "probing", "probed"],
+        1: [*begun, "nonfinite"],
+        2: [*begun, "measured", "held", "probing", "probed"],
+        3: [*begun, "failed"],
+        4: ["pending"],
+    }
+
+
+def test_a_collapsed_spectrum_stays_degenerate_and_has_no_alpha() -> None:
+    story = EVENTS_OF_STUDY[:7]
+    trial_id = story[-1].trial_id
+    nothing = alpha(None, "degenerate")
+    more = Event(
+        seq=7, time=0.0, kind="observation", trial_id=trial_id, payload=seen("measured", nothing)
+    )
+    stop = {"action": "stop", "reason": "x", "zone": ZONE, "answers_seq": 7}
+    end = Event(seq=8, time=0.0, kind="verdict", trial_id=trial_id, payload=stop)
+    trial = row(fold((*story, more, end))["trials"], 0)
+    assert (trial["status"], trial["alpha"], trial["alpha_status"]) == (
+        "degenerate", None, "degenerate",
+    )  # fmt: skip
+
+
+def test_failures_leave_their_error_and_the_attempt(folder: Path) -> None:
+    trial = row(read(folder)["trials"], 3)
+    assert (trial["status"], trial["reason"], trial["attempt"]) == ("failed", "E: no!", 2)
+
+
+def test_there_is_one_winner_the_last_named(folder: Path) -> None:
+    assert read(folder)["trials"]["winner"].to_pylist() == [False, False, True, False, False]
+    before = fold(EVENTS_OF_STUDY[:-6])["trials"]
+    assert before["winner"].to_pylist() == [True, False, False, False]
+
+
+def test_the_study_is_one_row(folder: Path) -> None:
+    study = row(read(folder)["studies"], 0)
+    config = json.loads(study.pop("config"))
+    assert config["budget"]["probes"] == 9
+    tree = CONFIG.model_dump(mode="json")
+    assert study == {
+        "study": "hand-made",
+        "created": 99.5,
+        "updated": EVENTS_OF_STUDY[-1].time,
+        "status": "finished",
+        "reason": "every candidate is decided",
+        "winner": EVENTS_OF_STUDY[-1].payload["winner"],
+        "zone_lo": 0.5,
+        "zone_hi": None,
+        "candidates": 5,
+        "pretrained": 3,
+        "probes": 2,
+        "failures": 2,
+        "wall_seconds": 20.0,
+        "device_seconds": 10.0,
+        "seed": 3,
+        "sessions": 2,
+        "host": "h2",
+        "runner": "local",
+        "device": "cpu",
+        "workers": 1,
+        "commit": None,
+        "versions": '{"torch":"2"}',
+        "config_digest": digest(tree),
+        "data_digest": "data",
+    }
+
+
+def test_a_budget_without_a_study_before_it_is_a_row(folder: Path) -> None:
+    change = Event(seq=0, time=0.0, kind="budget", payload={"config": {"budget": {"trials": 3}}})
+    config = row(fold((change,))["studies"], 0)["config"]
+    assert json.loads(config) == {"budget": {"trials": 3}}
+
+
+def test_observations_measures_spectra_and_verdicts_have_a_row_each(folder: Path) -> None:
+    tables = read(folder)
+    first = tables["trials"]["trial_id"][0].as_py()
+    assert tables["observations"].num_rows == 10
+    assert row(tables["observations"], 2) == {
+        "study": "hand-made", "trial_id": first, "seq": 9, "attempt": 1, "time": 109.0,
+        "stage": "trained", "step": 10, "fraction": 1.0, "loss": 6.5, "wall_seconds": 2.0,
+        "device_seconds": 1.0, "detail": '{"checkpoint":"/a/encoder","device":"cpu"}',
+    }  # fmt: skip
+    assert row(tables["measures"], 1) == {
+        "study": "hand-made", "trial_id": first, "seq": 8, "stage": "measured", "step": 5,
+        "fraction": 0.5, "name": "alpha", "value": 9.0, "status": "ok",
+        "detail": '{"r2":0.97,"first":4,"last":100}',
+    }  # fmt: skip
+    assert tables["spectra"].to_pylist() == [
+        {"study": "hand-made", "trial_id": first, "step": step, "fraction": fraction,
+         "eigenvalues": values}
+        for step, fraction, values in ((5, 0.5, [2.0, 1.0]), (10, 1.0, [4.0, 0.5]))
+    ]  # fmt: skip
+    assert tables["verdicts"].select(["trial_id", "action", "lo", "through"]).to_pylist()[:2] == [
+        {"trial_id": None, "action": "zone", "lo": 0.5, "through": 4},
+        {"trial_id": first, "action": "continue", "lo": 0.5, "through": 4},
+    ]
+    assert tables["verdicts"]["seq"].to_pylist() == [11, 12, 15, 19, 31]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "told"),
+    [
+        ([1, 2], pa.int64(), [1, 2]),
+        ([1, 0.5], pa.float64(), [1.0, 0.5]),
+        ([True, False], pa.bool_(), [True, False]),
+        (["é", None], pa.string(), ["é", None]),
+        ([1, "x", True, [2]], pa.string(), ["1", "x", "true", "[2]"]),
+        ([2**70, {"a": 1}], pa.string(), [str(2**70), '{"a":1}']),
+        ([None], pa.null(), [None]),
+    ],
+)
+def test_a_varied_field_of_any_kind_is_a_column(
+    tmp_path: Path, values: list[Any], kind: pa.DataType, told: list[Any]
+) -> None:
+    story = tuple(
+        Event(
+            seq=i, time=0.0, kind="candidate", trial_id=str(i),
+            payload={"point": {"my.field": value}, "config": {}, "index": i},
+        )
+        for i, value in enumerate(values)
+    )  # fmt: skip
+    for known in range(1, len(story) + 1):
+        folder = write(tmp_path / str(known), story[:known])
+        snapshot(folder)
+        write(folder, story)
+        table = read(folder)["trials"]
+        assert table.schema.field("my_field").type == kind
+        assert table["my_field"].to_pylist() == told
+
+
+def test_a_field_named_like_a_column_of_ours_does_not_overwrite_it() -> None:
+    point = {"status": "x", "alpha": 5, "d": "wide", "lambda": 0.5, "seed": 2**70, "lr": 0.1}
+    payload = {"point": point, "config": {}, "index": 0}
+    story = [Event(seq=0, time=0.0, kind="candidate", trial_id="t", payload=payload)]
+    odd = seen("measured", Measure(name="lr", value=9.0), Measure(name="index", value=8.0))
+    story.append(Event(seq=1, time=0.0, kind="observation", trial_id="t", payload=odd))
+    trial = row(fold(tuple(story))["trials"], 0)
+    assert (trial["status"], trial["alpha"], trial["d"], trial["lambd"], trial["seed"]) == (
+        "measured", None, None, 0.5, None,
+    )  # fmt: skip
+    assert (trial["point_status"], trial["point_alpha"], trial["point_d"]) == ("x", 5, "wide")
+    assert (trial["lr"], trial["measure_lr"], trial["measure_index"]) == (0.1, 9.0, 8.0)
+
+
+def test_columns_are_short_and_words_of_sql() -> None:
+    names = ["train.lr", "objective.lambd", "encoder.name", "augment.crop_min", "lambda", "a b", ""]
+    assert [column(name) for name in names] == [
+        "lr", "lambd", "encoder", "augment_crop_min", "lambd", "a_b", "_",
+    ]  # fmt: skip
+
+
+def test_an_event_about_nobody_is_an_error() -> None:
+    lost = Event(seq=0, time=0.0, kind="start", trial_id="ghost", attempt=1)
+    with pytest.raises(SweepError, match=r"Event 0 \(start\) is about trial 'ghost'"):
+        fold((lost,))
+
+
+# Snapshots ---------------------------------------------------------------------------
+
+
+def same(one: dict[str, pa.Table], other: dict[str, pa.Table]) -> None:
+    for name in TABLES:
+        assert one[name].schema.equals(other[name].schema), name
+        assert one[name].to_pylist() == other[name].to_pylist(), name
+
+
+@pytest.mark.parametrize("taken", range(len(EVENTS_OF_STUDY) + 1))
+def test_a_snapshot_and_the_tail_are_the_whole_fold_at_every_prefix(
+    tmp_path: Path, taken: int
+) -> None:
+    folder = write(tmp_path / "s", EVENTS_OF_STUDY[:taken])
+    snapshot(folder)
+    for end in {taken, min(taken + 1, len(EVENTS_OF_STUDY)), len(EVENTS_OF_STUDY)}:
+        write(folder, EVENTS_OF_STUDY[:end])
+        same(read(folder), fold(EVENTS_OF_STUDY[:end]))
+
+
+@pytest.mark.parametrize("taken", [0, 12, len(EVENTS_OF_STUDY)])
+def test_a_snapshot_and_the_tail_are_the_whole_fold_on_an_object_store(
+    bucket: Place, taken: int
+) -> None:
+    folder = bucket / "s"
+    with open_log(folder) as log, Snapshots(log) as snapshots:
+        for event in EVENTS_OF_STUDY[:taken]:
+            log.append(event)
+        snapshots.write()
+        for event in EVENTS_OF_STUDY[taken:]:
+            log.append(event)
+        same(read(folder), fold(EVENTS_OF_STUDY))
+    for source in (StudyTables(folder).source(name) for name in TABLES):
+        assert isinstance(source, ds.Dataset)
+    same(read(folder), fold(EVENTS_OF_STUDY))
+    for name in TABLES:
+        place = folder / "tables" / f"{name}.parquet"
+        files.write(place, files.read(place)[:-20])
+    same(read(folder), fold(EVENTS_OF_STUDY))
+
+
+def test_tables_of_different_snapshots_agree(tmp_path: Path) -> None:
+    """A crash between two renames leaves some files older than the others."""
+    folder = write(tmp_path / "s", EVENTS_OF_STUDY[:20])
+    snapshot(folder)
+    old = (folder / "tables" / "trials.parquet").read_bytes()
+    write(folder, EVENTS_OF_STUDY[:27])
+    snapshot(folder)
+    (folder / "tables" / "trials.parquet").write_bytes(old)
+    same(read(folder), fold(EVENTS_OF_STUDY[:27]))
+
+
+@pytest.mark.parametrize(
+    "harm", ["removed", "empty", "cut", "flipped", "version", "ahead", "alien"]
+)
+def test_a_snapshot_that_cannot_be_used_is_made_up_for_from_the_log(
+    folder: Path, harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read(folder)
+    if harm == "version":
+        monkeypatch.setattr("sweep.tables.snapshots.VERSION", 0)
+        monkeypatch.setattr("sweep.tables.snapshots.START", replace(START, version=0))
+    snapshot(folder)
+    monkeypatch.undo()
+    if harm == "ahead":
+        write(folder, EVENTS_OF_STUDY[:12])
+        whole = fold(EVENTS_OF_STUDY[:12])
+    elif harm == "alien":
+        first = EVENTS_OF_STUDY[0]
+        born = replace(first, payload={**first.payload, "versions": {"torch": "2" * 40}})
+        write(folder, (born, *EVENTS_OF_STUDY[1:]))
+        whole = fold((born, *EVENTS_OF_STUDY[1:]))
+    for path in (folder / "tables").iterdir():
+        data = bytearray(path.read_bytes())
+        if harm == "removed":
+            path.unlink()
+        elif harm in ("empty", "cut"):
+            path.write_bytes(data[: len(data) // 2 if harm == "cut" else 0])
+        elif harm == "flipped":
+            for place in range(8, len(data), 97):
+                data[place] ^= 0xFF
+            path.write_bytes(data)
+    same(read(folder), whole)
+
+
+def test_tables_are_of_one_moment_although_the_log_grows(folder: Path) -> None:
+    write(folder, EVENTS_OF_STUDY[:15])
+    snapshot(folder)
+    tables = StudyTables(folder)
+    write(folder, EVENTS_OF_STUDY)
+    snapshot(folder)
+    same({name: tables.table(name) for name in TABLES}, fold(EVENTS_OF_STUDY[:15]))
+
+
+@pytest.mark.parametrize("taken", [0, 5, 20, 27])
+def test_of_a_damaged_log_the_tables_tell_what_stands_before_the_damage(
+    tmp_path: Path, taken: int
+) -> None:
+    folder = write(tmp_path / "s", EVENTS_OF_STUDY[:taken])
+    snapshot(folder)
+    write(folder, EVENTS_OF_STUDY[:27])
+    with (folder / EVENTS).open("ab") as file:
+        file.write(b"{}\n" + encode(EVENTS_OF_STUDY[27]))
+    with pytest.warns(StudyWarning, match="is damaged at line 28"):
+        same(read(folder), fold(EVENTS_OF_STUDY[:27]))
+    with pytest.raises(StudyError, match="is damaged at line 28"):
+        EventLog(folder)
+
+
+def test_reading_writes_nothing(folder: Path) -> None:
+    before = sorted(folder.rglob("*"))
+    read(folder)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_the_driver_writes_when_it_is_time_and_at_the_end(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    now = [0.0]
+    tables = folder / "tables"
+    with (
+        EventLog(folder) as log,
+        Snapshots(log, period_seconds=10.0, clock=lambda: now[0]) as snapshots,
+    ):
+        for event in EVENTS_OF_STUDY[:10]:
+            log.append(event)
+            snapshots.update(event)
+        assert not tables.exists()
+        now[0] = 10.0
+        log.append(EVENTS_OF_STUDY[10])
+        snapshots.update(EVENTS_OF_STUDY[10])
+        written = (tables / "observations.parquet").read_bytes()
+        for event in EVENTS_OF_STUDY[11:]:
+            log.append(event)
+            snapshots.update(event)
+        assert (tables / "observations.parquet").read_bytes() == written
+        same(read(folder), fold(EVENTS_OF_STUDY))
+    assert (tables / "observations.parquet").read_bytes() != written
+    assert sorted(path.name for path in tables.iterdir()) == sorted(f"{n}.parquet" for n in TABLES)
+    same(read(folder), fold(EVENTS_OF_STUDY))
+
+
+def test_nothing_is_made_where_a_study_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    with EventLog(folder) as log:
+        snapshots = Snapshots(log)
+        for event in EVENTS_OF_STUDY:
+            log.append(event)
+            snapshots.update(event)
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(Resumable, match="s/tables cannot be written: No such file"):
+            snapshots.write()
+        assert not folder.exists()
+
+
+def test_slow_snapshots_are_taken_seldom(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", EVENTS_OF_STUDY)
+    clock = iter([0.0, 10.0, 10.0, 13.0, 72.9, 73.0, 73.0, 73.0])
+    with EventLog(folder) as log:
+        snapshots = Snapshots(log, period_seconds=10.0, share=20.0, clock=lambda: next(clock))
+        snapshots.update(EVENTS_OF_STUDY[-1])  # due at 10; writes from 10 to 13
+        snapshots.update(EVENTS_OF_STUDY[-1])  # 72.9: not before 13 + 20 x 3
+    assert next(clock) == 73.0
+
+
+# In Python ---------------------------------------------------------------------------
+
+
+def test_results_are_loaded_by_path_and_by_name(folder: Path) -> None:
+    for results in (load(folder), load(str(folder)), load("hand-made", results=folder.parent)):
+        assert results == Results(folder)
+        assert results.name == "hand-made"
+        assert results.trials.num_rows == 5
+        tables = read(folder)
+        for name in TABLES:
+            assert getattr(results, name).equals(tables[name])
+
+
+def test_the_config_is_the_one_last_changed(folder: Path) -> None:
+    assert load(folder).config == CONFIG.model_copy(
+        update={"budget": CONFIG.budget.model_copy(update={"probes": 9})}
+    )
+    write(folder, ())
+    with pytest.raises(StudyError, match="has no config: its log never began"):
+        _ = load(folder).config
+
+
+def test_a_missing_study_or_table_is_named(folder: Path) -> None:
+    with pytest.raises(StudyError, match="There is no study at"):
+        StudyTables(folder / "nowhere")
+    with pytest.raises(StudyError, match=r"The table 'trails' is not known. Did you mean 'trials'"):
+        StudyTables(folder).table("trails")
+
+
+def test_tables_are_read_without_duckdb_or_torch(folder: Path) -> None:
+    script = (
+        "import sys, sweep; sweep.load(sys.argv[1]).trials; "
+        "print([m for m in ('duckdb', 'torch', 'ray') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
