@@ -1,1 +1,4 @@
-"""."""
+"""The command line. A command parses, calls one function and prints.
+
+May import all rooms; no room imports this one. To add a command: a function in `app`.
+"""

@@ -623,7 +623,8 @@ def _dry_run(study: StudyConfig, path: Path) -> None:
     from sweep.cli.progress import duration
     from sweep.core.plugins import importable
     from sweep.launch.estimate import estimate
-    from sweep.launch.preflight import devices, doubts, prepare
+    from sweep.launch.preflight import doubts, prepare
+    from sweep.runners.devices import devices
 
     importable(path)
     prepared = prepare(study)

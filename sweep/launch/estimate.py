@@ -16,9 +16,10 @@ from sweep.config.models import TrialConfig
 from sweep.config.space import Candidate
 from sweep.datasets.cache import Data
 from sweep.encoders import build
-from sweep.launch.preflight import Devices, Prepared
+from sweep.launch.preflight import Prepared
 from sweep.pretraining import train
 from sweep.pretraining.trial import on_device
+from sweep.runners.devices import Devices
 
 SECONDS = 3.0
 """How long each of the two candidates is trained at least, beyond its first step."""

@@ -26,7 +26,7 @@ from sweep.config.models import StudyConfig, TrialConfig, digest
 from sweep.core.errors import StudyError, SweepError
 from sweep.core.outcome import Outcome, outcome
 from sweep.core.plugins import importable, resolve
-from sweep.launch.preflight import Devices, Prepared, devices, doubts, prepare
+from sweep.launch.preflight import Prepared, doubts, prepare
 from sweep.launch.retention import Keeper
 from sweep.log import store
 from sweep.pretraining.context import Context
@@ -34,6 +34,7 @@ from sweep.pretraining.trial import test_trial
 from sweep.proposers import PROPOSERS
 from sweep.rules import RULES
 from sweep.runners import local
+from sweep.runners.devices import Devices, devices
 from sweep.runners.interrupt import Interrupted, StopRequest, ending_at_once
 from sweep.runners.trial_log import LOG, TrialLog
 from sweep.runners.worker import TRIALS, Worker

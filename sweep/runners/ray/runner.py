@@ -26,7 +26,7 @@ from ray.tune.search import Searcher
 
 from sweep.core.failures import UNPROBED
 from sweep.core.records import Observation
-from sweep.launch.preflight import Devices
+from sweep.runners.devices import Devices
 from sweep.runners.interrupt import StopRequest
 from sweep.runners.ray.actor import Actor
 from sweep.runners.ray.memory import death_by_memory

@@ -22,7 +22,7 @@ from ray.tune.experiment import Trial
 from ray.tune.stopper import Stopper
 
 from sweep.core.failures import NODE_LOST, Failure
-from sweep.launch.preflight import Devices
+from sweep.runners.devices import Devices
 from sweep.runners.interrupt import StopRequest
 from sweep.runners.ray.causes import error_of, failure_of, outcome_of
 from sweep.runners.ray.cluster import resources_of_nodes
