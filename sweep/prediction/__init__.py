@@ -1,4 +1,4 @@
-"""Predicted accuracy: the responses that rules and proposers fit to what a study knows.
+"""Predicted accuracy: the models that rules and proposers fit to a study's measurements.
 
-Imports `core` only. To add a model of the response: a file here, pure numpy or scipy.
+Imports `core` only. To add another model of accuracy, add a file here, in pure numpy or scipy.
 """

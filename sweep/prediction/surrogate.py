@@ -1,7 +1,8 @@
-"""What a history says without labels of each candidate, as features of a fitted response.
+"""Features of candidates, made from a study's history without labels, and predicted costs.
 
-Rules and proposers share it: the same numbers decide who is probed and who is pretrained next.
-The response itself is `sweep.prediction.response`; when a gain is worth its price is for its users.
+Rules and proposers share these features: the same numbers decide which model is probed and which
+candidate is pretrained next. `sweep.prediction.response` fits the accuracy to them. Its users
+decide whether an expected gain is worth its cost.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ Rows = npt.NDArray[np.int64]
 
 CRITERIA = ("alpha", "rankme", "alpha_r2", "loss")
 
-WIDE = 10.0
-"""Ratio of a field's largest to its smallest value from which its logarithm is looked at."""
+LOG_RATIO = 10.0
+"""If a field's largest value is at least this many times its smallest, its logarithm is used."""
 
-ENOUGH = 3
-"""Trials whose seconds are known before those of others are told apart."""
+MIN_COSTS = 3
+"""Trials of known device-seconds that are needed before the seconds of others are predicted."""
 
 
 def fields(history: History, rows: Rows) -> dict[str, Floats]:
-    """Return the feature sets that are known of a candidate before it is begun."""
+    """Return the feature sets that are known before a candidate is trained, each [len(rows), F]."""
     groups = _groups(history, rows)
     empty: Floats = np.zeros((len(rows), 0))
     return {"nothing": empty} | {name: ranked(columns) for name, columns in groups.items()}
@@ -38,20 +39,20 @@ def features(
     """Return the feature sets of measured models, each [len(rows), F], ranked among `rows`.
 
     Args:
-        history: of the study.
-        rows: whose criteria are known.
-        at: "" for the end of training, or `@FRACTION`.
-        everything: the varied fields, the loss and the fit of alpha, too; otherwise alpha and
-            RankMe alone.
+        history: the study's history.
+        rows: rows of models whose criteria are known.
+        at: "" for the end of training, or `@FRACTION` for a look during training.
+        everything: if true, the varied fields, the loss and the r2 of alpha's fit are used too;
+            otherwise only alpha and RankMe.
     """
     criteria = {name: history.column(name + at)[rows] for name in CRITERIA}
     known = {name: c for name, c in criteria.items() if not np.isnan(c).all()}
-    both = [known[name] for name in ("alpha", "rankme") if name in known]
+    spectral = {name: known[name] for name in ("alpha", "rankme") if name in known}
     groups = _groups(history, rows)
     sets: dict[str, list[Floats]] = {"nothing": []}
-    sets |= {name: [known[name]] for name in ("alpha", "rankme") if name in known}
-    if len(both) == 2:
-        sets["alpha and rankme"] = both
+    sets |= {name: [column] for name, column in spectral.items()}
+    if len(spectral) == 2:
+        sets["alpha and rankme"] = list(spectral.values())
     if not everything:
         groups = {}
     for name, columns in groups.items():
@@ -69,28 +70,29 @@ def _groups(history: History, rows: Rows) -> dict[str, list[Floats]]:
     varied = {name: column for name, column in varied.items() if varies(column)}
     groups = {"the varied fields": list(varied.values())} if varied else {}
     if "d" in varied and "lambd" in varied:
-        # The better-conditioned axis: over a 128-fold range of d, the authors' best lambda
-        # keeps lambda * d between 1.5 and 6.6.
-        with np.errstate(over="ignore"):  # only its order counts
+        # The accuracy depends on lambda * d more simply than on lambda: while d varies 128-fold,
+        # the authors' best lambda keeps lambda * d between 1.5 and 6.6.
+        with np.errstate(over="ignore"):  # infinity does no harm: only the ranks are used
             groups["lambda * d"] = [varied["lambd"] * varied["d"]]
     return groups
 
 
 def seconds(history: History, rows: Rows) -> Floats:
-    """Return the device-seconds that candidates may take, [len(rows)].
+    """Return predicted device-seconds of candidates, [len(rows)]; ones until three are probed.
 
-    Their logarithm is fitted linearly over the varied fields of the probed ones, with a ridge
-    (d makes a projector dear, lambda costs nothing); all alike before three are probed.
+    The logarithm of the seconds of probed trials is fitted by ridge regression, linear in the
+    varied fields, because a large d makes a projector costly while lambda costs nothing. The
+    prediction is kept between the smallest and the largest observed value.
     """
-    done = history.rows(State.PROBED)
-    spent = history.column("device_seconds")[done]
-    done, spent = done[spent > 0], spent[spent > 0]
-    if len(done) < ENOUGH:
+    probed = history.rows(State.PROBED)
+    spent = history.column("device_seconds")[probed]
+    probed, spent = probed[spent > 0], spent[spent > 0]
+    if len(probed) < MIN_COSTS:
         return np.ones(len(rows))
     names = [name for name in history.varied if varies(history.column(name))]
     scaled = [scale(history.column(name), history.column(name)) for name in names]
     x_HF = np.stack([np.ones(len(history)), *scaled], axis=1)
-    x_nF, target_n = x_HF[done], np.log(spent)
+    x_nF, target_n = x_HF[probed], np.log(spent)
     centre = target_n.mean()
     ridge_FF = 0.1 * np.diag([0.0] + [1.0] * len(names)) + 1e-9 * np.eye(x_nF.shape[1])
     weight_F = np.linalg.solve(x_nF.T @ x_nF + ridge_FF, x_nF.T @ (target_n - centre))
@@ -105,13 +107,20 @@ def varies(column: Floats) -> bool:
 
 
 def wide(column: Floats) -> bool:
-    """True if a field is better looked at in its logarithm."""
+    """True if the logarithm of a field is to be used instead of the field."""
     known = column[~np.isnan(column)]
-    return bool(known.min() > 0 and known.max() / known.min() >= WIDE)
+    return bool(known.min() > 0 and known.max() / known.min() >= LOG_RATIO)
 
 
 def scale(column: Floats, values: Floats) -> Floats:
-    """Return values of a field where its smallest is 0 and its largest 1, NaN as the middle."""
+    """Return `values` mapped linearly so that the field's smallest value is 0 and its largest 1.
+
+    NaN becomes 0.5. A `wide` field is mapped in its logarithm.
+
+    Args:
+        column: the field's values of all candidates.
+        values: the values to map.
+    """
     if wide(column):
         column, values = np.log(column), np.log(values)
     low, high = float(np.nanmin(column)), float(np.nanmax(column))

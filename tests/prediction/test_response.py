@@ -8,12 +8,12 @@ from sweep.prediction.response import predict, ranked
 X = ranked([np.linspace(0, 1, 41)])
 
 
-def test_ranks_lie_between_0_and_1_and_the_unknown_in_the_middle() -> None:
+def test_ranks_lie_between_0_and_1_and_an_unknown_value_gets_one_half() -> None:
     values = ranked([np.array([3.0, 1e9, np.nan, -5.0, 3.0])])
     assert values[:, 0].tolist() == [0.5, 1.0, 0.5, 0.0, 0.5]
 
 
-def test_a_smooth_response_is_found_from_a_few_points() -> None:
+def test_a_smooth_response_is_recovered_from_a_few_points() -> None:
     truth = 0.6 - 0.3 * (X[:, 0] - 0.4) ** 2
     known = np.array([0, 8, 16, 24, 32, 40])
     fit = predict({"alpha": X, "nothing": np.zeros((41, 0))}, known, truth[known])
@@ -21,7 +21,7 @@ def test_a_smooth_response_is_found_from_a_few_points() -> None:
     assert fit.shares()["alpha"] > 0.6
 
 
-def test_what_explains_nothing_gets_no_say() -> None:
+def test_a_feature_that_explains_nothing_gets_almost_no_weight() -> None:
     rng = np.random.default_rng(0)
     truth = 0.6 - 0.3 * (X[:, 0] - 0.4) ** 2
     other = ranked([rng.normal(size=41)])
@@ -32,7 +32,7 @@ def test_what_explains_nothing_gets_no_say() -> None:
     assert sum(shares.values()) == pytest.approx(1.0)
 
 
-def test_noise_without_a_response_is_called_nothing() -> None:
+def test_pure_noise_is_explained_by_the_set_without_features() -> None:
     rng = np.random.default_rng(1)
     y = 0.5 + 0.02 * rng.normal(size=41)
     known = np.arange(0, 41, 3)
@@ -41,7 +41,7 @@ def test_noise_without_a_response_is_called_nothing() -> None:
     assert fit.sd.mean() == pytest.approx(0.02, rel=0.6)
 
 
-def test_one_component_is_the_textbooks_gaussian_process() -> None:
+def test_one_component_equals_the_gaussian_process_of_the_textbook() -> None:
     """Equations 2.23 and 2.24 of Rasmussen and Williams, with a constant in the kernel."""
     known, y = np.array([3, 10, 30]), np.array([0.4, 0.6, 0.5])
     fit = predict({"alpha": X}, known, y)
@@ -53,11 +53,11 @@ def test_one_component_is_the_textbooks_gaussian_process() -> None:
     np.testing.assert_allclose(first, y.mean() + kernel[:, known] @ solved, rtol=1e-10)
 
 
-def test_expected_improvement_and_exceedance_are_those_of_a_sample() -> None:
+def test_expected_improvement_and_exceedance_agree_with_a_large_sample() -> None:
     fit = predict({"alpha": X}, np.array([3, 10, 30]), np.array([0.4, 0.6, 0.5]))
     rng = np.random.default_rng(0)
-    which = rng.choice(len(fit.weight_K), size=200_000, p=fit.weight_K)
-    drawn = rng.normal(fit.mean_KM[which, 20], fit.sd_KM[which, 20])
+    component = rng.choice(len(fit.weight_K), size=200_000, p=fit.weight_K)
+    drawn = rng.normal(fit.mean_KM[component, 20], fit.sd_KM[component, 20])
     assert fit.improvement(0.6)[20] == pytest.approx(np.maximum(drawn - 0.6, 0).mean(), rel=0.03)
     assert fit.exceeds(0.6)[20] == pytest.approx((drawn > 0.6).mean(), abs=0.01)
     assert fit.mean[20] == pytest.approx(drawn.mean(), abs=0.002)

@@ -21,15 +21,15 @@ def history(points: list[dict[str, float]]) -> History:
     return study.history
 
 
-def test_before_a_candidate_is_begun_its_fields_are_all_there_is() -> None:
+def test_before_a_candidate_is_trained_its_only_features_are_its_fields() -> None:
     known = history([{"d": 2.0**i, "lambd": 10.0**-i, "seed": i} for i in range(1, 5)])
     sets = fields(known, np.arange(4))
     assert list(sets) == ["nothing", "the varied fields", "lambda * d"]
     assert sets["nothing"].shape == (4, 0)
-    assert sets["the varied fields"].shape == (4, 2)  # a seed is no axis
+    assert sets["the varied fields"].shape == (4, 2)  # a seed is not an axis
 
 
-def test_a_field_that_does_not_vary_is_no_feature() -> None:
+def test_a_field_that_does_not_vary_is_not_a_feature() -> None:
     assert list(fields(history([{"d": 4.0}, {"d": 4.0}]), np.arange(2))) == ["nothing"]
 
 
@@ -44,7 +44,7 @@ def test_criteria_are_features_once_they_are_measured() -> None:
     assert "alpha and the varied fields" in features(study.history, rows)
 
 
-def test_seconds_grow_with_the_field_that_makes_a_candidate_dear() -> None:
+def test_seconds_grow_with_the_field_that_makes_a_candidate_costly() -> None:
     study = Study(rule=ProbeAll(), log=MemoryLog(), clock=lambda: 0.0)
     points = [{"d": 2.0**i, "lambd": 10.0 ** -(i % 3)} for i in range(4, 12)]
     for number, point in enumerate(points):
@@ -60,7 +60,7 @@ def test_seconds_grow_with_the_field_that_makes_a_candidate_dear() -> None:
     assert guess[1] == pytest.approx(2**5, rel=0.3)
 
 
-def test_a_wide_field_is_scaled_in_its_logarithm_and_what_is_not_known_lies_in_the_middle() -> None:
+def test_a_wide_field_is_scaled_in_its_logarithm_and_an_unknown_value_becomes_one_half() -> None:
     column = np.array([1e-4, 1e-2, np.nan, 1.0])
     assert scale(column, column).tolist() == pytest.approx([0.0, 0.5, 0.5, 1.0])
     assert scale(np.array([1.0, 2.0, 3.0]), np.array([2.0])).tolist() == [0.5]
