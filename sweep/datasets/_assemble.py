@@ -1,4 +1,4 @@
-"""From row numbers and compressed images to `Splits`: what image files and tables share."""
+"""Decode the rows of each split into `Splits`: shared by image folders and Parquet tables."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class Source:
     """Compressed images that can be read by row number.
 
     Args:
-        read: ascending row numbers -> (name, compressed image) of each, in that order.
-        labels: [N] from 0, below 0 where an image has none; None where there are no labels.
-        classes: names of the labels.
+        read: takes ascending row numbers, returns (name, compressed image) of each, in that order.
+        labels: class numbers from 0, [N]; below 0 for an image without a label. None if the data
+            has no labels.
+        classes: name of each class, in the order of their numbers.
     """
 
     read: Callable[[Indices], Iterable[tuple[str, Encoded]]]
@@ -30,17 +31,17 @@ class Source:
 
 
 def assemble(source: Source, rows: Rows, config: DataConfig) -> Splits:
-    """Decode the rows of each split, `config.limit` applied before anything is decoded.
+    """Decode the rows of each split. Rows beyond `config.limit` are dropped before decoding.
 
     Raises:
-        DataError: sizes differ without `config.size`; more than 1 % of a split cannot be
-            decoded; a split is labelled in part.
+        DataError: images differ in size and `config.size` is None; more than 1 % of a split
+            cannot be decoded; or only some images of a split have labels.
     """
     parts: list[Split] = []
     undecodable: list[str] = []
     for part in (limited(rows.train, config), rows.validation, rows.test):
         decoded = decode(source.read(part), len(part), config.size)
-        labels = None if source.labels is None else _whole(source.labels[part[decoded.kept]])
+        labels = None if source.labels is None else _complete(source.labels[part[decoded.kept]])
         parts.append(Split(images=decoded.images, labels=labels))
         undecodable.extend(decoded.undecodable)
         if parts[0].images.shape[1:] != decoded.images.shape[1:]:
@@ -56,14 +57,14 @@ def assemble(source: Source, rows: Rows, config: DataConfig) -> Splits:
     )
 
 
-def _whole(labels: Labels) -> Labels | None:
-    """Return the labels of a split, or None where it has none at all."""
+def _complete(labels: Labels) -> Labels | None:
+    """Return the labels of a split, or None if no image of it has a label; refuse a mixture."""
     missing = int((labels < 0).sum())
     if missing == len(labels):
         return None
     if missing:
         raise DataError(
             f"{missing} of {len(labels)} images in one split have no label (null or below 0). "
-            "Label all of a split or none: leave the others out."
+            "Label every image of the split, or leave the images without a label out."
         )
     return np.ascontiguousarray(labels)

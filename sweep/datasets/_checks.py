@@ -1,4 +1,4 @@
-"""What members refuse, in one wording each."""
+"""Checks that several data sets share, each with one error sentence."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from sweep.core.errors import DataError, unknown_name
 
 
 def refuse_path(config: DataConfig, name: str) -> None:
-    """Raise `DataError` where an embedded data set is given a path or told to download."""
+    """Raise `DataError` if a path or a download is asked of a data set that needs no files."""
     if config.path is not None or config.download:
         given = f"data.path={config.path}" if config.path is not None else "data.download=true"
         raise DataError(
-            f"{given} is of no use to data.name={name}, which ships inside scikit-learn. "
-            "Leave data.path and data.download out, or data.name, to read what lies there."
+            f"{given} cannot be used with data.name={name}, which is part of scikit-learn. "
+            "Leave out data.path and data.download, or leave out data.name to read the files at "
+            "data.path."
         )
 
 
@@ -29,9 +30,15 @@ def refuse_options(config: DataConfig, name: str, allowed: Collection[str] = ())
 
 
 def existing_path(config: DataConfig) -> Path:
-    """Return `config.path`, home expanded; raise `DataError` where nothing readable lies there."""
+    """Return `config.path` with `~` expanded.
+
+    Raises:
+        DataError: no path is given, or it cannot be read.
+    """
     if config.path is None:
-        raise DataError(f"data.name={config.name} needs the files' place: type data.path=FOLDER.")
+        raise DataError(
+            f"data.name={config.name} needs the folder of its files: type data.path=FOLDER."
+        )
     path = Path(config.path).expanduser()
     try:
         path.stat()
@@ -40,6 +47,6 @@ def existing_path(config: DataConfig) -> Path:
     except OSError as error:
         raise DataError(
             f"data.path={config.path} cannot be read on this machine ({error.strerror}; "
-            f"it stands for {path.absolute()}). Give a file or folder that can."
+            f"its full path is {path.absolute()}). Give a file or folder that can be read."
         ) from error
     return path

@@ -1,7 +1,7 @@
-"""Compressed images to one uint8 array, and arrays to another size, by Pillow.
+"""Decode compressed images into one uint8 array, and resize arrays, with Pillow.
 
-Resizing squeezes to a square by antialiased bicubic interpolation. Images that cannot
-be decoded are named and left out.
+Resizing makes every image square by antialiased bicubic interpolation; it does not keep the ratio
+of the sides. Images that cannot be decoded are left out, and their names are returned.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Images = npt.NDArray[np.uint8]
 Encoded = bytes | Path | None
 Shape = tuple[int, ...]
 
-BATCH = 512
-SHARE = 64  # images that a thread takes at once: handing one over costs as much as decoding it
-UNDECODABLE_SHARE = 0.01
-BROKEN = (
-    OSError,  # no image, or a truncated one; Pillow's UnidentifiedImageError is one
+BATCH = 512  # compressed images that are held in memory at once
+CHUNK = 64  # images per task of a thread: a task costs as much as decoding one small image
+MAX_UNDECODABLE = 0.01  # of the images of a split
+DECODE_ERRORS = (
+    OSError,  # not an image, or a truncated one; Pillow's UnidentifiedImageError is an OSError
     SyntaxError,  # a broken PNG chunk
     ValueError,
     IndexError,
@@ -43,12 +43,12 @@ BROKEN = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
-    """What became of a list of encoded images.
+    """The decoded images of a list of N encoded images.
 
     Args:
-        images: uint8 [n, 3, H, W], those that could be decoded, in order.
-        kept: [N], true where an image could be decoded; n of them.
-        undecodable: names of the others.
+        images: uint8 [n, 3, H, W], the n images that could be decoded, in order.
+        kept: bool [N], true for each image that could be decoded.
+        undecodable: names of the images that could not be decoded.
     """
 
     images: Images
@@ -57,12 +57,13 @@ class Decoded:
 
 
 def decode(encoded: Iterable[tuple[str, Encoded]], count: int, size: int | None) -> Decoded:
-    """Decode `count` images to RGB, in threads; one batch of compressed images is held at once.
+    """Decode `count` images to RGB, in threads, one batch of compressed images at a time.
 
     Args:
-        encoded: (name, compressed bytes or the file that holds them).
-        count: how many there are.
-        size: side of the square to which each is resized; None keeps one common size.
+        encoded: (name, compressed image) pairs; an image is bytes, a file's path or None.
+        count: number of images in `encoded`.
+        size: side of the square that each image is resized to, in pixels; None keeps the size,
+            which must then be the same for all.
 
     Raises:
         DataError: the sizes differ and `size` is None; or more than 1 % cannot be decoded.
@@ -75,66 +76,70 @@ def decode(encoded: Iterable[tuple[str, Encoded]], count: int, size: int | None)
     with ThreadPoolExecutor(threads()) as pool:
         for start in range(0, count, BATCH):
             batch = list(islice(stream, BATCH))
-            shares = [batch[first : first + SHARE] for first in range(0, len(batch), SHARE)]
+            chunks = [batch[first : first + CHUNK] for first in range(0, len(batch), CHUNK)]
             arrays = [
                 array
-                for share in pool.map(
-                    lambda share: [_decode(item[1], size) for item in share], shares
+                for decoded in pool.map(
+                    lambda chunk: [_decode(image, size) for _, image in chunk], chunks
                 )
-                for array in share
+                for array in decoded
             ]
-            good = [array for array in arrays if array is not None]
-            _check_sizes([*good, *(() if images is None or not filled else (images[0],))])
-            if images is None and good:
-                images = np.empty((count, *good[0].shape), np.uint8)
-            if images is not None and good:
-                np.stack(good, out=images[filled : filled + len(good)])
-                filled += len(good)
+            valid = [array for array in arrays if array is not None]
+            _check_sizes([*valid, *(() if images is None or not filled else (images[0],))])
+            if images is None and valid:
+                images = np.empty((count, *valid[0].shape), np.uint8)
+            if images is not None and valid:
+                np.stack(valid, out=images[filled : filled + len(valid)])
+                filled += len(valid)
             for offset, ((name, _), array) in enumerate(zip(batch, arrays, strict=True)):
                 kept[start + offset] = array is not None
                 if array is None:
                     undecodable.append(name)
-    if images is None or len(undecodable) > UNDECODABLE_SHARE * count:
-        some = ", ".join(undecodable[:3])
+    if images is None or len(undecodable) > MAX_UNDECODABLE * count:
+        examples = ", ".join(undecodable[:3])
         raise DataError(
             f"{len(undecodable)} of {count} images cannot be decoded, more than "
-            f"{UNDECODABLE_SHARE:.0%}: {some}{' ...' if len(undecodable) > 3 else ''}. "
-            "Mend or remove them."
+            f"{MAX_UNDECODABLE:.0%}: {examples}{' ...' if len(undecodable) > 3 else ''}. "
+            "Repair or remove them."
         )
     return Decoded(images=images[:filled], kept=kept, undecodable=tuple(undecodable))
 
 
 def resize(images: Images, size: int) -> Images:
-    """Return uint8 [N, C, size, size] from uint8 [N, C, H, W]; the same array if that is its size.
+    """Return images [N, C, H, W] resized to [N, C, size, size], uint8.
 
-    Equivalent to `PIL.Image.resize((size, size), BICUBIC)` of each image.
+    Returns the same array if it already has this size. Equivalent to
+    `PIL.Image.resize((size, size), BICUBIC)` of each image.
     """
     count, channels, height, width = images.shape
     if (height, width) == (size, size):
         return images
-    out = np.empty((count, channels, size, size), np.uint8)
+    resized = np.empty((count, channels, size, size), np.uint8)
 
-    def some(first: int) -> None:
-        for index in range(first, min(first + SHARE, count)):
+    def resize_chunk(first: int) -> None:
+        for index in range(first, min(first + CHUNK, count)):
             hwc = np.ascontiguousarray(images[index].transpose(1, 2, 0))
             picture = Image.fromarray(hwc.squeeze(2) if channels == 1 else hwc)
             small = np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
-            out[index] = small.reshape(size, size, channels).transpose(2, 0, 1)
+            resized[index] = small.reshape(size, size, channels).transpose(2, 0, 1)
 
     with ThreadPoolExecutor(threads()) as pool:
-        list(pool.map(some, range(0, count, SHARE)))
-    return out
+        list(pool.map(resize_chunk, range(0, count, CHUNK)))
+    return resized
 
 
 def threads() -> int:
-    """Return the number of cores that this process may use; Pillow decodes without the lock."""
+    """Return the number of cores that this process may use.
+
+    Threads are enough, because Pillow releases the interpreter's lock while it decodes.
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _decode(encoded: Encoded, size: int | None) -> Images | None:
-    """Return uint8 [3, H, W], or None where Pillow cannot read it."""
+    """Return one image as uint8 [3, H, W], or None if Pillow cannot decode it."""
     if encoded is None:
         return None
     try:
@@ -144,7 +149,7 @@ def _decode(encoded: Encoded, size: int | None) -> Images | None:
             rgb = picture.convert("RGB")
             if size is not None:
                 rgb = rgb.resize((size, size), Image.Resampling.BICUBIC)
-    except BROKEN:
+    except DECODE_ERRORS:
         return None
     return np.asarray(rgb).transpose(2, 0, 1)
 
@@ -156,11 +161,11 @@ def _check_sizes(arrays: list[Images]) -> None:
 
 
 def mixed_sizes(sizes: Iterable[Shape]) -> DataError:
-    """Return the error for images of several (height, width)."""
-    several = sorted(set(sizes))
-    met = ", ".join(f"{width}x{height}" for height, width in several[:5])
+    """Return the error for images that differ in (height, width)."""
+    distinct = sorted(set(sizes))
+    examples = ", ".join(f"{width}x{height}" for height, width in distinct[:5])
     return DataError(
-        f"The images differ in size: {met}{' ...' if len(several) > 5 else ''} "
-        "(width x height) were met. Type data.size=PIXELS, for example data.size=32, "
+        f"The images differ in size: {examples}{' ...' if len(distinct) > 5 else ''} "
+        "(width x height). Type data.size=PIXELS, for example data.size=32, "
         "to resize them all."
     )

@@ -1,4 +1,4 @@
-"""Which data set lies at a path, told from names alone."""
+"""Which data set is at a path. Only the names of files and folders are read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sweep.datasets.torchvision_sets import FOLDERS
 
 
 def detect(config: DataConfig) -> str:
-    """Return `config.name`, or the name of what lies at `config.path`.
+    """Return `config.name`, or else the name of the data set at `config.path`.
 
-    Without either it is `cluttered_digits`. A folder that holds Parquet files and images
-    is named by what comes first in order of names.
+    If both are None, it is `cluttered_digits`. In a folder that holds Parquet files and images,
+    the first of these files in the order of names decides.
 
     Raises:
-        DataError: nothing known lies there, or the path cannot be read.
+        DataError: the path holds no known data set, or it cannot be read.
     """
     if config.name is not None:
         return config.name
@@ -29,7 +29,7 @@ def detect(config: DataConfig) -> str:
     for file in walk(path, (*PARQUET_SUFFIXES, *IMAGE_SUFFIXES)):
         return "parquet" if file.suffix.lower() in PARQUET_SUFFIXES else "imagefolder"
     raise DataError(
-        f"data.path={config.path} holds no data set that is known: looked for .parquet files, "
+        f"data.path={config.path} holds no known data set: looked for .parquet files, "
         f"{', '.join(f'{folder}/' for folder in FOLDERS.values())} and images in class folders. "
-        "Give a path that holds one, or data.name=cluttered_digits without a path."
+        "Give the path of a data set, or data.name=cluttered_digits without a path."
     )

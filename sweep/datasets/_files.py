@@ -1,4 +1,4 @@
-"""Which files lie under a path, without opening them."""
+"""List the files under a path, without opening them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ PARQUET_SUFFIXES = (".parquet",)
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
-"""Those of `torchvision.datasets.folder.IMG_EXTENSIONS`."""
+"""The same endings as `torchvision.datasets.folder.IMG_EXTENSIONS`."""
 
 
 def walk(path: Path, suffixes: Collection[str] = ()) -> Iterator[Path]:
-    """Yield `path` itself if it is a file, else the files below it; hidden ones are skipped.
+    """Yield `path` itself if it is a file, otherwise the files below it, except hidden ones.
 
     Args:
         path: a file or a folder.
-        suffixes: lower-case endings to keep; by default all.
+        suffixes: lower-case endings of the files to yield; by default all files.
     """
     if path.is_file():
         if not suffixes or path.suffix.lower() in suffixes:

@@ -1,4 +1,4 @@
-"""Which row of a data set goes into which split: arithmetic on indices, no images."""
+"""Split the row numbers of a data set. This file works on row numbers only, not on images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Name = Literal["train", "validation", "test"]
 Indices = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int64]
 
-_NAMES: dict[str, Name] = {"train": "train", "val": "validation", "test": "test"}
+_SPLITS: dict[str, Name] = {"train": "train", "val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """Row numbers of each split: ascending, without overlap, none empty."""
+    """Row numbers of each split: ascending, without overlap, and never empty."""
 
     train: Indices
     validation: Indices
@@ -31,35 +31,35 @@ class Rows:
 
 
 def split_name(path: PurePath) -> Name | None:
-    """Read a split off a relative path, the file's name first: `data/val-0.parquet`.
+    """Return the split that a relative path names, or None: `data/val-0.parquet` is validation.
 
-    Equivalent to asking whether a part of it starts with `train`, `val` (`valid`,
-    `validation`) or `test`, and does not go on as another word.
+    The last part of the path that names a split decides. A part names a split if it starts with
+    `train`, `val` (`valid`, `validation`) or `test`, and no other letter follows.
     """
     for part in reversed(path.parts):
-        found = re.match(r"(train|val|test)(ing|id|idation)?(?![a-z])", part.lower())
-        if found:
-            return _NAMES[found.group(1)]
+        match = re.match(r"(train|val|test)(ing|id|idation)?(?![a-z])", part.lower())
+        if match:
+            return _SPLITS[match.group(1)]
     return None
 
 
 def split_rows(given: Mapping[Name, Indices], labels: Labels | None, config: DataConfig) -> Rows:
-    """Complete the splits that the data brings.
+    """Return row numbers of all three splits; those that the data does not have are drawn.
 
-    Test and then validation are drawn from the training rows with `config.seed`, each
-    class in proportion, where the data lacks them. `config.limit` is the caller's: `limited`.
+    First test and then validation are drawn from the training rows with `config.seed`, in equal
+    shares of each class. `config.limit` is not applied here; the caller applies it by `limited`.
 
     Args:
-        given: row numbers by split, as the data names them.
-        labels: [N] over all rows, or None.
-        config: its `test`, `validation` and `seed` decide.
+        given: row numbers of the splits that the data has.
+        labels: class numbers of all rows, [N], or None.
+        config: its `test` and `validation` are shares of the training rows; `seed` draws.
 
     Raises:
         DataError: a split would be empty.
     """
     rng = np.random.default_rng([config.seed, 0x5B117])
     pool = given.get("train", np.empty(0, np.int64))
-    whole = len(pool)
+    available = len(pool)
     splits: dict[Name, Indices] = dict(given)
     shares: tuple[tuple[Name, float], ...] = (
         ("test", config.test),
@@ -72,7 +72,7 @@ def split_rows(given: Mapping[Name, Indices], labels: Labels | None, config: Dat
     for name, rows in splits.items():
         if not len(rows):
             raise DataError(
-                f"The {name} split would be empty: there are {whole} training images, with "
+                f"The {name} split would be empty: there are {available} training images, with "
                 f"data.test={config.test:g} and data.validation={config.validation:g}. "
                 "Give more images or larger shares."
             )
@@ -80,7 +80,7 @@ def split_rows(given: Mapping[Name, Indices], labels: Labels | None, config: Dat
 
 
 def limited(rows: Indices, config: DataConfig) -> Indices:
-    """Return at most `config.limit` of the rows, drawn with `config.seed`, ascending."""
+    """Return `config.limit` of the rows, drawn with `config.seed`, ascending; all if it is None."""
     if config.limit is None or config.limit >= len(rows):
         return rows
     rng = np.random.default_rng([config.seed, 0x11417])
@@ -90,10 +90,11 @@ def limited(rows: Indices, config: DataConfig) -> Indices:
 def _take(
     pool: Indices, share: float, labels: Labels | None, rng: np.random.Generator
 ) -> tuple[Indices, Indices]:
-    """Draw a share of the pool, each class in proportion; return what was drawn and the rest.
+    """Draw a share of the pool, equal shares of each class; return the drawn rows and the rest.
 
-    Ordered by rank within the class over its size, ties broken at random, the first rows
-    hold every class in proportion to within one: systematic sampling, exact in total.
+    This is systematic sampling: each row's key is its random rank within its class, divided by
+    the size of the class. The rows with the smallest keys hold every class in proportion, to
+    within one row, and their total number is exact.
     """
     shuffled = rng.permutation(pool)
     keys = np.arange(len(pool), dtype=np.float64)
@@ -102,6 +103,6 @@ def _take(
         for label in np.unique(classes):
             (members,) = np.nonzero(classes == label)
             keys[members] = (np.arange(len(members)) + rng.random()) / len(members)
-    drawn = shuffled[np.argsort(keys, kind="stable")]
+    ordered = shuffled[np.argsort(keys, kind="stable")]
     count = round(share * len(pool))
-    return np.sort(drawn[:count]), np.sort(drawn[count:])
+    return np.sort(ordered[:count]), np.sort(ordered[count:])

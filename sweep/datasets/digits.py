@@ -1,4 +1,4 @@
-"""scikit-learn's digits as they are: 8 x 8 grey, on which every good model gets about 97 %."""
+"""scikit-learn's digits, unchanged: 8 x 8 grey; every good model reaches about 97 % on them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sweep.datasets.images import Split, Splits
 
 
 def digits(config: DataConfig) -> Splits:
-    """Return the 1,797 digits as uint8 [N, 1, 8, 8], 0 to 255, split by `config.seed`.
+    """Return the 1,797 digits as uint8 [N, 1, 8, 8], 0 to 255, split with `config.seed`.
 
     Args:
-        config: `seed`, `validation`, `test`, `limit`, `size`.
+        config: `seed`; `validation` and `test`, shares of the digits; `limit`; `size` in pixels.
 
     Raises:
-        DataError: a path or options are given, which it has no use for.
+        DataError: a path or options are given, but this data set has none.
     """
     refuse_path(config, "digits")
     refuse_options(config, "digits")

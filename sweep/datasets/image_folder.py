@@ -1,7 +1,7 @@
 """A folder of image files, one folder for each class: the layout of torchvision's ImageFolder.
 
-`ROOT/CLASS/NAME.png`, or `ROOT/train/CLASS/NAME.png` beside `val` and `test`; class
-folders may have folders below. Images without class folders have no labels.
+`ROOT/CLASS/NAME.png`, or `ROOT/train/CLASS/NAME.png` with `val` and `test` beside `train`. A
+class folder may contain folders. Images that are in no class folder have no labels.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ def image_folder(config: DataConfig) -> Splits:
     """Read image files from `config.path`.
 
     Args:
-        config: `path`, `size`, `limit`; `validation` and `test` where no folder brings them.
+        config: `path`, `size` in pixels, `limit`; `validation` and `test`, shares of the training
+            images, if there is no folder for these splits.
 
     Raises:
-        DataError: no images lie there, or they are of mixed size without `config.size`.
+        DataError: the path holds no images, or they differ in size and `config.size` is None.
     """
     refuse_options(config, "imagefolder")
     root = existing_path(config)
@@ -36,7 +37,7 @@ def image_folder(config: DataConfig) -> Splits:
     if not files:
         raise DataError(
             f"data.path={config.path} holds no images; looked for {' '.join(IMAGE_SUFFIXES)}. "
-            "Give the folder that holds one folder for each class."
+            "Give a folder that holds one folder for each class."
         )
     base = root if root.is_dir() else root.parent
     relative = [path.relative_to(base) for path in files]
@@ -55,16 +56,16 @@ def image_folder(config: DataConfig) -> Splits:
 
 
 def _layout(relative: Sequence[PurePath]) -> tuple[list[Name], list[str]]:
-    """Return the split and the class folder of each file, "" where it lies in none.
+    """Return the split and the class folder of each file; "" for a file in no class folder.
 
-    The first folders are splits only if one of them is `train` and all of them read as
-    splits; otherwise they are classes, and everything is train.
+    The top folders are splits only if all their names are names of splits and one of them is
+    `train`. Otherwise they are classes, and every file belongs to the train split.
     """
-    heads = {path.parts[0] for path in relative if len(path.parts) > 1}
-    found: dict[str, Name | None] = {head: split_name(PurePath(head)) for head in heads}
-    if "train" not in found.values() or None in found.values():
+    tops = {path.parts[0] for path in relative if len(path.parts) > 1}
+    splits: dict[str, Name | None] = {top: split_name(PurePath(top)) for top in tops}
+    if "train" not in splits.values() or None in splits.values():
         return ["train"] * len(relative), [_folder(path.parts) for path in relative]
-    names: list[Name] = [found.get(path.parts[0]) or "train" for path in relative]
+    names: list[Name] = [splits.get(path.parts[0]) or "train" for path in relative]
     return names, [_folder(path.parts[1:]) for path in relative]
 
 
@@ -73,12 +74,12 @@ def _folder(parts: tuple[str, ...]) -> str:
 
 
 def _labels(folders: list[str], config: DataConfig) -> tuple[Labels | None, tuple[str, ...]]:
-    """Number the class folders in order of their names; a single one is no label."""
-    loose = folders.count("")
-    if 0 < loose < len(folders):
+    """Number the class folders in the order of their names; a single folder gives no labels."""
+    unsorted = folders.count("")
+    if 0 < unsorted < len(folders):
         raise DataError(
-            f"data.path={config.path} holds class folders and {loose} images beside them. "
-            "Move those into a class folder, or all images into one."
+            f"data.path={config.path} holds class folders and {unsorted} images beside them. "
+            "Move these images into a class folder, or move all images into one folder."
         )
     classes, labels = np.unique(folders, return_inverse=True)
     if len(classes) < 2:

@@ -1,8 +1,8 @@
 """Image tables in Parquet, in the layout of Hugging Face's `datasets`.
 
-A column of images (`struct<bytes, path>`, or plain binary), perhaps one of integer
-labels; class names in the schema's `huggingface` metadata. One file or a folder of
-shards, whose names tell the split: `data/train-00000-of-00002.parquet`.
+A table has a column of images (`struct<bytes, path>`, or binary) and optionally a column of
+integer labels; the schema's `huggingface` metadata may name the classes. The data is one file, or
+a folder of shards whose names say the split: `data/train-00000-of-00002.parquet`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from sweep.datasets._rows import Indices, Labels, Name, split_name, split_rows
 from sweep.datasets.images import Splits
 
 BATCH_ROWS = 512
+"""Rows of compressed images that are read at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Columns:
-    """Names of the two columns that are read, and of the classes."""
+    """Names of the image column, of the label column if there is one, and of the classes."""
 
     image: str
     label: str | None
@@ -44,12 +45,12 @@ def parquet(config: DataConfig) -> Splits:
     """Read images from the Parquet file or folder of shards at `config.path`.
 
     Args:
-        config: `path`, `size`, `limit`; `options.image` and `options.label` name the
-            columns where they cannot be told; `validation` and `test` where no shard's
-            name brings them.
+        config: `path`, `size` in pixels, `limit`; `options.image` and `options.label`, the names
+            of the columns if several columns are possible; `validation` and `test`, shares of the
+            training rows, if no shard is named after these splits.
 
     Raises:
-        DataError: no such file, no column of images, labels out of range, mixed sizes.
+        DataError: no Parquet file or no column of images, labels out of range, or mixed sizes.
     """
     refuse_options(config, "parquet", ("image", "label"))
     root = existing_path(config)
@@ -79,17 +80,17 @@ def parquet(config: DataConfig) -> Splits:
 def _given(
     root: Path, shards: list[Path], first: Indices, config: DataConfig
 ) -> dict[Name, Indices]:
-    """Return the row numbers of each split that the shards' names tell; the rest is train."""
+    """Return the row numbers of each split; a shard whose name says no split belongs to train."""
     given: dict[Name, Indices] = {}
     for shard, start, stop in zip(shards, first, first[1:], strict=False):
-        named = None if shard == root else split_name(shard.relative_to(root).with_suffix(""))
-        name: Name = named or "train"
+        in_name = None if shard == root else split_name(shard.relative_to(root).with_suffix(""))
+        name: Name = in_name or "train"
         rows = np.arange(start, stop)
         given[name] = np.concatenate([given[name], rows]) if name in given else rows
     if "train" not in given:
         raise DataError(
             f"data.path={config.path} holds shards named {' and '.join(sorted(given))} only. "
-            "Name the training shards train*.parquet, or give one file."
+            "Name the training shards train*.parquet, or give a single file."
         )
     return given
 
@@ -101,19 +102,19 @@ def _open(shard: Path) -> Any:
 
 @contextmanager
 def _readable(shard: Path) -> Iterator[None]:
-    """Raise `DataError` for what Arrow finds wrong with a file, now or as its pages are read."""
+    """Turn an error of Arrow into a `DataError`; pages may fail after the file was opened."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{shard} cannot be read as Parquet: {error}. Mend it, or fetch it again."
+            f"{shard} cannot be read as Parquet: {error}. Repair it, or download it again."
         ) from error
 
 
 def _columns(schema: Any, shard: Path, config: DataConfig) -> Columns:
-    """Find the column of images and the one of labels, by type and by name."""
-    images = [item.name for item in schema if _holds_images(item.type)]
-    integers = [item.name for item in schema if pa.types.is_integer(item.type)]
+    """Choose the column of images and the column of labels, by type and by name."""
+    images = [column.name for column in schema if _holds_images(column.type)]
+    integers = [column.name for column in schema if pa.types.is_integer(column.type)]
     image = config.options.get("image", "image" if "image" in images else None)
     if image is None and len(images) == 1:
         image = images[0]
@@ -140,11 +141,11 @@ def _is_binary(kind: Any) -> bool:
 
 
 def _no_image(given: str | None, images: list[str], schema: Any, shard: Path) -> str:
-    """Say which columns there are, and what to type."""
-    columns = ", ".join(f"{item.name} ({item.type})" for item in schema)
+    """Return the error sentence: which columns the table has, and what to type."""
+    columns = ", ".join(f"{column.name} ({column.type})" for column in schema)
     if images:
-        asked = "several columns of images" if given is None else f"no column of images {given!r}"
-        return f"{shard} has {asked}: {columns}. Type data.options.image={images[0]}."
+        fault = "several columns of images" if given is None else f"no column of images {given!r}"
+        return f"{shard} has {fault}: {columns}. Type data.options.image={images[0]}."
     return (
         f"{shard} has no column of images (struct<bytes, path> or binary). Its columns: "
         f"{columns}. Give Parquet files that hold compressed images, PNG or JPEG."
@@ -152,38 +153,41 @@ def _no_image(given: str | None, images: list[str], schema: Any, shard: Path) ->
 
 
 def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
-    """Read `info.features.LABEL.names` of the `huggingface` metadata; () where it is not there."""
+    """Return `info.features.LABEL.names` of the `huggingface` metadata; () if it is absent."""
     try:
-        tree = json.loads((schema.metadata or {})[b"huggingface"])
-        return tuple(str(name) for name in tree["info"]["features"][label]["names"])
+        metadata = json.loads((schema.metadata or {})[b"huggingface"])
+        return tuple(str(name) for name in metadata["info"]["features"][label]["names"])
     except (KeyError, TypeError, ValueError):
         return ()
 
 
 def _count(shard: Path, columns: Columns) -> int:
-    """Return the number of rows, having seen that the shard has the first one's columns."""
+    """Return the number of rows; refuse a shard that lacks the columns of the first shard."""
     file = _open(shard)
     for name in (columns.image, columns.label):
         if name is not None and name not in file.schema_arrow.names:
             raise DataError(
-                f"{shard} has no column {name!r}, as other shards have; its columns: "
-                f"{', '.join(file.schema_arrow.names)}. Give shards of one table."
+                f"{shard} has no column {name!r}, but other shards have it. Its columns: "
+                f"{', '.join(file.schema_arrow.names)}. Give shards of a single table."
             )
     return int(file.metadata.num_rows)
 
 
 def _labels(shards: list[Path], label: str) -> Labels:
-    """Read the labels of every shard, int64, -1 for null."""
-    found = []
+    """Return the labels of all shards, int64 [N], -1 for null."""
+    parts = []
     for shard in shards:
         with _readable(shard):
             column = pq.read_table(shard, columns=[label])[label].cast(pa.int64())
-            found.append(pc.fill_null(column, -1).to_numpy())
-    return np.concatenate(found)
+            parts.append(pc.fill_null(column, -1).to_numpy())
+    return np.concatenate(parts)
 
 
 def _numbered(labels: Labels, columns: Columns) -> tuple[Labels, tuple[str, ...]]:
-    """Check labels against their names; without names, number the values that occur."""
+    """Return labels from 0 and the names of the classes.
+
+    If the metadata names no classes, the values that occur are numbered in ascending order.
+    """
     known = labels[labels >= 0]
     if not columns.classes:
         values = np.unique(known)
@@ -192,13 +196,13 @@ def _numbered(labels: Labels, columns: Columns) -> tuple[Labels, tuple[str, ...]
     if len(known) and known.max() >= len(columns.classes):
         raise DataError(
             f"The column {columns.label!r} holds the label {known.max()}, but the metadata "
-            f"names {len(columns.classes)} classes. Mend the names or the labels."
+            f"names {len(columns.classes)} classes. Correct the names or the labels."
         )
     return labels, columns.classes
 
 
 def _read(shard: Path, image: str, rows: Indices) -> Iterator[tuple[str, Encoded]]:
-    """Yield (name, bytes) of ascending rows; row groups without any of them are not read."""
+    """Yield (name, bytes) of ascending rows; row groups that hold none of the rows are not read."""
     file = _open(shard)
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     first = np.cumsum([0, *sizes])
@@ -211,11 +215,11 @@ def _read(shard: Path, image: str, rows: Indices) -> Iterator[tuple[str, Encoded
     start = 0
     with _readable(shard):
         for batch in file.iter_batches(BATCH_ROWS, row_groups=groups, columns=[image]):
-            here = present[start : start + len(batch)]
+            numbers = present[start : start + len(batch)]
             start += len(batch)
-            wanted = np.flatnonzero(np.isin(here, rows, assume_unique=True))
+            wanted = np.flatnonzero(np.isin(numbers, rows, assume_unique=True))
             column = batch.column(0)
             if pa.types.is_struct(column.type):
                 column = pc.struct_field(column, "bytes")
-            for row, value in zip(here[wanted], column.take(pa.array(wanted)), strict=True):
+            for row, value in zip(numbers[wanted], column.take(pa.array(wanted)), strict=True):
                 yield f"{shard.name}:{row}", value.as_py()

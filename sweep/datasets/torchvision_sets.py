@@ -1,4 +1,4 @@
-"""CIFAR-10, CIFAR-100 and STL-10 as torchvision reads them from disk, checksums and all."""
+"""CIFAR-10, CIFAR-100 and STL-10, read from disk by torchvision, which checks each file's MD5."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from sweep.datasets._rows import Indices, Labels, limited, split_rows
 from sweep.datasets.images import Split, Splits
 
 READERS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10"}
-"""Name of torchvision's class for each."""
+"""Name of the data set -> name of torchvision's class."""
 FOLDERS = {
     "cifar10": "cifar-10-batches-py",
     "cifar100": "cifar-100-python",
     "stl10": "stl10_binary",
 }
-"""Where torchvision puts each, below `data.path`."""
+"""Name of the data set -> folder below `data.path` in which torchvision keeps its files."""
 
 
 def reader(name: str) -> Any:
-    """Return torchvision's class for a set."""
-    from torchvision import datasets  # seconds, which a trial on a cached set is spared
+    """Return torchvision's class for a data set of `READERS`."""
+    from torchvision import datasets  # takes seconds; a trial with cached data skips it
 
     return getattr(datasets, READERS[name])
 
 
 def checksums(config: DataConfig, name: str) -> list[list[str]]:
-    """Return (file, MD5) of every file that torchvision accepts: the content, without a read.
+    """Return (file, MD5) of every file that torchvision accepts.
+
+    They identify the content although no file is read.
 
     Raises:
-        DataError: the files are not there, and are not to be downloaded.
+        DataError: the folder is missing, and `config.download` is false.
     """
     root = _root(config, name)
     if not config.download and not (root / FOLDERS[name]).is_dir():
@@ -48,7 +50,8 @@ def _cifar(config: DataConfig, name: str) -> Splits:
     """Read the 50,000 training and 10,000 test images, 3 x 32 x 32.
 
     Args:
-        config: `path`, `download`, `size`, `limit`, and `validation`: drawn from train.
+        config: `path`, `download`, `size` in pixels, `limit`; `validation`, the share of the
+            training images that is drawn for validation.
         name: `cifar10` or `cifar100`.
 
     Raises:
@@ -67,11 +70,11 @@ def _cifar(config: DataConfig, name: str) -> Splits:
 def stl10(config: DataConfig) -> Splits:
     """Read 5,000 training, 8,000 test and 100,000 unlabelled images, 3 x 96 x 96.
 
-    Pretraining sees the unlabelled images and the train part of the labelled ones.
+    Pretraining uses the unlabelled images and the labelled images of the train split.
 
     Args:
-        config: `path`, `download`, `size`, `limit` (for `pretrain` and for `train`), and
-            `validation`: drawn from train.
+        config: `path`, `download`, `size` in pixels; `limit`, of `pretrain` and of `train` each;
+            `validation`, the share of the training images that is drawn for validation.
 
     Raises:
         DataError: the files are missing or damaged.
@@ -100,20 +103,20 @@ def _splits(
     classes: tuple[str, ...],
     unlabelled: Images | None = None,
 ) -> Splits:
-    """Draw the validation split, apply limit and size."""
+    """Draw the validation split; apply `config.limit` and `config.size`."""
     images, labels = train
     rows = split_rows(
         {"train": np.arange(len(labels)), "test": np.arange(len(test[1]))}, labels, config
     )
     part = limited(rows.train, config)
-    kept = Split(images=_sized(images, part, config), labels=labels[part])
+    train_split = Split(images=_sized(images, part, config), labels=labels[part])
     return Splits(
         pretrain=Split(
-            images=kept.images
+            images=train_split.images
             if unlabelled is None
             else _joined(images, rows.train, unlabelled, config)
         ),
-        train=kept,
+        train=train_split,
         validation=Split(
             images=_sized(images, rows.validation, config), labels=labels[rows.validation]
         ),
@@ -123,16 +126,19 @@ def _splits(
 
 
 def _joined(images: Images, train: Indices, unlabelled: Images, config: DataConfig) -> Images:
-    """Return train images, then unlabelled ones, `config.limit` over both together."""
+    """Return `config.limit` images, drawn from the train and the unlabelled images together.
+
+    The train images come first.
+    """
     rows = limited(np.arange(len(train) + len(unlabelled)), config)
     labelled = train[rows[rows < len(train)]]
-    rest = rows[rows >= len(train)] - len(train)
-    return np.concatenate([_sized(images, labelled, config), _sized(unlabelled, rest, config)])
+    others = rows[rows >= len(train)] - len(train)
+    return np.concatenate([_sized(images, labelled, config), _sized(unlabelled, others, config)])
 
 
 def _sized(images: Images, rows: Indices, config: DataConfig) -> Images:
-    picked = images[rows]
-    return np.ascontiguousarray(picked if config.size is None else resize(picked, config.size))
+    chosen = images[rows]
+    return np.ascontiguousarray(chosen if config.size is None else resize(chosen, config.size))
 
 
 def _nchw(images_NHWC: Images) -> Images:
@@ -140,7 +146,7 @@ def _nchw(images_NHWC: Images) -> Images:
 
 
 def _open(config: DataConfig, name: str, **split: Any) -> Any:
-    """Return torchvision's data set; it checks each file's MD5, and downloads where told."""
+    """Return torchvision's data set; download it if `config.download` is true."""
     refuse_options(config, name)
     root = _root(config, name)
     try:
@@ -150,7 +156,7 @@ def _open(config: DataConfig, name: str, **split: Any) -> Any:
 
 
 def _root(config: DataConfig, name: str) -> Path:
-    """Return the folder that holds torchvision's, `config.path` or its parent."""
+    """Return the folder that holds torchvision's folder: `config.path` or its parent."""
     if config.download and config.path is not None:
         path = Path(config.path).expanduser()
     else:
@@ -161,6 +167,6 @@ def _root(config: DataConfig, name: str) -> Path:
 def _missing(config: DataConfig, name: str, reason: str = "") -> DataError:
     why = f" ({reason.rstrip('.')})" if reason else ""
     return DataError(
-        f"data.path={config.path} does not hold {name} as torchvision keeps it, in "
-        f"{FOLDERS[name]}/, whole{why}. Give the folder that does, or type data.download=true."
+        f"data.path={config.path} does not hold {name} as torchvision keeps it: all its files in "
+        f"{FOLDERS[name]}/{why}. Give the folder that holds them, or type data.download=true."
     )

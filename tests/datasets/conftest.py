@@ -1,4 +1,4 @@
-"""One config after another: each member of `DATASETS`, small."""
+"""A fixture that is each member of `DATASETS` in turn, with small data."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ from tests.datasets.fixtures import configure
 def member(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> DataConfig:
-    """Return a config that names one member and, where it reads files, their place."""
+    """Return a config that names one member, and the path of its files if it reads files."""
     return configure(request.param, tmp_path / "files", monkeypatch)

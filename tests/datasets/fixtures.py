@@ -26,7 +26,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def configure(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> DataConfig:
-    """Return a config for a member of `DATASETS`, small, its files written where it reads any."""
+    """Return a small config of a member of `DATASETS`; write its files if it reads files."""
     if name == "digits":
         return DataConfig(name=name)
     if name == "cluttered_digits":
@@ -47,12 +47,12 @@ def configure(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> DataCon
 
 
 def pictures(count: int, seed: int = 0, side: int = 12) -> npt.NDArray[np.uint8]:
-    """Return uint8 [count, side, side, 3] of noise; no two are alike."""
+    """Return images of noise, uint8 [count, side, side, 3]; all differ."""
     return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), np.uint8)
 
 
 def png(picture: npt.NDArray[np.uint8]) -> bytes:
-    """Compress [H, W, 3] without loss."""
+    """Return the image [H, W, 3] as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
@@ -65,7 +65,7 @@ def write_parquet(
     names: Sequence[str] = NAMES,
 ) -> None:
     """Write a table as Hugging Face's `datasets` does, in row groups of 8."""
-    images = [{"bytes": item, "path": f"{index}.png"} for index, item in enumerate(encoded)]
+    images = [{"bytes": image, "path": f"{index}.png"} for index, image in enumerate(encoded)]
     columns: dict[str, Any] = {"image": pa.array(images, IMAGE)}
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     if labels is not None:
@@ -108,7 +108,7 @@ def write_image_folder(root: Path, per_class: int = 20) -> Path:
 def write_cifar(
     root: Path, reader: Any, monkeypatch: pytest.MonkeyPatch, per_file: int = 30
 ) -> Path:
-    """Write the pickles of CIFAR-10 or CIFAR-100, and tell torchvision their checksums."""
+    """Write the pickles of CIFAR-10 or CIFAR-100, and give torchvision their checksums."""
     folder = root / reader.base_folder
     folder.mkdir(parents=True)
     fine = reader is datasets.CIFAR100
@@ -129,7 +129,7 @@ def write_cifar(
 
 
 def write_stl10(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write the binary files of STL-10, and tell torchvision their checksums."""
+    """Write the binary files of STL-10, and give torchvision their checksums."""
     reader = datasets.STL10
     folder = root / reader.base_folder
     folder.mkdir(parents=True)

@@ -23,31 +23,31 @@ from tests.datasets.fixtures import (
 )
 
 
-def odd(config: DataConfig) -> Splits:
-    """A plug-in that breaks the promise about labels, or with `images` that about images."""
+def invalid(config: DataConfig) -> Splits:
+    """A data set with labels below 0; with any option, its images have the wrong type, too."""
     images = np.zeros((4, 3, 8, 8), np.float32 if config.options else np.uint8)
     split = Split(images=images, labels=np.array([0, 1, 2, -5]))
     return Splits(pretrain=Split(images=split.images), train=split, validation=split, test=split)
 
 
-def same(a: Splits, b: Splits) -> None:
+def assert_equal(a: Splits, b: Splits) -> None:
     for name in SPLITS:
-        one, other = getattr(a, name), getattr(b, name)
-        np.testing.assert_array_equal(one.images, other.images)
-        np.testing.assert_array_equal(one.labels, other.labels)
-        assert list(one.factors) == list(other.factors)
-        for factor, values in one.factors.items():
-            np.testing.assert_array_equal(values, other.factors[factor])
+        first, second = getattr(a, name), getattr(b, name)
+        np.testing.assert_array_equal(first.images, second.images)
+        np.testing.assert_array_equal(first.labels, second.labels)
+        assert list(first.factors) == list(second.factors)
+        for factor, values in first.factors.items():
+            np.testing.assert_array_equal(values, second.factors[factor])
     assert a.classes == b.classes
     assert a.undecodable == b.undecodable
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
-def test_the_cache_returns_what_the_data_set_made(
+def test_the_cache_returns_the_splits_of_the_data_set(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = configure(name, tmp_path / "files", monkeypatch).model_copy(update={"limit": 20})
-    same(load(config, cache=tmp_path / "cache").splits, DATASETS[name](config))
+    assert_equal(load(config, cache=tmp_path / "cache").splits, DATASETS[name](config))
 
 
 def test_arrays_are_read_only_maps_and_pretrain_shares_those_of_train(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_arrays_are_read_only_maps_and_pretrain_shares_those_of_train(tmp_path: 
     assert not (tmp_path / data.digest / "train-images.npy").exists()
 
 
-def test_mean_and_std_are_those_of_the_pretraining_pixels(tmp_path: Path) -> None:
+def test_mean_and_std_are_computed_from_the_pretraining_pixels(tmp_path: Path) -> None:
     data = load(DataConfig(limit=50), cache=tmp_path)
     scaled = data.splits.pretrain.images / 255
     np.testing.assert_allclose(data.mean, scaled.mean((0, 2, 3)), rtol=1e-6)
@@ -67,7 +67,7 @@ def test_mean_and_std_are_those_of_the_pretraining_pixels(tmp_path: Path) -> Non
     assert data.shape == (3, 32, 32)
 
 
-def test_the_std_of_constant_images_is_1_in_255(tmp_path: Path) -> None:
+def test_the_std_of_constant_images_is_1_over_255(tmp_path: Path) -> None:
     grey = np.full((12, 12, 3), 7, np.uint8)
     write_parquet(tmp_path / "a.parquet", [png(grey)] * 20, None)
     data = load(DataConfig(path=str(tmp_path)), cache=tmp_path / "cache")
@@ -79,7 +79,7 @@ def test_a_second_load_decodes_nothing(tmp_path: Path) -> None:
     data = load(DataConfig(path=str(root)), cache=tmp_path / "cache")
     index = tmp_path / "cache" / data.digest / "index.json"
     made = index.stat().st_mtime_ns
-    same(load(DataConfig(path=str(root)), cache=tmp_path / "cache").splits, data.splits)
+    assert_equal(load(DataConfig(path=str(root)), cache=tmp_path / "cache").splits, data.splits)
     assert index.stat().st_mtime_ns == made
 
 
@@ -92,19 +92,19 @@ def test_a_damaged_cache_is_rebuilt(damage: str, tmp_path: Path) -> None:
     file.unlink()
     if "cut" in damage:
         file.write_bytes(content[: len(content) // 2])
-    same(load(config, cache=tmp_path).splits, DATASETS["digits"](config))
+    assert_equal(load(config, cache=tmp_path).splits, DATASETS["digits"](config))
 
 
-def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_half_written_folder_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
     config = DataConfig(name="digits", limit=20)
-    left = tmp_path / f"{fingerprint(config)}.partial"
-    left.mkdir()
-    (left / "train-images.npy").write_bytes(b"half")
+    half_written = tmp_path / f"{fingerprint(config)}.partial"
+    half_written.mkdir()
+    (half_written / "train-images.npy").write_bytes(b"half")
     load(config, cache=tmp_path)
-    assert not left.exists()
+    assert not half_written.exists()
 
 
-def test_the_cache_lies_where_the_environment_says(
+def test_the_environment_variable_sets_the_folder_of_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWEEP_CACHE", str(tmp_path / "here"))
@@ -118,17 +118,17 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         load(DataConfig(name="digits"), cache=tmp_path / "file")
 
 
-def test_the_fingerprint_names_content_and_not_place(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_content_and_not_on_the_path(tmp_path: Path) -> None:
     root = write_image_folder(tmp_path / "a")
     shutil.copytree(root, tmp_path / "b")
-    one, other = (DataConfig(path=str(tmp_path / name)) for name in "ab")
-    assert fingerprint(one) == fingerprint(other)
-    assert fingerprint(one) == fingerprint(one.model_copy(update={"name": "imagefolder"}))
+    original, copy = (DataConfig(path=str(tmp_path / name)) for name in "ab")
+    assert fingerprint(original) == fingerprint(copy)
+    assert fingerprint(original) == fingerprint(original.model_copy(update={"name": "imagefolder"}))
     (tmp_path / "b" / "train" / "cat" / "000.png").write_bytes(png(pictures(1, seed=77)[0]))
-    assert fingerprint(one) != fingerprint(other)
+    assert fingerprint(original) != fingerprint(copy)
 
 
-def test_the_fingerprint_sees_the_end_of_a_long_file(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_end_of_a_long_file(tmp_path: Path) -> None:
     config = DataConfig(path=str(write_shards(tmp_path, 2000)))
     file = next(tmp_path.rglob("train-00000*"))
     content = bytearray(file.read_bytes())
@@ -142,11 +142,11 @@ def test_the_fingerprint_sees_the_end_of_a_long_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [{"size": 8}, {"limit": 9}, {"seed": 1}, {"test": 0.3}, {"validation": 0.3}]
 )
-def test_what_changes_the_arrays_changes_the_fingerprint(change: dict[str, float]) -> None:
+def test_a_field_that_changes_the_arrays_changes_the_fingerprint(change: dict[str, float]) -> None:
     assert fingerprint(DataConfig()) != fingerprint(DataConfig.model_validate(change))
 
 
-def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+def test_an_unknown_name_is_refused_and_the_nearest_is_named() -> None:
     with pytest.raises(ConfigError, match=r"The data set 'cifar' .*Did you mean 'cifar10'\?"):
         fingerprint(DataConfig(name="cifar"))
 
@@ -157,9 +157,11 @@ def test_a_missing_path_is_refused(tmp_path: Path) -> None:
             load(DataConfig(name=name, path=str(tmp_path / "nowhere")), cache=tmp_path)
 
 
-def test_a_plug_in_that_breaks_the_form_is_refused_before_anything_is_kept(tmp_path: Path) -> None:
-    config = DataConfig(name="tests.datasets.test_cache:odd")
-    with pytest.raises(DataError, match=r"odd', train split: a label is -5"):
+def test_a_plug_in_with_invalid_arrays_is_refused_before_the_cache_is_written(
+    tmp_path: Path,
+) -> None:
+    config = DataConfig(name="tests.datasets.test_cache:invalid")
+    with pytest.raises(DataError, match=r"invalid', train split: a label is -5"):
         load(config, cache=tmp_path)
     with pytest.raises(DataError, match=r"images are float32 \[4, 3, 8, 8\], not uint8"):
         load(config.model_copy(update={"options": {"images": "float"}}), cache=tmp_path)

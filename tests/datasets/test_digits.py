@@ -1,4 +1,4 @@
-"""The embedded sets: scikit-learn's digits, plain and cluttered."""
+"""The embedded data sets: scikit-learn's digits, plain and cluttered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cluttered() -> Splits:
     return DATASETS["cluttered_digits"](DataConfig(limit=1000))
 
 
-def test_digits_are_those_of_scikit_learn_from_0_to_255() -> None:
+def test_digits_equal_those_of_scikit_learn_scaled_to_0_to_255() -> None:
     splits = DATASETS["digits"](DataConfig())
     images = np.concatenate([splits.train.images, splits.validation.images, splits.test.images])
     assert images.shape == (1797, 1, 8, 8)
@@ -52,20 +52,20 @@ def test_a_drawn_digit_has_the_label_of_its_base(cluttered: Splits) -> None:
     np.testing.assert_array_equal(cluttered.test.labels, load_digits().target[base])
 
 
-def test_fewer_images_are_the_first_of_more(cluttered: Splits) -> None:
+def test_a_smaller_limit_gives_the_first_images_of_a_larger_one(cluttered: Splits) -> None:
     few = DATASETS["cluttered_digits"](DataConfig(limit=50))
     np.testing.assert_array_equal(few.train.images, cluttered.train.images[:50])
 
 
-def test_factors_say_where_the_ink_is(cluttered: Splits) -> None:
-    """The centre of gravity of what differs from the mean colour follows the recorded x."""
+def test_the_factor_x_agrees_with_where_the_ink_is(cluttered: Splits) -> None:
+    """The centre of gravity of the deviation from the median colour correlates with factor x."""
     images = cluttered.test.images.astype(np.float64)
     contrast = np.abs(images - np.median(images, axis=(2, 3), keepdims=True)).sum(axis=1) ** 2
     centre = (contrast.sum(axis=1) * np.arange(32)).sum(axis=1) / contrast.sum(axis=(1, 2))
     assert np.corrcoef(centre, cluttered.test.factors["x"].astype(float))[0, 1] > 0.5
 
 
-def test_factors_are_within_what_is_drawn(cluttered: Splits) -> None:
+def test_factors_are_within_their_ranges(cluttered: Splits) -> None:
     factors = cluttered.train.factors
     assert {"x", "y", "scale", "rotation", "gain", "occlusion", "period", "first_r"} <= set(factors)
     half = factors["scale"].astype(float) / 2
@@ -78,15 +78,17 @@ def test_factors_are_within_what_is_drawn(cluttered: Splits) -> None:
 
 
 def test_the_same_bytes_are_drawn_on_every_machine() -> None:
-    """Golden: made by this generator, VERSION 1, with numpy 2.4.6 and scikit-learn 1.9.1."""
+    """The digest was computed by VERSION 1 with numpy 2.4.6 and scikit-learn 1.9.1."""
     splits = DATASETS["cluttered_digits"](DataConfig(limit=16))
     drawn = hashlib.blake2b(splits.train.images.tobytes(), digest_size=8).hexdigest()
     assert drawn == "2fe19fdeee5a9a19"
 
 
 @pytest.mark.parametrize("name", ["digits", "cluttered_digits"])
-def test_an_embedded_set_has_no_use_for_a_path(name: str) -> None:
-    with pytest.raises(DataError, match=rf"data\.path=/photos is of no use to data\.name={name}"):
+def test_an_embedded_data_set_refuses_a_path(name: str) -> None:
+    with pytest.raises(
+        DataError, match=rf"data\.path=/photos cannot be used with data\.name={name}"
+    ):
         DATASETS[name](DataConfig(name=name, path="/photos"))
-    with pytest.raises(DataError, match=r"data\.download=true is of no use"):
+    with pytest.raises(DataError, match=r"data\.download=true cannot be used"):
         DATASETS[name](DataConfig(name=name, download=True))

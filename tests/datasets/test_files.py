@@ -1,4 +1,4 @@
-"""Parquet tables, image folders and torchvision's files: what is read, and what is refused."""
+"""Parquet tables, image folders and torchvision's files: which are read, and which are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(name: str, path: Path, **fields: object) -> Splits:
     return DATASETS[name](DataConfig.model_validate({"name": name, "path": str(path), **fields}))
 
 
-def test_parquet_returns_the_very_pixels_and_labels(tmp_path: Path) -> None:
+def test_parquet_returns_exactly_the_pixels_and_labels_of_the_table(tmp_path: Path) -> None:
     file = tmp_path / "images.parquet"
     source = pictures(50)
     write_parquet(file, [png(picture) for picture in source], [index % 3 for index in range(50)])
@@ -46,7 +46,7 @@ def test_parquet_returns_the_very_pixels_and_labels(tmp_path: Path) -> None:
         assert split.labels.tolist() == [row % 3 for row in rows]
 
 
-def test_shards_give_their_splits_by_name(tmp_path: Path) -> None:
+def test_names_of_shards_give_their_splits(tmp_path: Path) -> None:
     splits = read("parquet", write_shards(tmp_path))
     assert len(splits.test) == 12
     assert len(splits.train) + len(splits.validation) == 60
@@ -63,7 +63,7 @@ def test_a_table_of_plain_bytes_without_labels_is_enough_to_pretrain(tmp_path: P
     assert splits.classes == ()
 
 
-def test_labels_below_0_are_none(tmp_path: Path) -> None:
+def test_labels_below_0_count_as_missing(tmp_path: Path) -> None:
     encoded = [png(picture) for picture in pictures(20)]
     write_parquet(tmp_path / "train.parquet", encoded, [index % 3 for index in range(20)])
     write_parquet(tmp_path / "test.parquet", encoded[:5], [-1] * 5)
@@ -89,7 +89,7 @@ def test_labels_without_names_are_numbered_in_order(tmp_path: Path) -> None:
     assert set(splits.train.labels.tolist()) == {0, 1}
 
 
-def test_columns_may_be_named(tmp_path: Path) -> None:
+def test_options_name_the_columns(tmp_path: Path) -> None:
     encoded = pa.array([png(picture) for picture in pictures(30)], pa.binary())
     two = pa.table({"a": encoded, "b": encoded, "fine": [0, 1] * 15, "coarse": [0] * 30})
     pq.write_table(two, tmp_path / "a.parquet")
@@ -101,7 +101,7 @@ def test_columns_may_be_named(tmp_path: Path) -> None:
         read("parquet", tmp_path, options={"image": "b", "label": "fin"})
 
 
-def test_parquet_without_images_is_refused_with_its_columns(tmp_path: Path) -> None:
+def test_parquet_without_images_is_refused_and_its_columns_are_listed(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a"], "n": [1]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"no column of images.*text \(string\), n \(int64\)"):
         read("parquet", tmp_path)
@@ -129,13 +129,13 @@ def test_a_damaged_parquet_is_read_or_refused(tmp_path: Path) -> None:
     assert len(refused) > 3, refused
 
 
-def test_shards_of_test_alone_are_refused(tmp_path: Path) -> None:
+def test_shards_of_the_test_split_only_are_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path / "test.parquet", [png(picture) for picture in pictures(5)], None)
     with pytest.raises(DataError, match=r"shards named test only"):
         read("parquet", tmp_path)
 
 
-def test_a_label_beyond_its_names_is_refused(tmp_path: Path) -> None:
+def test_a_label_without_a_class_name_is_refused(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", [png(p) for p in pictures(12)], [0, 1, 3] * 4)
     with pytest.raises(DataError, match=r"holds the label 3, but the metadata names 3 classes"):
         read("parquet", tmp_path)
@@ -162,7 +162,7 @@ def test_more_than_one_percent_undecodable_is_refused(tmp_path: Path) -> None:
         read("parquet", tmp_path, test=0.3)
 
 
-def test_mixed_sizes_need_a_size(tmp_path: Path) -> None:
+def test_mixed_sizes_need_data_size(tmp_path: Path) -> None:
     root = write_image_folder(tmp_path)
     Image.new("RGB", (20, 10)).save(root / "train" / "cat" / "wide.png")
     with pytest.raises(DataError, match=r"20x10, 12x12 \(width x height\).*data\.size=PIXELS"):
@@ -170,7 +170,7 @@ def test_mixed_sizes_need_a_size(tmp_path: Path) -> None:
     assert read("imagefolder", root, size=8).train.images.shape[1:] == (3, 8, 8)
 
 
-def test_sizes_that_differ_between_splits_need_a_size(tmp_path: Path) -> None:
+def test_sizes_that_differ_between_splits_need_data_size(tmp_path: Path) -> None:
     encoded = [png(picture) for picture in pictures(20)]
     write_parquet(tmp_path / "train.parquet", encoded, None)
     write_parquet(tmp_path / "test.parquet", [png(p) for p in pictures(5, side=9)], None)
@@ -202,8 +202,8 @@ def test_an_image_folder_gives_labels_in_order_of_class_names(tmp_path: Path) ->
     assert len(splits.test) == 12
     eels = {picture.transpose(2, 0, 1).tobytes() for picture in pictures(4, seed=12)}
     assert splits.test.labels is not None
-    found = {splits.test.images[row].tobytes() for row in np.flatnonzero(splits.test.labels == 2)}
-    assert found == eels
+    images = {splits.test.images[row].tobytes() for row in np.flatnonzero(splits.test.labels == 2)}
+    assert images == eels
 
 
 def test_images_without_class_folders_have_no_labels(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_stl10_pretrains_on_unlabelled_and_train_images(
     assert splits.pretrain.images.shape[1:] == (3, 24, 24)
 
 
-def test_cifar_keeps_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar_pixels_are_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = read("cifar10", write_cifar(tmp_path, reader("cifar10"), monkeypatch))
     expected = pictures(30, 99, side=32).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(splits.test.images, expected)
@@ -252,11 +252,11 @@ def test_a_damaged_file_of_torchvision_is_refused(
 def test_a_missing_path_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.path=.*nowhere cannot be read on this machine"):
         read(name, tmp_path / "nowhere")
-    with pytest.raises(DataError, match=rf"data\.name={name} needs the files' place"):
+    with pytest.raises(DataError, match=rf"data\.name={name} needs the folder of its files"):
         DATASETS[name](DataConfig(name=name))
 
 
-def test_what_lies_at_a_path_is_told_from_names(
+def test_the_data_set_at_a_path_is_detected_from_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert detect(DataConfig()) == "cluttered_digits"
@@ -274,7 +274,7 @@ def test_what_lies_at_a_path_is_told_from_names(
     assert detect(DataConfig(path=str(file))) == "parquet"
 
 
-def test_a_path_that_holds_nothing_known_is_refused(tmp_path: Path) -> None:
+def test_a_path_without_a_known_data_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no images")
     with pytest.raises(DataError, match=r"looked for \.parquet files, cifar-10-batches-py/"):
         detect(DataConfig(path=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""The arithmetic of splits."""
+"""Row numbers of the splits."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from sweep.datasets._rows import Indices, Name, limited, split_name, split_rows
         ("0000.parquet", None),
     ],
 )
-def test_a_split_is_read_off_the_name(path: str, name: str | None) -> None:
+def test_the_path_names_the_split(path: str, name: str | None) -> None:
     assert split_name(PurePath(path)) == name
 
 
-def test_shares_are_exact_and_classes_in_proportion() -> None:
+def test_shares_are_exact_for_each_class() -> None:
     labels = np.repeat([0, 1, 2], [500, 300, 200])
     config = DataConfig(test=0.2, validation=0.25)
     rows = split_rows({"train": np.arange(1000)}, labels, config)
@@ -43,7 +43,7 @@ def test_shares_are_exact_and_classes_in_proportion() -> None:
     assert sorted(everything) == list(range(1000))
 
 
-def test_a_test_split_that_the_data_brings_is_kept_and_validation_comes_from_train() -> None:
+def test_a_test_split_of_the_data_is_kept_and_validation_is_drawn_from_train() -> None:
     given: dict[Name, Indices] = {"train": np.arange(100), "test": np.arange(100, 130)}
     rows = split_rows(given, None, DataConfig(validation=0.1))
     assert rows.test.tolist() == list(range(100, 130))
