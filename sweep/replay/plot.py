@@ -1,7 +1,7 @@
-"""A landscape as one picture: accuracy and alpha over two fields, accuracy against the criteria.
+"""Plot a landscape: accuracy and alpha over two fields, and accuracy against the criteria.
 
-Drawn by matplotlib without pyplot and without a person's own settings, so that equal tables give
-equal files. Correlations come from `sweep.replay.statistics`.
+The figure does not use pyplot or the user's matplotlib settings, so that equal tables give equal
+files. Correlations come from `sweep.replay.statistics`.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ UNDATED: Mapping[str, dict[str, Any]] = {
     "png": {},
     "pdf": {"CreationDate": None},
 }
-"""Forms, and the metadata that leaves the date out."""
+"""File format -> the metadata that keeps the date out of the file."""
 MAPS = {"accuracy": "validation accuracy (%)", "alpha": "alpha"}
 CRITERIA = {"alpha": "alpha", "loss": "loss at the end of training", "rankme": "RankMe"}
 ROWS = "the table's rows"
-"""What a number is drawn over where no field varies."""
+"""Label of the x axis where no field varies: values are then plotted over the row number."""
 LINEAR = ("alpha", "RankMe", ROWS)
-COLOURS = "viridis"  # even to the eye, and to the colour-blind
-BLUE = "#0072B2"  # Okabe and Ito's
+COLOURS = "viridis"  # perceptually uniform, also for colour-blind readers
+BLUE = "#0072B2"  # from the palette of Okabe and Ito
 DOTS: dict[str, Any] = {"s": 16, "color": BLUE, "linewidths": 0, "zorder": 3}
 BARS: dict[str, Any] = {"fmt": "none", "ecolor": "0.7", "elinewidth": 0.8}
 CROSS: dict[str, Any] = {"marker": "X", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
 STYLE = {
-    "svg.hashsalt": "sweep",  # else every file has random ids
+    "svg.hashsalt": "sweep",  # without it, every file has random ids
     "font.size": 8.5,
     "axes.titlesize": "medium",
     "figure.titlesize": "x-large",
@@ -53,21 +53,21 @@ STYLE = {
     "figure.constrained_layout.h_pad": 0.06,
 }
 FEW = 12
-"""So many values of a field at most are each named on its axis."""
+"""Each value of a field has a tick on the axis if the field has at most this many values."""
 WIDE = 4.0
-"""From this ratio of the largest to the smallest value on an axis is logarithmic."""
+"""An axis is logarithmic if the largest value is at least this many times the smallest."""
 
 
 def write(landscape: Landscape, found: pa.Table, path: Path) -> None:
-    """Draw a landscape and write it, beside and then renamed.
+    """Plot a landscape and write the file: first under another name, then renamed.
 
     Args:
-        landscape: any part of it may be unknown.
-        found: its `correlations`.
-        path: ends in .svg, .png or .pdf.
+        landscape: the models; any of their numbers may be unknown.
+        found: the table that `sweep.replay.statistics` makes of its correlations.
+        path: file to write; ends in .svg, .png or .pdf.
 
     Raises:
-        UserError: another ending, or the disk refused.
+        UserError: the path has another ending, or it cannot be written.
         DataError: no candidate was probed.
     """
     form = path.suffix.lower().removeprefix(".")
@@ -83,11 +83,11 @@ def write(landscape: Landscape, found: pa.Table, path: Path) -> None:
 
 
 def draw(landscape: Landscape, found: pa.Table) -> Figure:
-    """Return the figure; see `write` for arguments and errors."""
+    """Return the figure. Arguments and `DataError` are those of `write`."""
     if not any(c.accuracy is not None for c in landscape.candidates):
         raise DataError(
             f"{landscape.name} holds no candidate that was probed, so there is no accuracy to "
-            'draw. Run the study with rule.name="all", or fill in the column accuracy.'
+            'plot. Run the study with rule.name="all", or fill in the column accuracy.'
         )
     figure = Figure(figsize=(11, 7.4), layout="constrained")
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
@@ -106,7 +106,10 @@ def draw(landscape: Landscape, found: pa.Table) -> Figure:
 
 
 def _map(axes: Axes, landscape: Landscape, name: str) -> None:
-    """Draw a number over two fields, cells where they form a grid, else dots; or over one."""
+    """Plot a number over two fields, as cells if they form a grid, otherwise as dots.
+
+    If only one field varies, the number is plotted over this field.
+    """
     fields = _fields(landscape)
     values, broken = _column(landscape, name), _broken(landscape)
     axes.set_title(f"{name} over {' and '.join(map(_shown, fields))}", parse_math=False)
@@ -145,20 +148,26 @@ def _dots(axes: Axes, where: list[Floats], values: Floats, name: str) -> None:
 
 
 def _fields(landscape: Landscape) -> list[str]:
-    """Return d and lambda if both vary, else the first two fields that do; at least one."""
+    """Return d and lambda if both vary, otherwise the first two fields that vary.
+
+    Returns `ROWS` if no field varies.
+    """
     names = [name for name in varied(landscape) if name != "seed"]
     return ["d", "lambd"] if {"d", "lambd"} <= {*names} else names[:2] or [ROWS]
 
 
 def _is_grid(landscape: Landscape, fields: list[str]) -> bool:
-    """Return whether more than half of the cells are taken, which random draws never do."""
+    """True if more than half of the cells hold a model; with random draws this never happens."""
     over = cells(landscape, "accuracy", *fields)
     columns, rows = (len({where[i] for where in over}) for i in (0, 1))
     return min(columns, rows) > 1 and 2 * len(over) > columns * rows
 
 
 def _edges(name: str, values: Floats) -> Floats:
-    """Return where the cells of a field's ascending values meet: midway, as its axis goes."""
+    """Return the edges between the cells of a field's ascending values.
+
+    An edge is midway between two values, on the logarithmic scale if the axis is logarithmic.
+    """
     on_log = _is_log(name, values)
     places = np.log(values) if on_log else values
     middle = (places[1:] + places[:-1]) / 2
@@ -171,7 +180,7 @@ def _edges(name: str, values: Floats) -> Floats:
 
 
 def _against(axes: Axes, landscape: Landscape, name: str, said: dict[str, Any] | None) -> None:
-    """Draw accuracy against a criterion, with Spearman's correlation."""
+    """Plot accuracy against a criterion; the title gives Spearman's correlation."""
     x, y = _column(landscape, name), _column(landscape, "accuracy")
     known = ~np.isnan(x) & ~np.isnan(y)
     axes.set_title(_correlation(said))
@@ -197,7 +206,7 @@ def _correlation(said: dict[str, Any] | None) -> str:
 
 
 def _note(landscape: Landscape) -> str:
-    """Return what the picture does not say itself."""
+    """Return the text below the figure: numbers of models, and what the marks mean."""
     all_, fields = landscape.candidates, _fields(landscape)
     probed, broken = sum(c.accuracy is not None for c in all_), sum(c.broken for c in all_)
     said = f"Models: {len(all_)}, probed: {probed}, collapsed or diverged: {broken}"
@@ -215,7 +224,10 @@ def _note(landscape: Landscape) -> str:
 
 
 def _points(axes: Axes, x: Floats, y: Floats, broken: npt.NDArray[np.bool_]) -> None:
-    """Draw models as dots, broken ones as crosses: on an edge if one of the two is not known."""
+    """Plot models as dots and broken models as crosses.
+
+    A broken model is on an edge of the axes if one of its two numbers is unknown.
+    """
     no_x, no_y = np.isnan(x), np.isnan(y)
     axes.scatter(x[~broken], y[~broken], **DOTS)
     axes.plot(x[broken], y[broken], **CROSS)
@@ -225,7 +237,7 @@ def _points(axes: Axes, x: Floats, y: Floats, broken: npt.NDArray[np.bool_]) -> 
 
 
 def _scale(axes: Axes, which: str, name: str, values: Floats) -> None:
-    """Label an axis, and name a field's values: each one where they are few."""
+    """Set scale, label and ticks of an axis; a field of at most `FEW` values has a tick at each."""
     values = np.unique(values[~np.isnan(values)])
     on_log, few = _is_log(name, values), name not in CRITERIA.values() and len(values) <= FEW
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -258,7 +270,7 @@ def _column(landscape: Landscape, name: str) -> Floats:
 
 
 def _unit(name: str) -> float:
-    """Return what a number is multiplied by to be shown: accuracies are in percent."""
+    """Return the factor from a number to its plotted value: accuracies are plotted in percent."""
     return 100.0 if name == "accuracy" else 1.0
 
 
@@ -278,6 +290,6 @@ def _number(value: float) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return a name as it can be shown: on one line, not too long, lambda in full."""
+    """Return a name for display: on one line, at most 48 characters, `lambd` as "lambda"."""
     text = "lambda" if text == "lambd" else one_line(text)
     return text if len(text) <= 48 else text[:47] + "…"

@@ -1,4 +1,4 @@
-"""Models that exist already: which of them to probe next, and why. No training, no Ray.
+"""Choose which of your existing models to probe next. Nothing is trained, and Ray is not used.
 
 selector = Selector({"a": 0.9, "b": 1.3, ...})
 for suggestion in selector.ask(4):
@@ -25,7 +25,7 @@ from sweep.study import Study
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestion:
-    """A model to probe next: its id, its alpha, and why it."""
+    """A model to probe next: its id, its alpha, and the reason why it was chosen."""
 
     id: str
     alpha: float
@@ -33,18 +33,19 @@ class Suggestion:
 
 
 class Selector:
-    """Says which models to probe next, from what is known without labels and the probes so far.
+    """Chooses the models to probe next, from label-free numbers and the accuracies so far.
 
     Args:
-        alphas: id -> alpha of each model. Alphas of one window and one kind of model only.
-        criteria: name -> {id: value} of anything else known without labels: `rankme`, `loss`,
-            or hyperparameters; what explains nothing gets no say.
-        images: that an accuracy is read from, for its noise.
+        alphas: id -> alpha of each model. All alphas must come from the same window and the same
+            kind of model.
+        criteria: name -> {id: value} of other numbers that are known without labels: `rankme`,
+            `loss`, or hyperparameters. A number that explains nothing gets almost no weight.
+        images: number of images that an accuracy is measured on; it gives the accuracy's noise.
         rule: settings of the rule `goldilocks`.
 
     Raises:
-        DataError: fewer than two models, no alpha that is a number, or an id that `alphas`
-            lacks.
+        DataError: fewer than two models, no alpha that is a number, or an id in `criteria` that
+            is not in `alphas`.
 
     Example:
         >>> selector = Selector({"a": 0.7, "b": 1.1, "c": 1.6, "d": 2.2})
@@ -62,7 +63,9 @@ class Selector:
         rule: RuleConfig | None = None,
     ) -> None:
         if len(alphas) < 2:
-            raise DataError(f"There is nothing to choose among {len(alphas)} models.")
+            raise DataError(
+                f"There is nothing to choose among {len(alphas)} models. Give at least two."
+            )
         self._images = images
         self._rule = Goldilocks.from_config(rule or RuleConfig())
         self._study = Study(rule=_silent, log=MemoryLog())
@@ -70,22 +73,27 @@ class Selector:
         for name, values in extra.items():
             if unknown := values.keys() - alphas.keys():
                 raise DataError(unknown_name(f"{name}: the model", min(unknown), list(alphas)))
-        for key, alpha in alphas.items():
-            point = {name: values[key] for name, values in extra.items() if key in values}
-            self._study.add(key, {k: v for k, v in point.items() if k not in _MEASURES}, {})
-            self._study.start(key)
+        for trial_id, alpha in alphas.items():
+            numbers = {
+                name: values[trial_id] for name, values in extra.items() if trial_id in values
+            }
+            point = {name: value for name, value in numbers.items() if name not in _MEASURES}
+            self._study.add(trial_id, point, {})
+            self._study.start(trial_id)
             measures = [_measure("alpha", alpha)]
-            measures += [_measure(k, v) for k, v in point.items() if k in _MEASURES]
+            measures += [_measure(k, v) for k, v in numbers.items() if k in _MEASURES]
             self._study.observe(
-                key, Observation(stage="measured", step=1, measures=tuple(measures))
+                trial_id, Observation(stage="measured", step=1, measures=tuple(measures))
             )
         if not self.history.waiting:
-            raise DataError("No model has an alpha that is a number.")
+            raise DataError(
+                "No model has an alpha that is a number. Give the alpha of at least one model."
+            )
         self._asked: set[str] = set()
 
     @classmethod
     def of(cls, landscape: Landscape, *, rule: RuleConfig | None = None) -> Selector:
-        """Return the selector of a table, the accuracies that it holds told already."""
+        """Return a selector of a table's models that knows the accuracies in the table."""
         alphas: dict[str, float] = {}
         criteria: dict[str, dict[str, float]] = {}
         images = None
@@ -93,10 +101,10 @@ class Selector:
             alphas[candidate.trial_id] = float("nan")
             for name, value in candidate.point.items():
                 criteria.setdefault(name, {})[candidate.trial_id] = value
-            for seen in candidate.seen:
-                if not seen.final:
+            for observation in candidate.seen:
+                if not observation.final:
                     continue
-                for measure in seen.measures:
+                for measure in observation.measures:
                     images = measure.detail.get("images", images)
                     if measure.value is None or "accuracy" in measure.name:
                         continue
@@ -115,7 +123,7 @@ class Selector:
 
     @property
     def history(self) -> History:
-        """What is known."""
+        """The models, their numbers and the accuracies so far."""
         return self._study.history
 
     @property
@@ -124,9 +132,13 @@ class Selector:
         return self.history.zone
 
     def ask(self, n: int = 1) -> list[Suggestion]:
-        """Return up to `n` models to probe next; none where another probe is not worth it.
+        """Return up to `n` models to probe next; none if another probe is not worth its cost.
 
-        Those asked for and not told yet count as under way. Asked for models stay asked for.
+        A model that was returned once is not returned again. Until `tell` gives its accuracy, its
+        probe counts as running.
+
+        Raises:
+            ValueError: `n` is below 1.
         """
         if n < 1:
             raise ValueError(f"n is {n}, but must be >= 1.")
@@ -134,26 +146,31 @@ class Selector:
         self._study.rule = replace(self._rule, batch=n + working)
         self._study.record("session", {})
         self._study.rule = _silent
-        found = [
+        chosen = [
             trial_id
             for trial_id in self.history.trial_ids
             if self.history.state_of(trial_id) == State.PROBING and trial_id not in self._asked
         ][:n]
-        self._asked.update(found)
+        self._asked.update(chosen)
         return [
             Suggestion(
-                id=t,
-                alpha=float(self.history.column("alpha")[self.history.row(t)]),
-                reason=self._why(t),
+                id=trial_id,
+                alpha=float(self.history.column("alpha")[self.history.row(trial_id)]),
+                reason=self._reason(trial_id),
             )
-            for t in found
+            for trial_id in chosen
         ]
 
-    def tell(self, id: str, accuracy: float) -> None:  # the word users have for it
-        """Take in the accuracy, 0 to 1, of a model, asked for or not.
+    def tell(self, id: str, accuracy: float) -> None:  # `id` is the name that users know
+        """Record the accuracy of a model, whether `ask` returned it or not.
+
+        Args:
+            id: of the model.
+            accuracy: validation accuracy, as a part of 1.
 
         Raises:
-            DataError: there is no such model, it was told already, or has no usable alpha.
+            DataError: there is no such model, its accuracy is known already, or it has no alpha
+                that is a number.
             ValueError: the accuracy is not between 0 and 1.
         """
         if id not in self.history:
@@ -170,15 +187,15 @@ class Selector:
         self._study.observe(id, Observation(stage="probed", step=1, measures=(measure,)))
 
     def outcome(self) -> Outcome:
-        """Return the best model so far, and which others cannot be told from it."""
+        """Return the best model so far, and the models whose accuracy does not differ at 95 %."""
         return outcome(self.history, "asked")
 
     def summary(self) -> list[str]:
-        """Return lines for reading: what is known, the zone, the best so far."""
+        """Return lines to print: numbers of models, the best so far, the zone, its note."""
         history = self.history
-        known, told = len(history), history.count(State.PROBED)
-        lines = [f"models  {known}, {told} probed"]
-        if told:
+        models, probed = len(history), history.count(State.PROBED)
+        lines = [f"models  {models}, {probed} probed"]
+        if probed:
             best = self.outcome()
             lines.append(f"best    {best.winner}: {best.accuracy:.2%}")
         if history.zone.through:
@@ -186,10 +203,10 @@ class Selector:
         if history.zone.note:
             lines.append(f"note    {history.zone.note}")
         if not history.count(State.PROBING):
-            lines.append("next    nobody: another probe is not expected to gain enough")
+            lines.append("next    none: another probe is not expected to gain enough")
         return lines
 
-    def _why(self, trial_id: str) -> str:
+    def _reason(self, trial_id: str) -> str:
         reasons = [
             event.payload["reason"]
             for event in self._study.events()
@@ -201,14 +218,16 @@ class Selector:
 def suggested(suggestions: Sequence[Suggestion]) -> pa.Table:
     """Return suggestions as a table: id, alpha, reason."""
     fields = {"id": pa.string(), "alpha": pa.float64(), "reason": pa.string()}
-    return pa.Table.from_pylist([asdict(one) for one in suggestions], schema=pa.schema(fields))
+    return pa.Table.from_pylist(
+        [asdict(suggestion) for suggestion in suggestions], schema=pa.schema(fields)
+    )
 
 
 _MEASURES = ("rankme", "loss", "alpha_r2")
 
 
 def _silent(history: History) -> Decision:
-    """Hold everybody: the rule speaks when it is asked."""
+    """Hold every model. This rule is active except during `ask`."""
     return Decision(
         zone=history.zone,
         verdicts=tuple(

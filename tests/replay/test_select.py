@@ -15,7 +15,7 @@ def accuracy(name: str) -> float:
     return 0.6 - 0.15 * (ALPHAS[name] - 1.2) ** 2
 
 
-def test_it_finds_the_best_in_a_few_probes_and_says_when_to_stop() -> None:
+def test_it_finds_the_best_model_in_a_few_probes_and_then_asks_for_none() -> None:
     selector = Selector(ALPHAS, images=5000)
     asked = []
     while suggestions := selector.ask(3):
@@ -29,14 +29,14 @@ def test_it_finds_the_best_in_a_few_probes_and_says_when_to_stop() -> None:
     assert selector.zone.holds(ALPHAS[winner])
 
 
-def test_those_asked_for_are_not_asked_for_again() -> None:
+def test_a_model_is_asked_for_only_once() -> None:
     selector = Selector(ALPHAS)
     first, second = selector.ask(3), selector.ask(3)
     assert not {s.id for s in first} & {s.id for s in second}
     assert all(s.reason for s in first)
 
 
-def test_what_a_table_knows_is_told() -> None:
+def test_accuracies_in_a_table_are_known() -> None:
     table = pa.table(
         {
             "trial_id": ["a", "b", "c", "d"],
@@ -50,7 +50,7 @@ def test_what_a_table_knows_is_told() -> None:
     assert {s.id for s in selector.ask(5)} <= {"c"}
 
 
-def test_a_complete_table_asks_for_nothing() -> None:
+def test_a_complete_table_asks_for_no_probe() -> None:
     assert Selector.of(hump(10)).ask(3) == []
 
 
