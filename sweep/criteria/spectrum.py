@@ -1,7 +1,7 @@
 """The spectrum of features: streamed covariance, eigenvalues, power-law fit, ranks.
 
-Pure numerics in float64. Never an N x N matrix, never a decomposition of N x D. Which
-images the features come from, and in which mode of the network, is the caller's.
+Pure numerics in float64. No N x N matrix is made, and no N x D matrix is decomposed. The caller
+chooses the images and the mode of the network that give the features.
 Shapes: N images, B of them in a batch, D dimensions.
 """
 
@@ -21,19 +21,18 @@ from sweep.core.records import Measure, MeasureStatus
 Array = npt.NDArray[np.float64]
 
 GOOD_FIT = 0.95
-"""R^2 under which a power law is flagged; the alpha-ReQ authors narrow the window there."""
-
+"""A power law with R^2 below this is flagged; the alpha-ReQ authors then narrow the window."""
 
 BLOCK = 512
-"""Columns of the covariance that are accumulated at once."""
+"""Rows of the covariance that are accumulated at once."""
 
 
 class Moments:
-    """Mean and covariance of features that arrive in batches, on their own device.
+    """Mean and covariance of features that arrive in batches, computed on the features' device.
 
-    Batches are centred by themselves and merged pairwise (Chan, Golub and LeVeque 1983,
-    eq. 2.1), so that a large mean cancels nothing. Equivalent to `np.mean(h, 0)` and
-    `np.cov(h.T, bias=True)` in float64.
+    Each batch is centred by its own mean, and batches are merged pairwise (Chan, Golub and
+    LeVeque 1983, eq. 2.1), so that a large mean causes no cancellation. Equivalent to
+    `np.mean(h, 0)` and `np.cov(h.T, bias=True)` in float64.
     """
 
     def __init__(self) -> None:
@@ -46,11 +45,11 @@ class Moments:
         """Add a batch.
 
         Args:
-            h_BD: float [B, D], B at least 1. NaN and infinities are let through and show in
-                `Features.finite`.
+            h_BD: float [B, D], B at least 1. NaN and infinities are accepted; `Features.finite`
+                is then false.
 
         Raises:
-            ValueError: not [B, D], not floating point, or another D than before.
+            ValueError: not [B, D], not floating point, or D differs from earlier batches.
         """
         _check_matrix("features", h_BD)
         # Apple's GPUs have no float64.
@@ -63,7 +62,7 @@ class Moments:
         self._eps = max(self._eps, torch.finfo(h_BD.dtype).eps)
 
     def merge(self, other: Moments) -> None:
-        """Add what `other` has seen, for instance on another device."""
+        """Add the batches of `other`, which may be on another device."""
         if other.count == 0:
             return
         device = self._mean_D.device if self.count else other._mean_D.device
@@ -85,7 +84,7 @@ class Moments:
         return upper_DD.add_(upper_DD.triu(1).T).div_(max(self.count, 1))
 
     def features(self) -> Features:
-        """Return the summary that criteria read."""
+        """Return the `Features` that criteria read; `ValueError` if no batch was added."""
         if self.count == 0:
             raise ValueError("No features were added; call update(h_BD) first.")
         return Features(
@@ -101,12 +100,12 @@ class Moments:
             self._scatter_DD = like_D.new_zeros(len(like_D), len(like_D))
         elif len(like_D) != len(self._mean_D):
             raise ValueError(
-                f"features have {len(like_D)} dimensions, but {len(self._mean_D)} before; "
-                "use one Moments for each encoder."
+                f"features have {len(like_D)} dimensions, but earlier batches have "
+                f"{len(self._mean_D)}; use one Moments for each encoder."
             )
 
     def _absorb(self, count: int, mean_D: Tensor) -> None:
-        """Move the mean; the scatter gains the part between the two means."""
+        """Update count and mean; add the scatter between the two means."""
         total = self.count + count
         delta_D = mean_D - self._mean_D
         self._scatter_DD.addr_(delta_D, delta_D, alpha=self.count * count / total)
@@ -115,7 +114,7 @@ class Moments:
 
 
 def _add_gram(scatter_DD: Tensor, x_BD: Tensor) -> None:
-    """Add x^T x to the blocks on and above the diagonal: 0.6 of a whole product's time."""
+    """Add x^T x to the blocks on and above the diagonal: 0.6 times the time of `x.T @ x`."""
     for start in range(0, len(scatter_DD), BLOCK):
         rows_BD = x_BD[:, start : start + BLOCK]
         scatter_DD[start : start + BLOCK, start:].addmm_(rows_BD.T, x_BD[:, start:])
@@ -123,13 +122,13 @@ def _add_gram(scatter_DD: Tensor, x_BD: Tensor) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """What criteria may know of N features: their first two moments, and no label.
+    """The first two moments of N features, which is all that criteria read. No labels.
 
     Args:
         count: N.
-        mean_D: float64 [D].
-        covariance_DD: centred, 1/N, float64 [D, D].
-        eps: relative rounding of the features as they arrived, `torch.finfo(dtype).eps`.
+        mean_D: mean, float64 [D].
+        covariance_DD: centred covariance with 1/N, float64 [D, D].
+        eps: relative rounding of the features that were added, `torch.finfo(dtype).eps`.
     """
 
     count: int
@@ -139,35 +138,38 @@ class Features:
 
     @property
     def dim(self) -> int:
-        """D."""
+        """Number of dimensions, D."""
         return len(self.mean_D)
 
     @cached_property
     def finite(self) -> bool:
         """False if any feature was NaN or infinite."""
-        # The diagonal bounds the rest: |c_ij| <= sqrt(c_ii c_jj).
+        # The diagonal bounds all other entries: |c_ij| <= sqrt(c_ii c_jj).
         variance_D = self.covariance_DD.diagonal()
         return bool(variance_D.isfinite().all() and self.mean_D.isfinite().all())
 
     @cached_property
     def eigenvalues_D(self) -> Array:
-        """Eigenvalues of the centred covariance, descending, >= 0; NaN where not finite."""
+        """Eigenvalues of the centred covariance, [D], descending, >= 0; NaN if not finite."""
         return _eigenvalues(self.covariance_DD, self.finite)
 
     @cached_property
     def moment_eigenvalues_D(self) -> Array:
-        """Eigenvalues of the uncentred second moment h^T h / N: squared singular values / N."""
+        """Eigenvalues of the uncentred second moment h^T h / N, [D], descending.
+
+        They equal the squared singular values of the features, divided by N.
+        """
         moment_DD = torch.addr(self.covariance_DD, self.mean_D, self.mean_D)
         return _eigenvalues(moment_DD, self.finite)
 
     @cached_property
     def rank(self) -> int:
-        """Eigenvalues above what rounding alone leaves behind.
+        """Number of eigenvalues that are larger than rounding errors alone can make them.
 
-        That is D eps lambda_1 of the eigenvalue solver in float64, and, of features that
-        were rounded to `eps`, noise of variance (eps h)^2 / 12 a dimension; the bound is
-        48 times that, because a network's last sum rounds more than once. Centring
-        itself rounds to about 1e-15 of the mean, in each dimension alike.
+        There are three rounding errors. The eigenvalue solver's is D eps lambda_1 in float64.
+        Features that were rounded to `eps` have noise of variance (eps h)^2 / 12 per dimension;
+        the bound is 48 times that, because a network's last sum rounds more than once. Centring
+        rounds to about 1e-15 of the mean in each dimension.
         """
         if not self.finite:
             return 0
@@ -187,7 +189,7 @@ def _eigenvalues(matrix_DD: Tensor, finite: bool) -> Array:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """log lambda_i = -alpha log i + intercept; `r2` unweighted on the same ranks."""
+    """The fit log lambda_i = -alpha log i + intercept; `r2` is unweighted, over the same ranks."""
 
     alpha: float
     intercept: float
@@ -201,19 +203,20 @@ def power_law(eigenvalues: npt.ArrayLike, first: int, last: int) -> Fit:
 
     Args:
         eigenvalues: [D], descending.
-        first, last: ranks, from 1, both included.
+        first, last: the first and the last rank of the window, counted from 1, both included.
 
     Raises:
-        ValueError: fewer than 3 ranks, ranks that do not exist, or an eigenvalue <= 0 there.
+        ValueError: fewer than 3 ranks, ranks above D, or an eigenvalue <= 0 in the window.
 
-    Source: Agrawal, Mondal, Ghosh, Richards, alpha-ReQ, NeurIPS 2022, section 2 and code.
+    Source: Agrawal, Mondal, Ghosh, Richards, alpha-ReQ, NeurIPS 2022, section 2 and the authors'
+    code.
     """
     values: Array = np.asarray(eigenvalues, dtype=np.float64)
     _check_window(first, last, len(values))
     window = values[first - 1 : last]
     if not (window > 0).all():
         raise ValueError(
-            f"eigenvalues at ranks {first}..{last} must be > 0, but the least is {window.min()}."
+            f"eigenvalues at ranks {first}..{last} must be > 0, but the smallest is {window.min()}."
         )
     rank = np.arange(first, last + 1, dtype=np.float64)
     x, y, weight = np.log(rank), np.log(window), 1 / rank
@@ -222,7 +225,7 @@ def power_law(eigenvalues: npt.ArrayLike, first: int, last: int) -> Fit:
     intercept = np.average(y - slope * x, weights=weight)
     residual = np.sum((y - slope * x - intercept) ** 2)
     spread = np.sum((y - y.mean()) ** 2)
-    # A flat spectrum is fitted exactly, and its R^2 is 0/0.
+    # A flat spectrum is fitted exactly, but its R^2 would be 0/0.
     flat = spread <= len(y) * 1e-20
     return Fit(
         alpha=float(-slope),
@@ -232,13 +235,13 @@ def power_law(eigenvalues: npt.ArrayLike, first: int, last: int) -> Fit:
 
 
 def alpha_of(features: Features, *, first: int = 4, last: int = 100) -> Measure:
-    """Return alpha of summarised features; see `alpha`."""
+    """Return alpha of features whose moments are known; see `alpha`."""
     detail: dict[str, Any] = {
         "first": first,
         "last": last,
         "images": features.count,
         "dim": features.dim,
-        # The tail of the spectrum is then partly sampling noise, and alpha is biased.
+        # With so few images the tail of the spectrum is partly sampling noise: alpha is biased.
         "undersampled": features.count < 2 * features.dim,
     }
     if not features.finite:
@@ -254,14 +257,14 @@ def alpha_of(features: Features, *, first: int = 4, last: int = 100) -> Measure:
 
 
 def rankme_of(features: Features) -> Measure:
-    """Return RankMe of summarised features; see `rankme`."""
+    """Return RankMe of features whose moments are known; see `rankme`."""
     detail: dict[str, Any] = {"images": features.count, "dim": features.dim}
     if not features.finite:
         return _nonfinite("rankme", detail)
     if features.rank == 0:
         return _degenerate("rankme", detail, "the features are constant")
     values = features.moment_eigenvalues_D[: min(features.count, features.dim)]
-    # The root would turn the solver's rounding, 1e-16, into singular values of 1e-8.
+    # Rounding errors of the solver, 1e-16, would become singular values of 1e-8 by the root.
     solver = features.dim * np.finfo(np.float64).eps * values[0]
     sigma = np.sqrt(np.where(values > solver, values, 0.0))
     p = sigma / sigma.sum() + 1e-7
@@ -273,18 +276,19 @@ def alpha(features: Tensor | npt.ArrayLike, *, first: int = 4, last: int = 100) 
 
     Args:
         features: [N, D], floating point: encoder outputs of unaugmented images in
-            evaluation mode, N comfortably above D.
-        first, last: ranks of the fit, from 1, both included; 4..100 are the authors'.
-            Alphas of different windows are not comparable.
+            evaluation mode, N well above D.
+        first, last: the first and the last rank of the fit, counted from 1, both included;
+            the authors use 4..100. Alphas of different windows are not comparable.
 
     Returns:
-        `Measure` named alpha. Status `poor_fit`: R^2 below 0.95, value kept. `degenerate`,
-        without a value: N <= last, or a numerical rank below `last`. `nonfinite`: a NaN or
-        an infinity. `detail` has first, last, r2, images, dim, and undersampled, true
-        where N < 2 D: the tail is then partly sampling noise.
+        `Measure` named alpha. Status `poor_fit`: R^2 is below 0.95; the value is given.
+        `degenerate`, without a value: N <= last, or the numerical rank is below `last`.
+        `nonfinite`, without a value: a feature is NaN or infinite. `detail` has first, last, r2,
+        images, dim, and undersampled, which is true if N < 2 D: the tail of the spectrum is
+        then partly sampling noise.
 
     Raises:
-        ValueError: not [N, D] of floats, or a window that D dimensions do not have.
+        ValueError: not floats [N, D], or a window that does not fit into D dimensions.
 
     Source: Agrawal, Mondal, Ghosh, Richards, "alpha-ReQ: Assessing Representation Quality in
     Self-Supervised Learning by measuring eigenspectrum decay", NeurIPS 2022, eq. 1; weights
@@ -298,17 +302,18 @@ def alpha(features: Tensor | npt.ArrayLike, *, first: int = 4, last: int = 100) 
 def rankme(features: Tensor | npt.ArrayLike) -> Measure:
     """Return RankMe, the entropy rank of uncentred features: between 1 and min(N, D).
 
-    exp(-sum_k p_k log p_k), p_k = sigma_k / sum sigma + 1e-7, over singular values sigma.
+    RankMe is exp(-sum_k p_k log p_k) with p_k = sigma_k / sum sigma + 1e-7, where sigma are the
+    singular values of the features.
 
     Args:
-        features: [N, D], floating point; 25,600 images in the paper.
+        features: [N, D], floating point; the paper uses 25,600 images.
 
     Returns:
-        `Measure` named rankme; `degenerate` where all features are the same, `nonfinite`
-        where one is NaN or infinite. `detail` has images and dim.
+        `Measure` named rankme. Status `degenerate`: all images have the same features.
+        `nonfinite`: a feature is NaN or infinite. `detail` has images and dim.
 
     Raises:
-        ValueError: not [N, D] of floats.
+        ValueError: not floats [N, D].
 
     Source: Garrido, Balestriero, Najman, LeCun, "RankMe: Assessing the Downstream Performance
     of Pretrained Self-Supervised Representations by Their Rank", ICML 2023, eq. 1 and 2.
@@ -317,7 +322,7 @@ def rankme(features: Tensor | npt.ArrayLike) -> Measure:
 
 
 def summarise(h_ND: Tensor, *, batch: int = 8192) -> Features:
-    """Return the moments of features [N, D] in memory, `batch` rows in float64 at a time."""
+    """Return the moments of features [N, D] in memory; `batch` rows at a time are in float64."""
     moments = Moments()
     for h_BD in torch.split(h_ND, batch):
         moments.update(h_BD)
@@ -334,7 +339,7 @@ def _degenerate(name: str, detail: dict[str, Any], reason: str) -> Measure:
 
 
 def _as_tensor(features: Tensor | npt.ArrayLike) -> Tensor:
-    # A copy, since a read-only array cannot become a tensor.
+    # A copy, because a read-only array cannot become a tensor.
     h_ND = features if isinstance(features, Tensor) else torch.tensor(np.asarray(features))
     _check_matrix("features", h_ND)
     return h_ND

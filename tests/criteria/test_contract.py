@@ -1,4 +1,4 @@
-"""What every label-free criterion keeps to, whoever wrote it."""
+"""The contract of every label-free criterion in `CRITERIA`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_ordinary_features_have_a_value_that_json_can_hold(
     assert measure.detail["images"] == 200
 
 
-def test_asking_twice_gives_the_same_and_changes_nothing(
+def test_a_second_call_returns_the_same_and_the_features_are_unchanged(
     criterion: Criterion, h_ND: Tensor
 ) -> None:
     features = summarise(h_ND)
@@ -71,30 +71,32 @@ def test_collapsed_features_are_degenerate(criterion: Criterion, h_ND: Tensor) -
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_bad_numbers_are_nonfinite(criterion: Criterion, h_ND: Tensor, bad: float) -> None:
+def test_features_with_nan_or_infinity_are_nonfinite(
+    criterion: Criterion, h_ND: Tensor, bad: float
+) -> None:
     h_ND[3, 3] = bad
     assert criterion(summarise(h_ND)).status == "nonfinite"
 
 
 def test_alpha_uses_the_window_of_the_config(h_ND: Tensor) -> None:
     features = summarise(h_ND)
-    found = CRITERIA["alpha"](CriteriaConfig(first=2, last=12))(features)
-    assert found == alpha_of(features, first=2, last=12)
-    assert (found.detail["first"], found.detail["last"]) == (2, 12)
+    measure = CRITERIA["alpha"](CriteriaConfig(first=2, last=12))(features)
+    assert measure == alpha_of(features, first=2, last=12)
+    assert (measure.detail["first"], measure.detail["last"]) == (2, 12)
 
 
 def test_alpha_of_an_encoder_narrower_than_the_window_is_degenerate(h_ND: Tensor) -> None:
-    found = CRITERIA["alpha"](CriteriaConfig())(summarise(h_ND))
-    assert found.status == "degenerate"
-    assert found.detail["reason"] == "rank 32 is below 100"
+    measure = CRITERIA["alpha"](CriteriaConfig())(summarise(h_ND))
+    assert measure.status == "degenerate"
+    assert measure.detail["reason"] == "rank 32 is below 100"
 
 
-def test_alpha_ignores_an_offset_and_rankme_does_not(h_ND: Tensor) -> None:
+def test_an_offset_changes_rankme_but_not_alpha(h_ND: Tensor) -> None:
     config = CriteriaConfig(first=3, last=20)
-    here, there = summarise(h_ND), summarise(h_ND.double() + 5)
-    found = CRITERIA["alpha"](config)
-    assert found(there).value == pytest.approx(found(here).value, rel=1e-5)
-    before, after = rankme_of(here).value, CRITERIA["rankme"](config)(there).value
+    original, shifted = summarise(h_ND), summarise(h_ND.double() + 5)
+    alpha = CRITERIA["alpha"](config)
+    assert alpha(shifted).value == pytest.approx(alpha(original).value, rel=1e-5)
+    before, after = rankme_of(original).value, CRITERIA["rankme"](config)(shifted).value
     assert before is not None
     assert after is not None
     assert after < before / 2

@@ -16,7 +16,7 @@ from sweep.criteria.spectrum import Features, Moments, alpha, power_law, rankme,
 
 
 def with_spectrum(eigenvalues: Tensor, images: int, seed: int = 0) -> Tensor:
-    """Return float64 features [images, D] whose centred covariance has exactly these."""
+    """Return float64 features [images, D] whose centred covariance has these eigenvalues."""
     generator = torch.Generator().manual_seed(seed)
     dim = len(eigenvalues)
     noise = torch.randn(images, dim, generator=generator, dtype=torch.float64)
@@ -37,8 +37,8 @@ def ranks(dim: int) -> Tensor:
     return torch.arange(1, dim + 1, dtype=torch.float64)
 
 
-def clouds(images: int = 500, dim: int = 120, seed: int = 0) -> Tensor:
-    """Return float64 features whose spectrum is only about a power law."""
+def noisy_features(images: int = 500, dim: int = 120, seed: int = 0) -> Tensor:
+    """Return float64 features whose spectrum is approximately a power law."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(images, dim, generator=generator, dtype=torch.float64)
     return noise * ranks(dim).pow(-0.6) + 0.5
@@ -77,7 +77,7 @@ def test_the_fit_equals_polyfit_with_the_root_of_one_over_rank() -> None:
 
 
 def test_eigenvalues_equal_those_of_full_pca() -> None:
-    h_ND = clouds()
+    h_ND = noisy_features()
     ours = summarise(h_ND).eigenvalues_D * 500 / 499
     theirs = PCA(svd_solver="full").fit(h_ND.numpy()).explained_variance_
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
@@ -95,7 +95,7 @@ def test_features_on_one_axis_of_both_signs_have_rankme_1() -> None:
 
 @pytest.mark.parametrize("images", [500, 70])
 def test_rankme_equals_the_formula_on_singular_values(images: int) -> None:
-    h_ND = clouds(images)
+    h_ND = noisy_features(images)
     sigma = torch.linalg.svdvals(h_ND)
     p = sigma / sigma.sum() + 1e-7
     expected = float(torch.exp(-(p * p.log()).sum()))
@@ -104,7 +104,7 @@ def test_rankme_equals_the_formula_on_singular_values(images: int) -> None:
 
 @pytest.mark.parametrize("measure", [alpha, rankme])
 def test_scale_rotation_and_order_change_nothing(measure: Callable[..., Measure]) -> None:
-    h_ND = clouds()
+    h_ND = noisy_features()
     value = measure(h_ND).value
     assert measure(1e-6 * h_ND).value == pytest.approx(value, rel=1e-9)
     assert measure(h_ND @ rotation(120, 5)).value == pytest.approx(value, rel=1e-9)
@@ -112,23 +112,23 @@ def test_scale_rotation_and_order_change_nothing(measure: Callable[..., Measure]
     assert measure(h_ND.flip(1)).value == pytest.approx(value, rel=1e-9)
 
 
-def test_a_large_mean_changes_alpha_by_no_more_than_it_rounds_the_features() -> None:
-    h_ND = clouds()
+def test_a_large_mean_changes_alpha_only_by_the_rounding_of_the_features() -> None:
+    h_ND = noisy_features()
     assert alpha(h_ND + 1e4).value == pytest.approx(alpha(h_ND).value, abs=1e-9)
     moved_ND = (h_ND + 1e4).float()
     assert alpha(moved_ND).value == pytest.approx(alpha(h_ND).value, abs=1e-3)
 
 
-def test_rankme_sees_the_mean() -> None:
-    h_ND = clouds()
+def test_rankme_depends_on_the_mean() -> None:
+    h_ND = noisy_features()
     before, after = rankme(h_ND).value, rankme(h_ND + 10).value
     assert before is not None
     assert after is not None
     assert after < before / 2
 
 
-def test_batches_merged_streams_and_one_shot_agree() -> None:
-    h_ND = clouds() + 1e3
+def test_single_batch_many_batches_and_merged_moments_agree() -> None:
+    h_ND = noisy_features() + 1e3
     left, right = Moments(), Moments()
     for h_BD in torch.split(h_ND[:200], 37):
         left.update(h_BD)
@@ -149,21 +149,25 @@ def test_batches_merged_streams_and_one_shot_agree() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 50, 119, 120])
-def test_the_block_size_does_not_matter(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_change_the_covariance(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sweep.criteria.spectrum.BLOCK", block)
-    found = summarise(clouds()).covariance_DD
-    torch.testing.assert_close(found, torch.cov(clouds().T, correction=0), rtol=1e-9, atol=1e-11)
+    covariance_DD = summarise(noisy_features()).covariance_DD
+    torch.testing.assert_close(
+        covariance_DD, torch.cov(noisy_features().T, correction=0), rtol=1e-9, atol=1e-11
+    )
 
 
 def test_an_update_changes_neither_the_batch_nor_an_earlier_summary() -> None:
-    h_BD = clouds(50)
-    kept = h_BD.clone()
+    h_BD = noisy_features(50)
+    original = h_BD.clone()
     moments = Moments()
     moments.update(h_BD)
     before = moments.features()
     covariance = before.covariance_DD.clone()
     moments.update(2 * h_BD)
-    assert torch.equal(h_BD, kept)
+    assert torch.equal(h_BD, original)
     assert torch.equal(before.covariance_DD, covariance)
     assert before.count == 50
 
@@ -173,12 +177,12 @@ def test_an_update_changes_neither_the_batch_nor_an_earlier_summary() -> None:
 def test_constant_features_are_degenerate(
     measure: Callable[..., Measure], dtype: torch.dtype
 ) -> None:
-    found = measure(torch.linspace(-1, 7.3, 128).repeat(400, 1).to(dtype))
-    assert found.status == "degenerate"
-    assert found.value is None
+    result = measure(torch.linspace(-1, 7.3, 128).repeat(400, 1).to(dtype))
+    assert result.status == "degenerate"
+    assert result.value is None
 
 
-def test_constant_features_that_rounding_shakes_are_degenerate() -> None:
+def test_constant_features_with_rounding_errors_are_degenerate() -> None:
     generator = torch.Generator().manual_seed(0)
     noise = 1e-7 * torch.randn(400, 128, generator=generator, dtype=torch.float64)
     constant = torch.linspace(1, 7.3, 128, dtype=torch.float64)
@@ -196,19 +200,19 @@ def test_a_rank_below_the_window_is_degenerate(dtype: torch.dtype) -> None:
     assert alpha(low @ mix, first=4, last=50).value is not None
 
 
-def test_no_more_images_than_ranks_are_degenerate() -> None:
-    measure = alpha(clouds(100))
+def test_fewer_images_than_the_window_needs_are_degenerate() -> None:
+    measure = alpha(noisy_features(100))
     assert measure.status == "degenerate"
     assert measure.detail["reason"] == "100 images, more than 100 needed"
 
 
 def test_too_few_images_for_the_width_are_flagged() -> None:
-    measure = alpha(clouds(119))
+    measure = alpha(noisy_features(119))
     assert measure.value is not None
     assert measure.detail["undersampled"] is True
 
 
-def test_a_bent_spectrum_keeps_its_value_and_is_flagged() -> None:
+def test_a_spectrum_that_is_no_power_law_has_a_value_and_is_flagged() -> None:
     bent = torch.where(ranks(128) <= 40, 1.0, 1e-3)
     measure = alpha(with_spectrum(bent, 300))
     assert measure.status == "poor_fit"
@@ -216,7 +220,7 @@ def test_a_bent_spectrum_keeps_its_value_and_is_flagged() -> None:
     assert measure.detail["r2"] < 0.95
 
 
-def test_ties_have_alpha_0_and_the_full_rankme() -> None:
+def test_equal_eigenvalues_give_alpha_0_and_the_full_rankme() -> None:
     generator = torch.Generator().manual_seed(0)
     spread = torch.randn(400, 128, generator=generator, dtype=torch.float64)
     white_ND = torch.linalg.qr(spread - spread.mean(0)).Q
@@ -227,16 +231,16 @@ def test_ties_have_alpha_0_and_the_full_rankme() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("measure", [alpha, rankme])
-def test_a_single_bad_number_is_nonfinite(measure: Callable[..., Measure], bad: float) -> None:
-    h_ND = clouds()
+def test_a_single_nan_or_infinity_is_nonfinite(measure: Callable[..., Measure], bad: float) -> None:
+    h_ND = noisy_features()
     h_ND[321, 7] = bad
-    found = measure(h_ND)
-    assert found.status == "nonfinite"
-    assert found.value is None
+    result = measure(h_ND)
+    assert result.status == "nonfinite"
+    assert result.value is None
 
 
-def test_arrays_tensors_and_narrow_floats_are_taken() -> None:
-    h_ND = clouds()
+def test_arrays_tensors_and_16_bit_floats_are_accepted() -> None:
+    h_ND = noisy_features()
     array = h_ND.numpy()
     array.setflags(write=False)
     assert alpha(array).value == alpha(h_ND).value
@@ -244,7 +248,7 @@ def test_arrays_tensors_and_narrow_floats_are_taken() -> None:
     assert alpha(h_ND.half().requires_grad_()).value == pytest.approx(alpha(h_ND).value, abs=0.01)
 
 
-def test_the_summary_of_nothing_is_refused() -> None:
+def test_moments_without_a_batch_are_refused() -> None:
     with pytest.raises(ValueError, match="No features were added"):
         Moments().features()
 
@@ -259,7 +263,7 @@ def test_the_summary_of_nothing_is_refused() -> None:
     ],
 )
 @pytest.mark.parametrize("measure", [alpha, rankme])
-def test_what_is_no_matrix_of_floats_is_refused(
+def test_features_that_are_not_a_matrix_of_floats_are_refused(
     measure: Callable[..., Measure], features: Tensor, sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -267,20 +271,20 @@ def test_what_is_no_matrix_of_floats_is_refused(
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 10), (4, 5), (4, 121)])
-def test_a_window_without_ranks_is_refused(first: int, last: int) -> None:
+def test_a_window_that_does_not_fit_is_refused(first: int, last: int) -> None:
     with pytest.raises(ValueError, match=rf"the window is {first}\.\.{last}, but .* 1\.\.120"):
-        alpha(clouds(), first=first, last=last)
+        alpha(noisy_features(), first=first, last=last)
 
 
 def test_a_spectrum_that_ends_within_the_window_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"ranks 1\.\.3 must be > 0, but the least is 0"):
+    with pytest.raises(ValueError, match=r"ranks 1\.\.3 must be > 0, but the smallest is 0"):
         power_law([2.0, 1.0, 0.0], 1, 3)
 
 
-def test_a_stream_keeps_its_width() -> None:
+def test_batches_of_another_width_are_refused() -> None:
     moments = Moments()
     moments.update(torch.zeros(2, 3))
-    with pytest.raises(ValueError, match="features have 4 dimensions, but 3 before"):
+    with pytest.raises(ValueError, match="features have 4 dimensions, but earlier batches have 3"):
         moments.update(torch.zeros(2, 4))
     assert isinstance(moments.features(), Features)
     assert moments.count == 2
