@@ -1,8 +1,8 @@
-"""Weighted nearest neighbours by cosine similarity: a probe without fitting or choices.
+"""Weighted nearest neighbours by cosine similarity: a probe without fitting or tuning.
 
 Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance
 Discrimination", CVPR 2018, section 3.4; k and temperature as in solo-learn.
-Shapes: N training images, B asked for, D dimensions, K classes, k neighbours.
+Shapes: N training images, B images to predict at a time, D dimensions, K classes, k neighbours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sweep.config.models import ProbeConfig
 from sweep.probes.labelled import Fitted, Labelled, accuracy, measured, unusable
 
 SIMILARITIES = 1 << 26
-"""Similarities held at once: 256 MiB of float32."""
+"""Similarities that are held in memory at once: 256 MiB of float32."""
 
 
 def make(config: ProbeConfig) -> Callable[[Labelled, Labelled], Fitted]:
@@ -27,13 +27,13 @@ def make(config: ProbeConfig) -> Callable[[Labelled, Labelled], Fitted]:
 
 
 def probe(train: Labelled, validation: Labelled, *, k: int, temperature: float) -> Fitted:
-    """Return the accuracy of the vote of the k nearest training images.
+    """Return the accuracy of a weighted vote of the k nearest training images.
 
     Args:
-        train: whose labels vote; k is at most their number.
-        validation: what the accuracy is measured on.
-        k: neighbours.
-        temperature: each votes with weight exp(cosine / temperature).
+        train: images whose labels vote.
+        validation: images on which the accuracy is measured.
+        k: number of neighbours; all training images if there are fewer.
+        temperature: a neighbour votes with weight exp(cosine similarity / temperature).
     """
     if failed := unusable(train, validation):
         return failed
@@ -46,11 +46,11 @@ def probe(train: Labelled, validation: Labelled, *, k: int, temperature: float) 
         return torch.cat([vote(part_BD) for part_BD in torch.split(features_ND, rows)])
 
     def vote(part_BD: Tensor) -> Tensor:
-        cosine_Bk, near_Bk = (normalize(part_BD, dim=1) @ unit_ND.T).topk(k, dim=1)
-        # Relative to the nearest, so that a small temperature does not overflow.
+        cosine_Bk, nearest_Bk = (normalize(part_BD, dim=1) @ unit_ND.T).topk(k, dim=1)
+        # Relative to the nearest neighbour, so that a small temperature causes no overflow.
         weight_Bk = ((cosine_Bk - cosine_Bk[:, :1]) / temperature).exp()
         votes_BK = weight_Bk.new_zeros(len(part_BD), len(classes_K))
-        votes_BK.scatter_add_(1, class_N[near_Bk], weight_Bk)
+        votes_BK.scatter_add_(1, class_N[nearest_Bk], weight_Bk)
         labels_B: Tensor = classes_K[votes_BK.argmax(1)]
         return labels_B
 

@@ -1,6 +1,6 @@
-"""What every probe takes and returns, and how its accuracy is written down.
+"""What every probe takes and returns, and what probes share.
 
-A leaf below the members of this seam. Shapes: N images, D dimensions.
+The members of this seam import this file; it imports none of them. Shapes: N images, D dimensions.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from sweep.core.records import Measure, MeasureStatus
 
-LARGEST = 1e16
-"""Float32 holds the sum of a row's squares up to here, with a million dimensions."""
+MAX_FEATURE = 1e16
+"""Largest absolute value of a feature: the sum of a million such squares still fits in float32."""
 ROUNDING = 1e-6
-"""A float32 column whose deviation is below this share of its mean is constant."""
+"""A float32 column is constant if its standard deviation is below this share of its mean."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,11 +52,12 @@ class Labelled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fitted:
-    """A probe fitted to the training part.
+    """A probe that was fitted to the training part.
 
     Args:
-        measure: named `accuracy`: share of the validation part that is right, 0 to 1.
-        predict: float32 [N, D] -> labels int64 [N], on the device it was fitted on.
+        measure: named `accuracy`: the share of the validation part that is predicted correctly,
+            0 to 1.
+        predict: features float32 [N, D] -> labels int64 [N], on the device of the training part.
     """
 
     measure: Measure
@@ -64,12 +65,12 @@ class Fitted:
 
 
 def accuracy(predicted_N: Tensor, labels_N: Tensor) -> float:
-    """Return the share of labels that are right, 0 to 1."""
+    """Return the share of labels that are predicted correctly, 0 to 1."""
     return float((predicted_N == labels_N).double().mean())
 
 
 def measured(share: float, images: int, detail: Mapping[str, Any]) -> Measure:
-    """Return an accuracy on so many images, with its binomial standard error."""
+    """Return the measure of an accuracy on `images` images, with its binomial standard error."""
     error = math.sqrt(share * (1 - share) / images)
     return Measure(
         name="accuracy",
@@ -79,14 +80,14 @@ def measured(share: float, images: int, detail: Mapping[str, Any]) -> Measure:
 
 
 def unusable(train: Labelled, validation: Labelled) -> Fitted | None:
-    """Return what to say of features that no probe can use, or None where one can.
+    """Return the failed result for features that no probe can use; None if they can be used.
 
-    Its `predict` knows nothing but the most frequent label.
+    The `predict` of a failed result always returns the most frequent label.
     """
     for part in (train, validation):
-        # Not `>`: a comparison with NaN is false.
-        if not part.features_ND.abs().max() <= LARGEST:
-            return _failed(train, "nonfinite", f"a feature is NaN or beyond {LARGEST:g}")
+        # `not <=` instead of `>`, because a comparison with NaN is false.
+        if not part.features_ND.abs().max() <= MAX_FEATURE:
+            return _failed(train, "nonfinite", f"a feature is NaN or beyond {MAX_FEATURE:g}")
     std_D, mean_D = torch.std_mean(train.features_ND, 0, correction=0)
     if constant(std_D, mean_D).all():
         return _failed(train, "degenerate", "all features are constant")
@@ -94,7 +95,7 @@ def unusable(train: Labelled, validation: Labelled) -> Fitted | None:
 
 
 def constant(std_D: Tensor, mean_D: Tensor) -> Tensor:
-    """Return bool [D]: columns that vary by no more than float32 rounds."""
+    """Return bool [D]: true for columns that vary only by the rounding of float32."""
     return std_D <= ROUNDING * mean_D.abs()
 
 

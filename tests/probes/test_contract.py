@@ -1,4 +1,4 @@
-"""What every probe keeps to, whoever wrote it."""
+"""The contract of every probe in `PROBES`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLASSES = 4
 
 
 def labelled(images: int, *, margin: float, seed: int, dim: int = 16) -> Labelled:
-    """Return a cloud for each class around a corner `margin` from the origin."""
+    """Return normal noise around one centre per class, `margin` from the origin on its own axis."""
     generator = torch.Generator().manual_seed(seed)
     labels_N = torch.arange(images) % CLASSES
     h_ND = torch.randn(images, dim, generator=generator)
@@ -29,7 +29,7 @@ def probe(request: pytest.FixtureRequest) -> Probe:
     return PROBES[request.param](ProbeConfig())
 
 
-def test_separable_classes_are_told_apart(probe: Probe) -> None:
+def test_separable_classes_are_separated(probe: Probe) -> None:
     fitted = probe(labelled(400, margin=12, seed=0), labelled(200, margin=12, seed=1))
     assert fitted.measure.name == "accuracy"
     assert fitted.measure.status == "ok"
@@ -39,12 +39,12 @@ def test_separable_classes_are_told_apart(probe: Probe) -> None:
     assert (fitted.predict(test.features_ND) == test.labels_N).float().mean() > 0.99
 
 
-def test_labels_unrelated_to_the_features_are_guessed_at_chance(probe: Probe) -> None:
+def test_labels_unrelated_to_the_features_give_the_accuracy_of_chance(probe: Probe) -> None:
     measure = probe(labelled(400, margin=0, seed=0), labelled(2000, margin=0, seed=1)).measure
     assert measure.value == pytest.approx(1 / CLASSES, abs=0.05)
 
 
-def test_the_detail_says_how_sure_the_accuracy_is(probe: Probe) -> None:
+def test_the_detail_gives_the_standard_error_of_the_accuracy(probe: Probe) -> None:
     measure = probe(labelled(400, margin=2, seed=0), labelled(200, margin=2, seed=1)).measure
     assert measure.value is not None
     error = math.sqrt(measure.value * (1 - measure.value) / 200)
@@ -54,7 +54,7 @@ def test_the_detail_says_how_sure_the_accuracy_is(probe: Probe) -> None:
     assert json.loads(json.dumps(measure.detail, allow_nan=False)) == measure.detail
 
 
-def test_the_accuracy_is_that_of_what_predict_says(probe: Probe) -> None:
+def test_the_accuracy_is_that_of_the_predictions(probe: Probe) -> None:
     train, validation = labelled(400, margin=2, seed=0), labelled(200, margin=2, seed=1)
     fitted = probe(train, validation)
     predicted = fitted.predict(validation.features_ND)
@@ -63,29 +63,31 @@ def test_the_accuracy_is_that_of_what_predict_says(probe: Probe) -> None:
     assert fitted.measure.value == (predicted == validation.labels_N).double().mean()
 
 
-def test_the_same_features_give_the_same_to_the_last_bit(probe: Probe) -> None:
+def test_the_same_features_give_the_same_result_bit_for_bit(probe: Probe) -> None:
     train, validation = labelled(400, margin=1, seed=0), labelled(200, margin=1, seed=1)
-    kept = train.features_ND.clone()
+    original = train.features_ND.clone()
     first, second = probe(train, validation), probe(train, validation)
     assert first.measure == second.measure
     torch.manual_seed(5)
     h_ND = torch.randn(50, 16)
     assert torch.equal(first.predict(h_ND), second.predict(h_ND))
-    assert torch.equal(train.features_ND, kept)
+    assert torch.equal(train.features_ND, original)
 
 
-def test_labels_need_be_neither_consecutive_nor_seen_in_validation(probe: Probe) -> None:
+def test_labels_may_have_gaps_and_be_absent_from_validation(probe: Probe) -> None:
     train = labelled(400, margin=12, seed=0)
     sparse = Labelled(features_ND=train.features_ND, labels_N=train.labels_N * 7 + 2)
-    only = labelled(200, margin=12, seed=1)
-    keep = only.labels_N == 3
-    part = Labelled(features_ND=only.features_ND[keep], labels_N=only.labels_N[keep] * 7 + 2)
+    validation = labelled(200, margin=12, seed=1)
+    last = validation.labels_N == 3
+    part = Labelled(
+        features_ND=validation.features_ND[last], labels_N=validation.labels_N[last] * 7 + 2
+    )
     fitted = probe(sparse, part)
     assert fitted.measure.value == 1.0
     assert set(fitted.predict(sparse.features_ND).tolist()) == {2, 9, 16, 23}
 
 
-def test_a_label_that_training_lacks_is_wrong_and_no_crash(probe: Probe) -> None:
+def test_a_label_absent_from_training_counts_as_wrong(probe: Probe) -> None:
     train, validation = labelled(400, margin=12, seed=0), labelled(200, margin=12, seed=1)
     fewer = train.labels_N < 3
     part = Labelled(features_ND=train.features_ND[fewer], labels_N=train.labels_N[fewer])
@@ -110,7 +112,7 @@ def test_a_constant_column_changes_no_prediction(probe: Probe) -> None:
     assert torch.equal(wide.predict(widened(validation).features_ND), expected)
 
 
-def test_fewer_images_than_dimensions_are_no_crash(probe: Probe) -> None:
+def test_fewer_images_than_dimensions_are_enough(probe: Probe) -> None:
     train = labelled(20, margin=12, seed=0, dim=50)
     value = probe(train, labelled(200, margin=12, seed=1, dim=50)).measure.value
     assert value is not None
@@ -118,12 +120,12 @@ def test_fewer_images_than_dimensions_are_no_crash(probe: Probe) -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize("where", [0, 1])
-def test_bad_numbers_are_nonfinite_and_predict_the_most_frequent(
-    probe: Probe, bad: float, where: int
+@pytest.mark.parametrize("part", [0, 1])
+def test_nan_and_infinity_are_nonfinite_and_the_most_frequent_label_is_predicted(
+    probe: Probe, bad: float, part: int
 ) -> None:
     parts = [labelled(41, margin=1, seed=0), labelled(20, margin=1, seed=1)]
-    parts[where].features_ND[3, 3] = bad
+    parts[part].features_ND[3, 3] = bad
     fitted = probe(*parts)
     assert fitted.measure.status == "nonfinite"
     assert fitted.measure.value is None

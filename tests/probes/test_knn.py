@@ -19,32 +19,32 @@ def at_angles(degrees: list[float], labels: list[int]) -> Labelled:
 TRAIN = at_angles([0, 40, 45], [7, 3, 3])
 
 
-def test_one_neighbour_is_copied() -> None:
+def test_a_single_neighbour_gives_its_label() -> None:
     fitted = knn.probe(TRAIN, at_angles([10, 30], [7, 3]), k=1, temperature=0.07)
     assert fitted.measure.value == 1.0
 
 
-def test_a_low_temperature_follows_the_nearest_and_a_high_one_counts() -> None:
+def test_the_nearest_wins_at_a_low_temperature_and_the_majority_at_a_high_temperature() -> None:
     validation = at_angles([10], [7])
     assert knn.probe(TRAIN, validation, k=3, temperature=0.01).measure.value == 1.0
     assert knn.probe(TRAIN, validation, k=3, temperature=100.0).measure.value == 0.0
 
 
-def test_the_length_of_a_feature_does_not_matter() -> None:
+def test_the_length_of_a_feature_vector_changes_no_prediction() -> None:
     fitted = knn.probe(TRAIN, TRAIN, k=1, temperature=0.07)
     assert fitted.predict(1e-3 * TRAIN.features_ND).tolist() == [7, 3, 3]
 
 
-def test_more_neighbours_than_images_are_all_of_them() -> None:
+def test_more_neighbours_than_images_means_all_images() -> None:
     measure = knn.probe(TRAIN, TRAIN, k=200, temperature=100.0).measure
     assert measure.detail["k"] == 3
     assert measure.value == pytest.approx(2 / 3)
 
 
-def test_parts_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_in_parts_equal_predictions_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     train = Labelled(features_ND=torch.randn(300, 8), labels_N=torch.arange(300) % 5)
-    asked = torch.randn(101, 8)
-    whole = knn.probe(train, train, k=9, temperature=0.1).predict(asked)
+    features = torch.randn(101, 8)
+    whole = knn.probe(train, train, k=9, temperature=0.1).predict(features)
     monkeypatch.setattr(knn, "SIMILARITIES", 300 * 7)
-    assert torch.equal(knn.probe(train, train, k=9, temperature=0.1).predict(asked), whole)
+    assert torch.equal(knn.probe(train, train, k=9, temperature=0.1).predict(features), whole)

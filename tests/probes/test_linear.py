@@ -1,4 +1,4 @@
-"""The linear probe beside sklearn's optimum of the same objective."""
+"""The linear probe, compared with sklearn's optimum of the same objective."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sweep.probes import Labelled, linear
 from sweep.probes.linear import Problem, Standardiser, solve
 
 
-def digits_like(images: int, seed: int) -> Labelled:
-    """Return correlated, non-negative features of five classes that overlap."""
-    world, draw = torch.Generator().manual_seed(0), torch.Generator().manual_seed(seed)
-    centre_KD = torch.randn(5, 24, generator=world)
-    mix_DD = torch.randn(24, 24, generator=world)
+def overlapping(images: int, seed: int) -> Labelled:
+    """Return correlated, non-negative features of five overlapping classes."""
+    fixed, draw = torch.Generator().manual_seed(0), torch.Generator().manual_seed(seed)
+    centre_KD = torch.randn(5, 24, generator=fixed)
+    mix_DD = torch.randn(24, 24, generator=fixed)
     labels_N = torch.randint(5, (images,), generator=draw)
     z_ND = centre_KD[labels_N] + 2 * torch.randn(images, 24, generator=draw)
     return Labelled(features_ND=torch.relu(z_ND @ mix_DD), labels_N=labels_N)
@@ -25,7 +25,7 @@ def digits_like(images: int, seed: int) -> Labelled:
 
 @pytest.mark.parametrize("l2", [1.0, 1e-2, 1e-4])
 def test_the_optimum_equals_sklearns(l2: float) -> None:
-    train = digits_like(600, 1)
+    train = overlapping(600, 1)
     standard = Standardiser.of(train.features_ND)
     problem = Problem.of(standard(train.features_ND), train.labels_N)
     ours = solve(problem, l2, problem.zeros())
@@ -42,8 +42,8 @@ def test_the_optimum_equals_sklearns(l2: float) -> None:
     assert np.mean(predicted == theirs.predict(x)) > 0.995
 
 
-def test_the_gradient_equals_autograds() -> None:
-    train = digits_like(80, 1)
+def test_the_gradient_equals_that_of_autograd() -> None:
+    train = overlapping(80, 1)
     problem = Problem.of(Standardiser.of(train.features_ND)(train.features_ND), train.labels_N)
     weights_KF = np.random.default_rng(0).normal(size=problem.zeros().shape)
     loss, gradient_KF = problem.loss_and_gradient(weights_KF)
@@ -56,7 +56,7 @@ def test_the_gradient_equals_autograds() -> None:
 
 
 def test_scale_and_offset_of_the_features_change_nothing() -> None:
-    train, validation = digits_like(600, 1), digits_like(300, 2)
+    train, validation = overlapping(600, 1), overlapping(300, 2)
 
     def moved(part: Labelled) -> Labelled:
         h_ND = part.features_ND * torch.linspace(0.01, 100, 24) + 3
@@ -67,8 +67,8 @@ def test_scale_and_offset_of_the_features_change_nothing() -> None:
     assert after.measure.value == pytest.approx(before.measure.value, abs=0.01)
 
 
-def test_the_strength_is_the_best_on_validation_and_of_equals_the_strongest() -> None:
-    train, validation = digits_like(60, 1), digits_like(300, 2)
+def test_the_best_strength_on_validation_is_chosen_and_the_strongest_of_equal_ones() -> None:
+    train, validation = overlapping(60, 1), overlapping(300, 2)
     detail = linear.make(ProbeConfig(l2=(1e-6, 1e-1, 1.0)))(train, validation).measure.detail
     accuracies = detail["accuracies"]
     assert list(accuracies) == ["1", "0.1", "1e-06"]
@@ -83,6 +83,6 @@ def test_the_strength_is_the_best_on_validation_and_of_equals_the_strongest() ->
 
 
 def test_every_strength_converges() -> None:
-    measure = linear.make(ProbeConfig())(digits_like(600, 1), digits_like(300, 2)).measure
+    measure = linear.make(ProbeConfig())(overlapping(600, 1), overlapping(300, 2)).measure
     assert measure.detail["converged"] is True
     assert measure.detail["iterations"] < 300
