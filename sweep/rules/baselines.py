@@ -1,7 +1,7 @@
-"""Rules that look at no criterion: probe all, none, or a random few.
+"""Rules that use no criterion: probe all models, none, or a random few.
 
-They are what a claim is held against: `all` knows the best model there is, `random`
-shows what the same number of probes finds without alpha.
+Other rules are compared with them: `all` finds the best of all models, and `random` shows what
+the same number of probes finds without alpha.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ProbeAll:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbeNone:
-    """Probe no model: pretrain and measure only."""
+    """Probe no model; models are only pretrained and measured."""
 
     @classmethod
     def from_config(cls, config: RuleConfig) -> ProbeNone:
@@ -42,7 +42,7 @@ class ProbeRandom:
     """Probe the first `probes` models of the study's random order that can be probed.
 
     Args:
-        probes: how many.
+        probes: number of models to probe.
     """
 
     probes: int
@@ -54,12 +54,12 @@ class ProbeRandom:
     def __call__(self, history: History) -> Decision:
         verdicts = []
         for row in history.waiting:
-            before = history.state[:row]
+            before = history.state[:row]  # states of the models before this one in the order
             paid = int(((before == State.PROBING) | (before == State.PROBED)).sum())
-            out = (before == State.STOPPED) | (before == State.FAILED)
+            ended = (before == State.STOPPED) | (before == State.FAILED)
             if history.closed:
-                out |= (before == State.PENDING) | (before == State.TRAINING)
-            possible = int((~out).sum())
+                ended |= (before == State.PENDING) | (before == State.TRAINING)
+            possible = int((~ended).sum())
             action: Action
             if possible < self.probes:
                 action, reason = "continue", f"among the first {self.probes} of a random order"

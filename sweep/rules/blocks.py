@@ -1,10 +1,11 @@
-"""Block search: cut the sorted alphas into pieces, probe the cuts, keep the piece around the best.
+"""Block search: probe models that cut the sorted alphas into pieces; keep those around the best.
 
-All models are measured first. Then, in each round, up to M models are probed that divide what
-is left of the sorted alphas evenly, and the interval shrinks to the neighbours of the best of
-all that were probed in it: M + 1 pieces become two, so about log(H) / log((M + 1) / 2) rounds
-suffice. Right for a response with one hump and no noise; under noise a lucky cut shuts the best
-model out, and nothing reopens.
+All models are measured first. Then up to M models are probed in each round; they divide the rest
+of the sorted alphas evenly. After the round, the interval shrinks to the two neighbours of the
+best model among all probed models. Of M + 1 pieces two remain, so that about
+log(H) / log((M + 1) / 2) rounds are enough for H models. The search is right if the response has
+one hump and no noise. With noise, a cut that looks too good can exclude the best model, and the
+interval never grows again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Blocks:
     """M-section of the sorted alphas.
 
     Args:
-        round: M, models probed in a round.
+        round: M, the number of models that are probed in a round.
     """
 
     round: int = 10
@@ -33,18 +34,18 @@ class Blocks:
         return cls(round=config.round)
 
     def __call__(self, history: History) -> Decision:
-        coming = history.count(State.PENDING, State.TRAINING) and not history.closed
-        if coming or history.count(State.PROBING):
-            return _hold_the_new(history)
+        unmeasured = history.count(State.PENDING, State.TRAINING) and not history.closed
+        if unmeasured or history.count(State.PROBING):
+            return _hold_unanswered(history)
         zone = self._zone(history)
         alphas = history.column("alpha")
         inside = [row for row in history.waiting if zone.holds(alphas[row])]
         inside.sort(key=lambda row: alphas[row])
-        places = np.linspace(0, len(inside) - 1, min(self.round, len(inside)) + 2)[1:-1]
+        positions = np.linspace(0, len(inside) - 1, min(self.round, len(inside)) + 2)[1:-1]
         if len(inside) <= self.round:
             cuts = set(inside)
         else:
-            cuts = {inside[round(place)] for place in places}
+            cuts = {inside[round(position)] for position in positions}
         verdicts = []
         for row in history.waiting:
             action: Action = "hold"
@@ -57,7 +58,7 @@ class Blocks:
         return Decision(zone=zone, verdicts=tuple(verdicts))
 
     def _zone(self, history: History) -> Zone:
-        """Return the interval between the neighbours, among the probed, of the best of them."""
+        """Return the interval between the two neighbours in alpha of the best probed model."""
         probed = history.probed
         if len(probed) == 0:
             return history.zone
@@ -71,8 +72,8 @@ class Blocks:
         )
 
 
-def _hold_the_new(history: History) -> Decision:
-    reason = "the round is under way"
+def _hold_unanswered(history: History) -> Decision:
+    reason = "the round has not ended"
     return Decision(
         zone=history.zone,
         verdicts=tuple(

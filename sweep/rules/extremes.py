@@ -1,7 +1,8 @@
-"""Rules that trust one label-free number: lowest loss, largest RankMe, alpha nearest to 1.
+"""Rules that use a single label-free number: lowest loss, largest RankMe, alpha nearest to 1.
 
-All models are measured first; then the best `probes` by that number are probed. They are
-baselines: on a public table the largest RankMe picks a model 23.9 points below the best.
+All models are measured first; then the `probes` models that are best by this number are probed.
+These rules are baselines: on a public table, the largest RankMe chooses a model 23.9 points below
+the best.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from sweep.core.records import Action, Decision, Verdict
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extreme:
-    """Probe the models for which a criterion says most.
+    """Probe the models that are best by one criterion.
 
     Args:
-        criterion: name of the column.
-        badness: of its values, lower is better.
-        probes: how many are probed.
+        criterion: name of the history's column.
+        badness: maps values of the column to numbers of which the lowest is best.
+        probes: number of models to probe.
     """
 
     criterion: str
@@ -31,16 +32,16 @@ class Extreme:
     probes: int = 1
 
     def __call__(self, history: History) -> Decision:
-        coming = history.count(State.PENDING, State.TRAINING) and not history.closed
+        unmeasured = history.count(State.PENDING, State.TRAINING) and not history.closed
         values = history.column(self.criterion)
         known = ~np.isnan(values)
         order = np.argsort(np.where(known, self.badness(values), np.inf), kind="stable")
         chosen = set(order[: self.probes][known[order[: self.probes]]].tolist())
         verdicts = []
-        for row in history.unanswered if coming else history.waiting:
+        for row in history.unanswered if unmeasured else history.waiting:
             action: Action = "stop"
             reason = f"{self.criterion} {values[row]:.4g} is not among the best {self.probes}"
-            if coming:
+            if unmeasured:
                 action, reason = "hold", "others are not measured yet"
             elif row in chosen:
                 action = "continue"
@@ -50,7 +51,10 @@ class Extreme:
 
 
 def lowest_loss(config: RuleConfig) -> Extreme:
-    """Return the rule that probes the models of lowest loss; losses of other lambdas differ."""
+    """Return the rule that probes the models of lowest loss.
+
+    Losses of different lambdas are not comparable; this rule compares them all the same.
+    """
     return Extreme(criterion="loss", badness=_same, probes=config.probes or 1)
 
 

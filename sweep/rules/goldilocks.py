@@ -1,22 +1,23 @@
-"""The default rule: learn from each probe which models are worth the next one.
+"""The default rule: fit the accuracy after each probe, and probe where most can be gained.
 
-A response is fitted with noise (`sweep.prediction.response`) to the accuracies known so far, over
-alpha and RankMe, or everything known without labels. Direction and shape are learned; nothing is
-assumed to lie near alpha = 1.
+A response with noise (`sweep.prediction.response`) is fitted to the accuracies that are known so
+far, as a function of alpha and RankMe or of everything that is known without labels. The fit
+learns direction and shape; it does not assume that the best alpha is near 1.
 
-- While models are still being pretrained nobody is probed: a probe is chosen best when all
-  alphas are known, and pretraining keeps every worker busy meanwhile.
-- Once all are measured, most of a round that spreads over alpha's range; then the models of
-  largest expected improvement, some at a time, until another probe is expected to gain no
-  more than `tolerance`. The rest is stopped.
-- `eager`, where pretraining can be saved (criteria at fractions of training, or a proposer):
-  each model that finishes is probed, for that costs little beside its pretraining. Given up
-  are trials on their way, candidates never begun, and finished models, as long as the best of
-  all is among those given up with a probability of at most `risk`; what has collapsed, at once.
+- While models are being pretrained, none is probed. The choice of a probe is better when all
+  alphas are known, and pretraining keeps every worker busy in the meantime.
+- Once all models are measured, the first probes are most of a round, spread over the range of
+  alpha. Then the models of largest expected improvement are probed, a few at a time, until
+  another probe is expected to gain no more than `tolerance`. All other models are stopped.
+- `eager` is for studies that can save pretraining (criteria at fractions of training, or a
+  proposer). Each model is probed when it finishes, because a probe costs little compared with
+  pretraining. The rule stops running trials, candidates that were not started, and finished
+  models, as long as the probability that the best model is among the stopped ones is at most
+  `risk`. A trial whose spectrum has collapsed is stopped at once.
 
-The zone is an interval of alpha that holds the best model with probability `confidence`, as
-far as the fit can tell. It decides nothing, so it can open again. The constants below are set
-by replays; see the README for the tables they were set on, and for what was tried.
+The zone is an interval of alpha that holds the best model with probability `confidence`,
+according to the fit. The zone decides nothing, so it can grow again. The constants below were
+set by replays; the README says on which tables, and what else was tried.
 """
 
 from __future__ import annotations
@@ -34,23 +35,25 @@ from sweep.prediction.response import Prediction, predict
 from sweep.prediction.surrogate import Rows, features, fields
 
 SPREAD = 0.7
-"""Share of a round that is spread over alpha before anything is fitted: with half of it the
-fit settled on a wrong part of the zone more often (`cifar10_short`), with 0.9 no less."""
+"""Share of a round that is spread over alpha before the first fit. With 0.5 the fit chose a wrong
+part of the zone more often (`cifar10_short`); 0.9 was not better than 0.7."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Goldilocks:
-    """Probe where the expected improvement is largest.
+    """Probe the models whose expected improvement is largest.
 
     Args:
-        round: M; `SPREAD` of it is probed first, all of it before an end is considered.
-        batch: probes at once in the end; by default a third of `round`.
-        tolerance: of accuracy, 0 to 1: the expected gain at which it stops.
-        confidence: of the zone.
-        risk: that the best model of all is given up before its end; 0 gives nobody up.
-        eager: probe while others are still being pretrained.
-        features: over what the response is fitted. The varied fields make it surer of
-            itself than it should be: on two of three tables it then does worse than chance.
+        round: M, a number of probes. `SPREAD` of it is spread over alpha; the rule does not end
+            before M models are probed.
+        batch: number of probes that run at once after the spread; by default a third of `round`.
+        tolerance: expected gain of a probe at which the rule ends, in accuracy, 0 to 1.
+        confidence: probability that the zone holds the best model.
+        risk: largest probability that the best model is stopped early; with 0 no model is.
+        eager: if true, probe while other models are still being pretrained.
+        features: the features of the fit, alpha and RankMe (`criteria`) or `everything`. With
+            the varied fields the fit is too certain: on two of three tables the rule is then
+            worse than chance.
     """
 
     round: int = 10
@@ -73,92 +76,97 @@ class Goldilocks:
         )
 
     def __call__(self, history: History) -> Decision:
-        early = self._give_up(history)
-        gone = {verdict.trial_id for verdict in early}
-        zone, chosen, why = history.zone, dict[int, str](), "others are measured first"
-        coming = bool(history.count(State.PENDING, State.TRAINING, State.PAUSED))
-        coming &= not history.closed
+        early_stops = self._stop_early(history)
+        stopped = {verdict.trial_id for verdict in early_stops}
+        zone, chosen, other_reason = history.zone, dict[int, str](), "others are measured first"
+        training = bool(history.count(State.PENDING, State.TRAINING, State.PAUSED))
+        training &= not history.closed
         probed = history.probed
         paid = history.count(State.PROBING, State.PROBED)
-        want = self._wanted(history, coming)
-        if coming and self.eager:
+        allowed = self._allowed_probes(history, training)
+        if training and self.eager:
             chosen = dict.fromkeys(history.waiting, "a probe costs little beside its pretraining")
         elif paid < self.spread or len(probed) == 0:
-            chosen = _spread(history, want)
-        if len(probed) and (zone.through < len(probed) or (want and not chosen)):
-            zone, best, why = self._best(history, 0 if chosen else want)
+            chosen = _spread(history, allowed)
+        if len(probed) and (zone.through < len(probed) or (allowed and not chosen)):
+            zone, best, other_reason = self._best(history, 0 if chosen else allowed)
             chosen = chosen or best
         verdicts = []
-        done = not coming and not chosen and not history.count(State.PROBING) and want > 0
-        for row in history.waiting if done else sorted({*chosen, *history.unanswered}):
-            if history.trial_ids[row] in gone:
+        ended = not training and not chosen and not history.count(State.PROBING) and allowed > 0
+        for row in history.waiting if ended else sorted({*chosen, *history.unanswered}):
+            if history.trial_ids[row] in stopped:
                 continue
-            action: Action = "continue" if row in chosen else "stop" if done else "hold"
-            reason = chosen.get(row, why)
+            action: Action = "continue" if row in chosen else "stop" if ended else "hold"
+            reason = chosen.get(row, other_reason)
             verdicts.append(Verdict(trial_id=history.trial_ids[row], action=action, reason=reason))
-        return Decision(zone=zone, verdicts=(*early, *verdicts))
+        return Decision(zone=zone, verdicts=(*early_stops, *verdicts))
 
     @property
     def spread(self) -> int:
-        """Models that are probed before anything is fitted."""
+        """Number of models that are probed before the first fit."""
         return max(3, math.ceil(SPREAD * self.round))
 
-    def _wanted(self, history: History, coming: bool) -> int:
-        """Return how many probes may begin now."""
-        inflight = history.count(State.PROBING)
-        paid = inflight + history.count(State.PROBED)
-        if coming:
+    def _allowed_probes(self, history: History, training: bool) -> int:
+        """Return how many probes may start now."""
+        running = history.count(State.PROBING)
+        paid = running + history.count(State.PROBED)
+        if training:
             return 0
         if paid < self.spread:
             return self.spread - paid
-        return max(0, (self.batch or max(2, self.round // 3)) - inflight)
+        return max(0, (self.batch or max(2, self.round // 3)) - running)
 
-    def _best(self, history: History, want: int) -> tuple[Zone, dict[int, str], str]:
-        """Fit, and return the zone, whom to probe and why, and why not the others."""
+    def _best(self, history: History, count: int) -> tuple[Zone, dict[int, str], str]:
+        """Fit the response, and choose up to `count` models to probe.
+
+        Returns:
+            The zone; row -> reason of each chosen model; and the reason for all other models.
+        """
         rows = np.flatnonzero(~np.isnan(history.column("alpha")))
-        place = {int(row): i for i, row in enumerate(rows)}
+        index = {int(row): i for i, row in enumerate(rows)}
         sets = features(history, rows, everything=self.features == "everything")
         probed = history.probed
-        known = np.array([place[int(row)] for row in probed])
+        known = np.array([index[int(row)] for row in probed])
         accuracies = history.column("accuracy")[probed]
         best = float(accuracies.max())
         fit = predict(sets, known, accuracies)
         zone = self._zone(history, rows, fit, known, best)
-        waiting = np.array([place[row] for row in history.waiting], dtype=np.int64)
-        pending = [place[int(row)] for row in history.rows(State.PROBING)]
+        waiting = np.array([index[row] for row in history.waiting], dtype=np.int64)
+        running = [index[int(row)] for row in history.rows(State.PROBING)]
         chosen: dict[int, str] = {}
         gain = float(fit.improvement(best)[waiting].max()) if len(waiting) else 0.0
-        why = f"a probe would gain {100 * gain:.2f} points at most"
-        for _ in range(want):
+        other_reason = f"a probe would gain {100 * gain:.2f} points at most"
+        for _ in range(count):
             if not len(waiting):
                 break
-            believed = np.concatenate([known, np.array(pending, dtype=np.int64)])
-            guesses = np.concatenate([accuracies, fit.mean[pending]])
-            now = predict(sets, believed, guesses) if pending else fit
-            gains = now.improvement(best)[waiting]
-            pick = int(np.argmax(gains))
-            if gains[pick] <= self.tolerance and len(believed) >= self.round:
+            # Running probes count as if they returned the expected accuracy.
+            assumed = np.concatenate([known, np.array(running, dtype=np.int64)])
+            values = np.concatenate([accuracies, fit.mean[running]])
+            updated = predict(sets, assumed, values) if running else fit
+            gains = updated.improvement(best)[waiting]
+            top = int(np.argmax(gains))
+            if gains[top] <= self.tolerance and len(assumed) >= self.round:
                 break
-            at = int(waiting[pick])
-            chosen[int(rows[at])] = (
-                f"expected accuracy {fit.mean[at]:.4f} +- {fit.sd[at]:.4f}: a probe gains "
-                f"{100 * gains[pick]:.2f} points over {best:.4f}"
+            model = int(waiting[top])
+            chosen[int(rows[model])] = (
+                f"expected accuracy {fit.mean[model]:.4f} +- {fit.sd[model]:.4f}: a probe gains "
+                f"{100 * gains[top]:.2f} points over {best:.4f}"
             )
-            pending.append(at)
-            waiting = np.delete(waiting, pick)
-        return zone, chosen, why
+            running.append(model)
+            waiting = np.delete(waiting, top)
+        return zone, chosen, other_reason
 
     def _zone(
         self, history: History, rows: Rows, fit: Prediction, known: Rows, best: float
     ) -> Zone:
-        """Return the interval of the likeliest best models, and what shape the response has."""
+        """Return the alphas of the models that are likeliest the best, with a note on the shape."""
         chance = fit.exceeds(best)
         chance[known] = 0.0
         chance[known[np.argmax(history.column("accuracy")[history.probed])]] = np.prod(1 - chance)
         chance /= chance.sum()
         order = np.argsort(-chance, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(chance[order]), self.confidence)) + 1
-        alphas = history.column("alpha")[rows[order[:enough]]]
+        count = int(np.searchsorted(np.cumsum(chance[order]), self.confidence)) + 1
+        alphas = history.column("alpha")[rows[order[:count]]]
         return Zone(
             lo=float(alphas.min()),
             hi=float(alphas.max()),
@@ -166,49 +174,54 @@ class Goldilocks:
             note=_shape(history.column("alpha")[rows], fit),
         )
 
-    def _give_up(self, history: History) -> list[Verdict]:
-        """Say who need not be begun, trained to the end, or probed, while others still are.
+    def _stop_early(self, history: History) -> list[Verdict]:
+        """Stop trials that need not be started, trained to the end, or probed.
 
-        The chance that the best of all is among those given up stays below `risk`, in all:
-        those who were given up before are counted.
+        The probability that the best model is among all trials that were ever stopped early is
+        kept at or below `risk`.
         """
         row = history.latest
         if self.risk <= 0 or row is None:
             return []
         fraction = float(history.column("fraction")[row])
-        looked = history.state[row] == State.TRAINING and fraction < 1
-        at = f"@{fraction:g}" if looked else ""
-        if looked and np.isnan(history.column(f"alpha{at}")[row]):
+        measured = history.state[row] == State.TRAINING and fraction < 1
+        at = f"@{fraction:g}" if measured else ""
+        if measured and np.isnan(history.column(f"alpha{at}")[row]):
             return [_stop(history, row, f"its spectrum has collapsed at {fraction:g}:", 0.0)]
-        looked |= history.state[row] == State.WAITING
+        measured |= history.state[row] == State.WAITING
         probed = len(history.probed)
-        news = history.zone.through < probed
-        if not self.eager or probed < self.spread or not (looked or news):
+        new_probe = history.zone.through < probed
+        if not self.eager or probed < self.spread or not (measured or new_probe):
             return []
         verdicts = []
         share, scale = _shares(history)
         collapsed = np.isnan(history.column("alpha")) & (history.column("fraction") >= 1)
-        gone = (history.state == State.STOPPED) & ~collapsed
-        # What was known of those when they were given up, or what is known now: the surer.
-        spent = float(np.fmin(share, history.column("chance"))[gone].sum())
-        if looked:
-            here = scale * _chance_at(history, row, at, self.spread)
-            if spent + here <= self.risk:
+        stopped = (history.state == State.STOPPED) & ~collapsed
+        # The chance when the trial was stopped, or its chance now: the smaller of the two.
+        spent = float(np.fmin(share, history.column("chance"))[stopped].sum())
+        if measured:
+            chance = scale * _chance_at(history, row, at, self.spread)
+            if spent + chance <= self.risk:
                 when = f"at {fraction:g} of its training" if at else "not probed:"
-                verdicts.append(_stop(history, row, when, here))
-                spent += here
-        if news:
+                verdicts.append(_stop(history, row, when, chance))
+                spent += chance
+        if new_probe:
             pending = history.rows(State.PENDING)
-            for one in pending[np.argsort(share[pending], kind="stable")]:
-                spent += float(share[one])
+            for candidate in pending[np.argsort(share[pending], kind="stable")]:
+                chance = float(share[candidate])
+                spent += chance
                 if spent > self.risk:
                     break
-                verdicts.append(_stop(history, int(one), "never begun:", float(share[one])))
+                verdicts.append(_stop(history, int(candidate), "never begun:", chance))
         return verdicts
 
 
 def _chance_at(history: History, row: int, at: str, spread: int) -> float:
-    """Return how likely a trial beats the best, by what others showed at the same point."""
+    """Return the probability that a trial beats the best accuracy so far.
+
+    It is fitted to the criteria that the probed trials had at the same fraction of training. The
+    probability is 1 if fewer than `spread` of them were measured there.
+    """
     probed = history.probed
     probed = probed[~np.isnan(history.column(f"alpha{at}")[probed])]
     if len(probed) < spread:
@@ -220,11 +233,12 @@ def _chance_at(history: History, row: int, at: str, spread: int) -> float:
 
 
 def _shares(history: History) -> tuple[Floats, float]:
-    """Return of every candidate how likely it is the best of all, by its varied fields alone.
+    """Return each candidate's probability to be the best of all, from its varied fields alone.
 
     Returns:
-        The probabilities, [H], 0 where the accuracy is known and for the failed, which sum to 1
-        with that of the best so far; and what a chance to beat it is multiplied by.
+        The probabilities, [H], 0 for candidates that failed or whose accuracy is known; together
+        with the probability of the best model so far they sum to 1. And the factor that turns a
+        chance to beat the best model so far into such a probability.
     """
     probed = history.probed
     others = history.rows(*(state for state in State if state != State.FAILED))
@@ -240,32 +254,32 @@ def _shares(history: History) -> tuple[Floats, float]:
 
 
 def _spread(history: History, count: int) -> dict[int, str]:
-    """Return `count` waiting models, in the middles of as many parts of their alphas."""
+    """Choose `count` waiting models, each the middle one of an equal part of the sorted alphas."""
     if count == 0:
         return {}
     alphas = history.column("alpha")
     ordered = sorted(history.waiting, key=lambda row: alphas[row])
-    places = {round((i + 0.5) / count * len(ordered) - 0.5) for i in range(count)}
+    middles = {round((i + 0.5) / count * len(ordered) - 0.5) for i in range(count)}
     reason = f"among the first {count}, which spread over the range of alpha"
-    return {ordered[min(max(place, 0), len(ordered) - 1)]: reason for place in places if ordered}
+    return {ordered[min(max(middle, 0), len(ordered) - 1)]: reason for middle in middles if ordered}
 
 
 def _shape(alphas: Floats, fit: Prediction) -> str:
-    """Return what a person should know of the response over alpha; "" for one clear hump."""
+    """Return a note on the shape of the response over alpha; "" if it has one clear hump."""
     shares = fit.shares()
     if shares.get("nothing", 0.0) > 0.5:
-        return "flat: what is known without labels does not explain the accuracy"
-    only = np.array([name == "alpha" for name in fit.names])
+        return "flat: no number that is known without labels explains the accuracy"
+    is_alpha = np.array([name == "alpha" for name in fit.names])
     if sum(share for name, share in shares.items() if "alpha" in name) < 0.2 or len(alphas) < 4:
         return ""
-    weight = fit.weight_K[only] / fit.weight_K[only].sum()
+    weight = fit.weight_K[is_alpha] / fit.weight_K[is_alpha].sum()
     order = np.argsort(alphas)
-    mean = (weight @ fit.mean_KM[only])[order]
+    mean = (weight @ fit.mean_KM[is_alpha])[order]
     spread = float(mean.max() - mean.min())
     top = int(np.argmax(mean))
     if top in (0, len(mean) - 1):
         side = "smallest" if top == 0 else "largest"
-        return f"monotone: the {side} alphas look best, and better may lie beyond them"
+        return f"monotone: the {side} alphas look best, and alphas beyond them may be better"
     for side in (mean[: top + 1][::-1], mean[top:]):
         lowest = int(np.argmin(side))
         if side[lowest:].max() - side[lowest] > 0.4 * spread:

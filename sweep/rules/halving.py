@@ -1,11 +1,10 @@
-"""Successive halving and ASHA: rules that pay for labels instead of alpha.
+"""Successive halving and ASHA: rules that use accuracies during training instead of alpha.
 
-Both go by the online probe, at the fractions of training at which the study takes it
-(`probe.at`, the rungs). They are what people use today, and what a label-free rule has to
-beat in device-seconds.
+The rungs are the fractions of training at which the study probes online (`probe.at`). These rules
+are common practice; a label-free rule has to need fewer device-seconds than they do.
 
-Source: Jamieson and Talwalkar 2016, algorithm 1; Li et al. 2020, algorithm 2 (stopping
-variant: a trial goes on if it is among the top 1/eta of those that have reached its rung).
+Source: Jamieson and Talwalkar 2016, algorithm 1; Li et al. 2020, algorithm 2 (stopping variant: a
+trial continues if it is among the top 1/eta of the trials that have reached its rung).
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from sweep.core.records import Action, Decision, Verdict
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Halving:
-    """Successive halving: at each rung all wait, and the best 1/eta go on.
+    """Successive halving: trials wait at a rung until all have reached it; the best 1/eta continue.
 
     Args:
-        eta: of those at a rung, one in `eta` goes on.
+        eta: one in `eta` trials of a rung continues.
     """
 
     eta: float = 3.0
@@ -35,23 +34,24 @@ class Halving:
         return cls(eta=config.eta)
 
     def __call__(self, history: History) -> Decision:
-        verdicts = _probe_whoever_finished(history)
+        verdicts = _probe_finished(history)
         for fraction in _rungs(history):
             accuracy = history.column(f"accuracy@{fraction:g}")
-            here = [r for r in _training(history) if _stands_at(history, r, fraction)]
-            coming = history.count(State.PENDING) and not history.closed
-            coming = coming or any(
-                history.column("fraction")[r] < fraction or np.isnan(accuracy[r])
-                for r in history.rows(State.TRAINING)
-                if r not in here
+            at_rung = [row for row in _training(history) if _is_at(history, row, fraction)]
+            incomplete = history.count(State.PENDING) and not history.closed
+            incomplete = incomplete or any(
+                history.column("fraction")[row] < fraction or np.isnan(accuracy[row])
+                for row in history.rows(State.TRAINING)
+                if row not in at_rung
             )
-            if coming:
-                verdicts += [_verdict(history, r, "hold", f"rung {fraction:g} fills") for r in here]
+            if incomplete:
+                reason = f"not all trials have reached rung {fraction:g}"
+                verdicts += [_verdict(history, row, "hold", reason) for row in at_rung]
                 continue
             reached = np.flatnonzero(~np.isnan(accuracy))
             keep = max(1, math.floor(len(reached) / self.eta))
             best = set(reached[np.argsort(-accuracy[reached], kind="stable")][:keep].tolist())
-            for row in here:
+            for row in at_rung:
                 reason = f"{accuracy[row]:.4f} at {fraction:g}: the best {keep} of {len(reached)}"
                 if row not in best:
                     verdicts.append(_verdict(history, row, "stop", reason))
@@ -62,10 +62,10 @@ class Halving:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asha:
-    """ASHA: nobody waits; at a rung a trial stops unless it is in the top 1/eta so far.
+    """ASHA: no trial waits; a trial stops at a rung unless it is in the top 1/eta so far.
 
     Args:
-        eta: of those that have reached a rung, one in `eta` goes on.
+        eta: one in `eta` of the trials that have reached a rung continues.
     """
 
     eta: float = 3.0
@@ -75,12 +75,12 @@ class Asha:
         return cls(eta=config.eta)
 
     def __call__(self, history: History) -> Decision:
-        verdicts = _probe_whoever_finished(history)
+        verdicts = _probe_finished(history)
         row = history.latest
         if row is None or history.state[row] != State.TRAINING:
             return Decision(zone=history.zone, verdicts=tuple(verdicts))
         for fraction in _rungs(history):
-            if not _stands_at(history, row, fraction):
+            if not _is_at(history, row, fraction):
                 continue
             accuracy = history.column(f"accuracy@{fraction:g}")
             reached = np.flatnonzero(~np.isnan(accuracy))
@@ -99,12 +99,12 @@ def _training(history: History) -> list[int]:
     return [int(row) for row in history.rows(State.TRAINING, State.PAUSED)]
 
 
-def _stands_at(history: History, row: int, fraction: float) -> bool:
+def _is_at(history: History, row: int, fraction: float) -> bool:
     probed = not np.isnan(history.column(f"accuracy@{fraction:g}")[row])
     return probed and bool(history.column("fraction")[row] == fraction)
 
 
-def _probe_whoever_finished(history: History) -> list[Verdict]:
+def _probe_finished(history: History) -> list[Verdict]:
     reason = "it survived every rung"
     return [_verdict(history, row, "continue", reason) for row in history.waiting]
 

@@ -1,16 +1,18 @@
 """The alpha-ReQ authors' rule, in exact rounds and without a barrier.
 
 Source: Agrawal, Mondal, Ghosh, Richards, NeurIPS 2022, section 5, and its code
-(kumarkrishna/fastssl). All models wait in random order. A round is the next M of them;
-those whose alpha lies in the bracket are probed, at first all. Then the bracket moves:
-of all models probed so far take the top M/2 by accuracy, sort the probed by alpha, and
-set the lower bound to the alpha of the first top model unless it is the leftmost of
-all, the upper bound likewise on the right. Outside the bracket no model is probed.
+(kumarkrishna/fastssl).
 
-`sync = true` is that rule, round by round. `sync = false` is our variant: everything is
-probed until M results are in, then the bracket is recomputed after each probe. A model
-outside it waits only while a probe that itself lies outside is in flight, because only
-such a probe could move a bound outwards; so what is stopped stays outside.
+All models wait in random order. A round is the next M of them. The models of the round whose
+alpha is in the bracket are probed; in the first round these are all models. Then the bracket is
+updated from all models that were probed so far. The top models are the M/2 of highest accuracy.
+The lower bound becomes the smallest alpha of a top model, unless this is the smallest alpha of
+all. The upper bound becomes the largest alpha of a top model, unless this is the largest of all.
+
+`sync = true` is the authors' rule, round by round. `sync = false` is our variant: every model is
+probed until M results are known, then the bracket is recomputed after each probe. A model outside
+the bracket waits only while a probe of another model outside is running. Only such a probe can
+move a bound outwards, so that a stopped model remains outside.
 """
 
 from __future__ import annotations
@@ -29,27 +31,31 @@ def bracket(alphas: Floats, accuracies: Floats, *, top: int, zone: Zone) -> Zone
     """Return the zone with its bounds moved to the outermost of the top models.
 
     Args:
-        alphas, accuracies: [n] of all models probed so far, in any order.
-        top: M // 2; whoever ties with the last of them counts as top.
-        zone: a bound is kept where the outermost top model is the outermost of all.
+        alphas, accuracies: [n], of all models that were probed so far, in any order.
+        top: M // 2, the number of top models; models that tie with the last of them are top
+            models, too.
+        zone: the zone so far. A bound does not move if the outermost top model is the outermost
+            of all models.
 
-    Only without a barrier can a top model lie outside the zone (its probe was in flight
-    when the bracket closed); the bound then moves out to it.
+    A top model can lie outside the zone only without a barrier: its probe was running when the
+    bracket moved past it. The bound then moves out to this model.
     """
     if len(alphas) == 0:
         return zone
-    least = np.sort(accuracies)[-min(top, len(accuracies))]
-    best = alphas[accuracies >= least]
-    lo, hi = float(best.min()), float(best.max())
+    lowest_top = np.sort(accuracies)[-min(top, len(accuracies))]
+    top_alphas = alphas[accuracies >= lowest_top]
+    lo, hi = float(top_alphas.min()), float(top_alphas.max())
     return replace(
         zone,
-        lo=lo if lo > alphas.min() else _kept(zone.lo, lo, min),
-        hi=hi if hi < alphas.max() else _kept(zone.hi, hi, max),
+        lo=lo if lo > alphas.min() else _unmoved(zone.lo, lo, min),
+        hi=hi if hi < alphas.max() else _unmoved(zone.hi, hi, max),
     )
 
 
-def _kept(bound: float | None, top: float, outer: Callable[[float, float], float]) -> float | None:
-    """Keep the bound, but never inside a top model: a late probe may lie beyond it."""
+def _unmoved(
+    bound: float | None, top: float, outer: Callable[[float, float], float]
+) -> float | None:
+    """Return the old bound, or `top` if it is further out: a late probe may be beyond the bound."""
     return None if bound is None else outer(bound, top)
 
 
@@ -58,8 +64,8 @@ class Paper:
     """The authors' rule.
 
     Args:
-        round: M, models in a round; the bracket spans the top M // 2.
-        sync: exact rounds; otherwise the bracket moves after each probe.
+        round: M, the number of models in a round; the bracket spans the top M // 2 models.
+        sync: if true, exact rounds; otherwise the bracket moves after each probe.
     """
 
     round: int = 10
@@ -73,7 +79,7 @@ class Paper:
         return self._in_rounds(history) if self.sync else self._at_once(history)
 
     def _in_rounds(self, history: History) -> Decision:
-        """`zone.through` counts the rounds that are folded into the zone."""
+        """Decide in exact rounds; `zone.through` counts the rounds that the zone includes."""
         zone, verdicts = history.zone, list[Verdict]()
         alphas, state = history.column("alpha"), history.state.copy()
         while (start := zone.through * self.round) < len(history):
@@ -84,8 +90,8 @@ class Paper:
                     action: Action = "continue" if inside else "stop"
                     state[row] = State.PROBING if inside else State.STOPPED
                     verdicts.append(_verdict(history, row, action, zone))
-            whole = len(rows) == self.round or history.closed
-            if not whole or not all(_settled(State(int(state[r])), history) for r in rows):
+            complete = len(rows) == self.round or history.closed
+            if not complete or not all(_settled(State(int(state[r])), history) for r in rows):
                 break
             probed = history.probed[history.probed < rows.stop]
             zone = bracket(
@@ -102,7 +108,7 @@ class Paper:
         return Decision(zone=zone, verdicts=tuple(verdicts))
 
     def _at_once(self, history: History) -> Decision:
-        """`zone.through` counts the probes that are folded into the zone."""
+        """Decide after each probe; `zone.through` counts the probes that the zone includes."""
         zone, probed = history.zone, history.probed
         alphas, accuracies = history.column("alpha"), history.column("accuracy")
         for count in range(max(zone.through + 1, self.round), len(probed) + 1):
@@ -117,7 +123,7 @@ class Paper:
             not zone.holds(alphas[row]) for row in np.flatnonzero(history.state == State.PROBING)
         )
         verdicts = []
-        for row in _moved(history, zone, may_reopen):
+        for row in _to_answer(history, zone, may_reopen):
             if zone.holds(alphas[row]):
                 verdicts.append(_verdict(history, row, "continue", zone))
             elif may_reopen:
@@ -126,7 +132,7 @@ class Paper:
                         trial_id=history.trial_ids[row],
                         action="hold",
                         reason=f"alpha {alphas[row]:.3f} lies outside {zone}, "
-                        "which a probe in flight may still widen",
+                        "which a running probe may still widen",
                     )
                 )
             else:
@@ -134,8 +140,8 @@ class Paper:
         return Decision(zone=zone, verdicts=tuple(verdicts))
 
 
-def _moved(history: History, zone: Zone, may_reopen: bool) -> list[int]:
-    """Return the rows that wait, but for those that are held and would be held again."""
+def _to_answer(history: History, zone: Zone, may_reopen: bool) -> list[int]:
+    """Return the waiting rows, except those that are held and would only be held again."""
     waiting = history.rows(State.WAITING, State.HELD)
     alphas = history.column("alpha")[waiting]
     inside = np.ones(len(waiting), dtype=bool)
@@ -143,8 +149,8 @@ def _moved(history: History, zone: Zone, may_reopen: bool) -> list[int]:
         inside &= alphas >= zone.lo
     if zone.hi is not None:
         inside &= alphas <= zone.hi
-    again = np.where(inside, history.probes_left == 0, may_reopen)
-    rows: list[int] = waiting[~again | (history.state[waiting] == State.WAITING)].tolist()
+    stays_held = np.where(inside, history.probes_left == 0, may_reopen)
+    rows: list[int] = waiting[~stays_held | (history.state[waiting] == State.WAITING)].tolist()
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What every rule in the table promises."""
+"""The contract of every rule in `RULES`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rule_of(name: str, sync: bool) -> Rule:
 
 
 @pytest.mark.parametrize(("name", "sync"), SYNC)
-def test_it_answers_the_same_twice_and_leaves_the_history_alone(name: str, sync: bool) -> None:
+def test_the_same_history_gives_the_same_decision_and_is_not_changed(name: str, sync: bool) -> None:
     study = study_of(rule_of(name, sync), 9)
     rng = np.random.default_rng(0)
     for number in range(9):
@@ -34,7 +34,7 @@ def test_it_answers_the_same_twice_and_leaves_the_history_alone(name: str, sync:
 
 
 @pytest.mark.parametrize(("name", "sync"), SYNC)
-def test_it_answers_for_every_waiting_trial_that_is_not_held_and_no_other(
+def test_every_waiting_trial_that_is_not_held_gets_a_verdict_and_no_other_trial(
     name: str, sync: bool
 ) -> None:
     study = study_of(rule_of(name, sync), 30)
@@ -43,7 +43,7 @@ def test_it_answers_for_every_waiting_trial_that_is_not_held_and_no_other(
     unanswered: list[set[str]] = []
     rule = study.rule
 
-    def listening(history: object) -> object:
+    def recording_rule(history: object) -> object:
         decision = rule(study.history)
         answered.append({verdict.trial_id for verdict in decision.verdicts})
         ids = study.history.trial_ids
@@ -51,15 +51,15 @@ def test_it_answers_for_every_waiting_trial_that_is_not_held_and_no_other(
         unanswered.append({ids[row] for row in study.history.unanswered})
         return decision
 
-    study.rule = listening  # type: ignore[assignment]
+    study.rule = recording_rule  # type: ignore[assignment]
     rng = np.random.default_rng(1)
     play(study, list(rng.uniform(0, 2, 30)), list(rng.uniform(0, 1, 30)))
-    for said, wait, new in zip(answered, waiting, unanswered, strict=True):
-        assert new <= said <= wait
+    for answers, wait, new in zip(answered, waiting, unanswered, strict=True):
+        assert new <= answers <= wait
 
 
 @pytest.mark.parametrize(("name", "sync"), SYNC)
-def test_a_study_comes_to_an_end_with_nobody_waiting(name: str, sync: bool) -> None:
+def test_a_study_ends_with_no_trial_waiting(name: str, sync: bool) -> None:
     study = study_of(rule_of(name, sync), 30)
     rng = np.random.default_rng(2)
     alphas = [None if rng.random() < 0.2 else float(rng.uniform(0, 2)) for _ in range(30)]
@@ -68,19 +68,19 @@ def test_a_study_comes_to_an_end_with_nobody_waiting(name: str, sync: bool) -> N
 
 
 @pytest.mark.parametrize(("name", "probes"), [("all", 30), ("random", 5), ("none", 0)])
-def test_the_baselines_pay_what_they_say(name: str, probes: int) -> None:
+def test_the_baselines_probe_as_many_models_as_they_say(name: str, probes: int) -> None:
     study = study_of(rule_of(name, False), 30)
     rng = np.random.default_rng(3)
     order = play(study, list(rng.uniform(0, 2, 30)), list(rng.uniform(0, 1, 30)))
     assert len(order) == probes
 
 
-def test_random_passes_over_models_that_collapsed() -> None:
+def test_random_skips_collapsed_models() -> None:
     study = study_of(rule_of("random", False), 9)
     alphas = [None, None, 1.0, None, 1.0, 1.0, 1.0, 1.0, 1.0]
     assert play(study, alphas, [0.5] * 9) == ["t2", "t4", "t5", "t6", "t7"]
 
 
-def test_an_unknown_rule_is_named_with_the_nearest() -> None:
+def test_an_unknown_rule_is_refused_and_the_nearest_is_named() -> None:
     with pytest.raises(ConfigError, match=r"'papr' is not known\. Did you mean 'paper'"):
         resolve("The rule", "papr", RULES)

@@ -16,7 +16,7 @@ ALPHAS = [0.4 + i / 20 for i in range(40)]
 HUMP = [0.6 - 0.15 * (alpha - 1.2) ** 2 for alpha in ALPHAS]
 
 
-def test_nobody_is_probed_before_all_are_measured_and_the_best_is_found() -> None:
+def test_no_model_is_probed_before_all_are_measured_and_the_best_is_found() -> None:
     study = study_of(Goldilocks(), 40)
     order = []
     for number, alpha in enumerate(ALPHAS):
@@ -32,31 +32,31 @@ def test_nobody_is_probed_before_all_are_measured_and_the_best_is_found() -> Non
     assert study.history.zone.note == ""
 
 
-def test_the_direction_is_learned() -> None:
+def test_a_rising_response_leads_to_the_largest_alphas() -> None:
     study = study_of(Goldilocks(), 40)
-    order = play_held(study, ALPHAS, [0.2 + alpha / 10 for alpha in ALPHAS])
+    order = measure_then_probe(study, ALPHAS, [0.2 + alpha / 10 for alpha in ALPHAS])
     assert 39 in order
     assert "monotone: the largest" in study.history.zone.note
 
 
-def test_a_flat_response_is_told() -> None:
+def test_a_flat_response_is_noted() -> None:
     rng = np.random.default_rng(0)
     study = study_of(Goldilocks(), 40)
-    play_held(study, ALPHAS, [float(value) for value in 0.5 + 0.02 * rng.normal(size=40)])
+    measure_then_probe(study, ALPHAS, [float(value) for value in 0.5 + 0.02 * rng.normal(size=40)])
     assert "flat" in study.history.zone.note
 
 
-def test_two_humps_are_told() -> None:
+def test_two_humps_are_noted() -> None:
     accuracies = [
         0.6 - 0.5 * min((alpha - 0.7) ** 2, (alpha - 2.0) ** 2 + 0.01) for alpha in ALPHAS
     ]
     study = study_of(Goldilocks(round=20), 40)
-    play_held(study, ALPHAS, accuracies)
+    measure_then_probe(study, ALPHAS, accuracies)
     assert "two humps" in study.history.zone.note
 
 
-def play_held(study: object, alphas: list[float], accuracies: list[float]) -> list[int]:
-    """Measure all, then probe whoever is told to."""
+def measure_then_probe(study: object, alphas: list[float], accuracies: list[float]) -> list[int]:
+    """Measure all models, then probe those that the rule chooses; return their numbers in order."""
     from sweep.study import Study
 
     assert isinstance(study, Study)
@@ -83,10 +83,10 @@ def test_early_looks_save_pretraining_and_cost_little_accuracy() -> None:
     assert played.pretrain_seconds < 0.8 * whole
     assert played.regret < 0.01
     stopped = [e for e in study.events() if e.kind == "verdict" and e.payload["action"] == "stop"]
-    assert any("of its training it is the best with probability" in _why(e) for e in stopped)
+    assert any("of its training it is the best with probability" in _reason(e) for e in stopped)
 
 
-def test_candidates_that_cannot_be_the_best_are_never_begun() -> None:
+def test_candidates_that_cannot_be_the_best_are_never_started() -> None:
     candidates = tuple(
         recorded(f"c{i}", 1.0 + i / 100, 0.3 + 0.05 * (i % 8), d=float(i % 8)) for i in range(64)
     )
@@ -95,36 +95,34 @@ def test_candidates_that_cannot_be_the_best_are_never_begun() -> None:
     rule = RULES["goldilocks"](RuleConfig(name="goldilocks", eager=True, round=10))
     study, played = simulate(landscape, rule, order, parallel=4)
     stopped = [e for e in study.events() if e.kind == "verdict" and e.payload["action"] == "stop"]
-    assert any("never begun" in _why(e) for e in stopped)
+    assert any("never begun" in _reason(e) for e in stopped)
     assert played.pretrain_seconds < 0.8 * landscape.pretrain_seconds
     assert played.regret == 0
 
 
-def _why(event: object) -> str:
-    return str(getattr(event, "payload")["reason"])  # noqa: B009  # an Event, seen as object
+def _reason(event: object) -> str:
+    return str(getattr(event, "payload")["reason"])  # noqa: B009  # an Event, typed as object
 
 
-def test_a_spectrum_that_collapsed_on_the_way_stops_the_trial_at_once() -> None:
+def test_a_spectrum_that_collapses_during_training_stops_the_trial_at_once() -> None:
     from sweep.core.records import Measure, Observation
 
     study = study_of(Goldilocks(eager=True), 20)
     study.start("t0")
-    gone = Measure(name="alpha", value=None, status="degenerate", detail={"reason": "rank 1"})
-    seen = Observation(stage="measured", step=5, fraction=0.5, measures=(gone,))
-    assert study.observe("t0", seen) == "stop"
+    alpha = Measure(name="alpha", value=None, status="degenerate", detail={"reason": "rank 1"})
+    observation = Observation(stage="measured", step=5, fraction=0.5, measures=(alpha,))
+    assert study.observe("t0", observation) == "stop"
     assert study.history.state_of("t0") == State.STOPPED
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_fewer_candidates_than_a_round_are_no_trouble(count: int) -> None:
+def test_fewer_candidates_than_a_round_are_probed_to_the_end(count: int) -> None:
     study = study_of(Goldilocks(), count)
-    assert play_held(study, ALPHAS[:count], HUMP[:count])
+    assert measure_then_probe(study, ALPHAS[:count], HUMP[:count])
     assert study.next() is None
 
 
-def test_where_nothing_explains_the_accuracy_the_best_is_given_up_about_as_rarely_as_stated() -> (
-    None
-):
+def test_without_a_response_the_best_model_is_stopped_about_as_often_as_risk_says() -> None:
     lost = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -137,9 +135,9 @@ def test_where_nothing_explains_the_accuracy_the_best_is_given_up_about_as_rarel
         landscape = Landscape(name="flat", candidates=candidates)
         study, _ = simulate(landscape, rule, list(range(30)), parallel=4)
         lost += study.history.state_of(f"c{np.argmax(accuracies)}") == State.STOPPED
-    assert 0 < lost <= 8  # 4 of 20 are stated; with 8 of 20 it would be a rare accident
+    assert 0 < lost <= 8  # 4 of 20 are expected; more than 8 of 20 would be very unlikely
 
 
-def test_eager_it_probes_what_finishes() -> None:
+def test_an_eager_rule_probes_each_model_that_finishes() -> None:
     study = study_of(Goldilocks(round=4, eager=True, risk=0.0), 8)
     assert play(study, ALPHAS[:8], HUMP[:8]) == [f"t{i}" for i in range(8)]

@@ -1,4 +1,4 @@
-"""The authors' rule, round by round, against histories worked out by hand."""
+"""The authors' rule, round by round, compared with histories that were worked out by hand."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ def test_the_bracket_spans_the_top_half() -> None:
     assert (zone.lo, zone.hi) == (2, 3)
 
 
-def test_a_bound_is_kept_where_the_top_model_is_the_outermost() -> None:
+def test_a_bound_stays_if_the_top_model_is_the_outermost() -> None:
     zone = zone_of([1, 2, 3, 4], [0.9, 0.8, 0.1, 0.2], top=2, zone=Zone(lo=0.5, hi=9.0))
     assert (zone.lo, zone.hi) == (0.5, 2)
 
 
-def test_whoever_ties_with_the_last_top_model_counts_as_top() -> None:
+def test_a_model_that_ties_with_the_last_top_model_is_a_top_model() -> None:
     zone = zone_of([1, 2, 3, 4, 5], [0.1, 0.8, 0.9, 0.8, 0.2], top=2, zone=Zone())
     assert (zone.lo, zone.hi) == (2, 4)
 
 
-def test_nothing_probed_moves_no_bound() -> None:
+def test_without_a_probe_no_bound_moves() -> None:
     assert zone_of([], [], top=2, zone=Zone(lo=1.0)) == Zone(lo=1.0)
 
 
-# Three rounds of four, worked out by hand with top = 2. Round 1 probes all: the best two are
-# t1 (2.0) and t2 (3.0), so the bracket is [2, 3]. Round 2: t4 (2.5) and t6 (2.2) lie inside;
-# of all six probed the best are t4 (.95) and t2 (.9): [2.5, 3]. Round 3: only t8 (2.7) lies
-# inside.
+# Three rounds of four models, worked out by hand with top = 2. Round 1 probes all four. The best
+# two are t1 (2.0) and t2 (3.0), so the bracket is [2, 3]. In round 2, t4 (2.5) and t6 (2.2) are
+# inside. The best of all six probed models are t4 (.95) and t2 (.9), so the bracket is [2.5, 3].
+# In round 3, only t8 (2.7) is inside.
 ALPHAS = [1.0, 2.0, 3.0, 4.0, 2.5, 1.5, 2.2, 3.5, 2.7, 2.4, 3.1, 2.0]
 ACCURACIES = [0.1, 0.8, 0.9, 0.2, 0.95, 0.5, 0.6, 0.5, 0.99, 0.7, 0.7, 0.7]
 
 
-def test_exact_rounds_probe_whom_the_authors_rule_probes() -> None:
+def test_exact_rounds_probe_the_same_models_as_the_authors_rule() -> None:
     study = study_of(Paper(round=4, sync=True), 12)
     assert play(study, ALPHAS, ACCURACIES) == ["t0", "t1", "t2", "t3", "t4", "t6", "t8"]
     assert (study.history.zone.lo, study.history.zone.hi) == (2.5, 2.7)
     assert study.history.zone.through == 3
 
 
-def test_a_later_round_waits_until_the_one_before_is_probed() -> None:
+def test_a_round_waits_until_the_previous_round_is_probed() -> None:
     study = study_of(Paper(round=4, sync=True), 12)
     actions = measure_all(study, ALPHAS)
     assert actions == ["continue"] * 4 + ["hold"] * 8
@@ -62,7 +62,7 @@ def test_a_later_round_waits_until_the_one_before_is_probed() -> None:
     ]  # fmt: skip
 
 
-def test_rounds_are_the_same_in_whatever_order_results_arrive() -> None:
+def test_rounds_do_not_depend_on_the_order_of_results() -> None:
     study = study_of(Paper(round=4, sync=True), 12)
     waiting = list(range(12))
     for number in reversed(waiting):
@@ -86,13 +86,13 @@ def test_a_round_with_a_failed_and_a_collapsed_model_still_ends() -> None:
     assert study.history.state_of("t1") == State.STOPPED
 
 
-def test_the_last_short_round_is_decided_when_nothing_else_runs() -> None:
+def test_an_incomplete_last_round_is_decided_when_nothing_else_runs() -> None:
     study = study_of(Paper(round=4, sync=True), 6)
     assert play(study, ALPHAS[:6], ACCURACIES[:6]) == ["t0", "t1", "t2", "t3", "t4"]
     assert study.history.state_of("t5") == State.STOPPED
 
 
-def test_without_a_barrier_everything_is_probed_until_a_round_of_results_is_in() -> None:
+def test_without_a_barrier_every_model_is_probed_until_a_round_of_results_is_known() -> None:
     study = study_of(Paper(round=4), 12)
     assert measure_all(study, ALPHAS) == ["continue"] * 12
 
@@ -111,7 +111,7 @@ def test_without_a_barrier_the_bracket_moves_after_each_probe() -> None:
     assert study.history.state_of("t5") == State.STOPPED
 
 
-def test_a_model_outside_waits_while_a_probe_in_flight_may_widen_the_bracket() -> None:
+def test_a_model_outside_waits_while_a_running_probe_may_widen_the_bracket() -> None:
     study = study_of(Paper(round=4), 6)
     measure_all(study, [1.0, 2.0, 3.0, 4.0, 9.0])
     for number in range(4):
@@ -124,29 +124,29 @@ def test_a_model_outside_waits_while_a_probe_in_flight_may_widen_the_bracket() -
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_without_a_barrier_what_was_stopped_stays_outside(seed: int) -> None:
+def test_without_a_barrier_a_stopped_model_stays_outside_the_bracket(seed: int) -> None:
     rng = np.random.default_rng(seed)
     alphas, accuracies = rng.uniform(0, 3, 60), rng.uniform(0, 1, 60)
     study = study_of(Paper(round=6), 60)
-    in_flight: list[int] = []
+    running: list[int] = []
     stopped: list[float] = []
     number = 0
-    while number < 60 or in_flight:
-        if number < 60 and (len(in_flight) < 5 or rng.random() < 0.5):
+    while number < 60 or running:
+        if number < 60 and (len(running) < 5 or rng.random() < 0.5):
             study.start(f"t{number}")
             if study.observe(f"t{number}", measured(float(alphas[number]))) == "continue":
-                in_flight.append(number)
+                running.append(number)
             number += 1
         else:
-            back = in_flight.pop(int(rng.integers(len(in_flight))))
-            study.observe(f"t{back}", probed(float(accuracies[back])))
+            finished = running.pop(int(rng.integers(len(running))))
+            study.observe(f"t{finished}", probed(float(accuracies[finished])))
         stopped = [
             float(alphas[row]) for row in np.flatnonzero(study.history.state == State.STOPPED)
         ]
         assert not any(study.history.zone.holds(alpha) for alpha in stopped)
-        in_flight += [
+        running += [
             row
             for row in np.flatnonzero(study.history.state == State.PROBING).tolist()
-            if row not in in_flight
+            if row not in running
         ]
     assert stopped
