@@ -1,4 +1,4 @@
-"""What every encoder keeps to."""
+"""The contract of every encoder in `ENCODERS`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def config(name: str) -> EncoderConfig:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (3, 32, 32), (3, 20, 28)])
-def test_maps_images_of_any_small_shape_to_dim_features(
+def test_images_of_any_small_shape_give_dim_features(
     name: str, shape: tuple[int, int, int]
 ) -> None:
     encoder = build(config(name), shape)
@@ -28,7 +28,7 @@ def test_maps_images_of_any_small_shape_to_dim_features(
     assert h_BD.isfinite().all()
 
 
-def test_its_width_is_known_without_weights_or_draws(name: str) -> None:
+def test_the_number_of_features_is_known_without_weights_or_random_numbers(name: str) -> None:
     state = torch.get_rng_state()
     assert dim_of(EncoderConfig(name=name), (3, 32, 32)) >= 256
     assert torch.equal(torch.get_rng_state(), state)
@@ -42,13 +42,13 @@ def test_every_weight_gets_a_gradient(name: str) -> None:
         assert weight.grad.isfinite().all()
 
 
-def test_its_forward_pass_draws_nothing_at_random(name: str) -> None:
+def test_the_forward_pass_uses_no_random_numbers(name: str) -> None:
     encoder = build(config(name), (3, 16, 16))
     x_BCHW, state = torch.rand(4, 3, 16, 16), torch.get_rng_state()
     assert torch.equal(encoder(x_BCHW), encoder(x_BCHW))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_refuses_options_that_it_does_not_know(name: str) -> None:
+def test_unknown_options_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name} takes no options.*has depth"):
         build(EncoderConfig(name=name, options={"depth": 3}), (3, 16, 16))

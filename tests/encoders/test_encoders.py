@@ -15,7 +15,7 @@ from sweep.encoders import build, dim_of
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_an_imagenet_resnet_loads_into_torchvision_and_computes_the_same(name: str) -> None:
+def test_an_imagenet_resnet_loads_into_torchvision_and_gives_the_same_features(name: str) -> None:
     encoder = build(EncoderConfig(name=name, stem="imagenet"), (3, 64, 64)).eval()
     theirs = getattr(torchvision.models, name)()
     result = theirs.load_state_dict(encoder.state_dict(), strict=False)
@@ -27,7 +27,7 @@ def test_an_imagenet_resnet_loads_into_torchvision_and_computes_the_same(name: s
         assert torch.equal(encoder(x_BCHW), theirs.eval()(x_BCHW))
 
 
-def test_a_resnet_starts_from_weights_as_large_as_torchvisions() -> None:
+def test_initial_weights_of_a_resnet_are_as_large_as_those_of_torchvision() -> None:
     encoder = build(EncoderConfig(name="resnet18", stem="imagenet"), (3, 64, 64))
     theirs = torchvision.models.resnet18()
     for name, weight in encoder.named_parameters():
@@ -42,13 +42,15 @@ def test_the_cifar_stem_keeps_the_resolution(
     name: str, stem: Literal["cifar", "imagenet"], pixels: int
 ) -> None:
     encoder = build(EncoderConfig(name=name, stem=stem, width=8), (3, 32, 32))
-    seen: list[torch.Size] = []
-    encoder.get_submodule("layer1").register_forward_hook(lambda *all_: seen.append(all_[2].shape))
+    shapes: list[torch.Size] = []
+    encoder.get_submodule("layer1").register_forward_hook(
+        lambda *args: shapes.append(args[2].shape)
+    )
     encoder(torch.rand(2, 3, 32, 32))
-    assert seen == [torch.Size([2, 8, pixels, pixels])]
+    assert shapes == [torch.Size([2, 8, pixels, pixels])]
 
 
-def test_features_grow_with_the_width() -> None:
+def test_the_number_of_features_grows_with_the_width() -> None:
     shape = (3, 32, 32)
     assert dim_of(EncoderConfig(name="resnet18", width=16), shape) == 128
     assert dim_of(EncoderConfig(name="resnet50", width=16), shape) == 512
@@ -62,7 +64,7 @@ def test_small_conv_refuses_fewer_than_256_features() -> None:
 
 
 @pytest.mark.parametrize("side", [16, 32])
-def test_small_conv_takes_under_four_million_multiply_adds(side: int) -> None:
+def test_small_conv_needs_under_four_million_multiply_adds(side: int) -> None:
     with torch.device("meta"):
         encoder = build(EncoderConfig(name="small_conv"), (3, side, side))
         with FlopCounterMode(display=False) as counter:
@@ -70,7 +72,7 @@ def test_small_conv_takes_under_four_million_multiply_adds(side: int) -> None:
     assert 3.7e6 < counter.get_total_flops() / 2 < 3.8e6
 
 
-def test_an_encoder_of_ones_own_is_found_by_module_and_name(
+def test_a_users_own_encoder_is_found_by_module_and_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my_encoders.py").write_text(

@@ -1,4 +1,4 @@
-"""How much is fuzzed, and where the examples are tried, one after another."""
+"""The number of examples of the fuzz tests, and the folder in which they run."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Share the examples of a file among its tests."""
-    fuzzes = [item for item in items if item.path.parent == HERE and hasattr(item, "obj")]
-    tests = Counter(item.path for item in fuzzes)
-    for item in fuzzes:
+    """Divide the examples of a file among its tests."""
+    fuzz_tests = [item for item in items if item.path.parent == HERE and hasattr(item, "obj")]
+    tests = Counter(item.path for item in fuzz_tests)
+    for item in fuzz_tests:
         share = -(-config.getoption("--examples") // tests[item.path])
         settings(max_examples=share)(item.obj)
 
 
 @pytest.fixture(scope="session")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for workshops."""
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for workspaces."""
     return tmp_path_factory.mktemp("fuzz")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def patient() -> Iterator[None]:
-    """A query that does not end when it is told to would end this process: it gets more time."""
+    """Give a query more time: if it does not stop at its limit, it ends the test process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "PATIENCE_SECONDS", 600.0)
         yield

@@ -1,4 +1,4 @@
-"""Any config: text that is nearly TOML, trees with values of other kinds, overrides."""
+"""Any config: damaged TOML, values of other types, arbitrary overrides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from sweep.config.models import SHORT, StudyConfig
-from tests.fuzz.told import told, workshop
+from tests.fuzz.commands import check_command, workspace
 from tests.fuzz.values import TOML, WORDS, toml
 
 TEXT = """
@@ -48,13 +48,13 @@ runner = "local"
 
 def paths(model: type[BaseModel], above: str = "") -> list[str]:
     """Return every field's path: `train.lr`."""
-    found = []
+    all_paths = []
     for name, field in model.model_fields.items():
         inner: Any = field.annotation
-        found.append(above + name)
+        all_paths.append(above + name)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found += paths(inner, f"{above}{name}.")
-    return found
+            all_paths += paths(inner, f"{above}{name}.")
+    return all_paths
 
 
 PATHS = [*paths(StudyConfig), *(f"space.axes.{name}" for name in (*SHORT, "seed", "lambd_d"))]
@@ -66,8 +66,8 @@ CHANGES = st.lists(st.tuples(KEYS, TOML), min_size=1, max_size=3)
 
 
 @st.composite
-def nearly(draw: st.DrawFn) -> str:
-    """Return the config above, a few of its lines lost, doubled, exchanged, cut or damaged."""
+def damaged_config(draw: st.DrawFn) -> str:
+    """Return `TEXT` with a few lines removed, doubled, exchanged, cut or changed."""
     lines = TEXT.splitlines()
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines) - 1))
@@ -91,34 +91,36 @@ def nearly(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
-def run(ground: Path, text: bytes, *overrides: str) -> None:
-    """Run a config's trials that do nothing; and those that would train, up to the check."""
-    with workshop(ground) as folder:
+def run(scratch: Path, text: bytes, *overrides: str) -> None:
+    """Run the config with a trial that does nothing; then check it for real training."""
+    with workspace(scratch) as folder:
         config = folder / "config.toml"
         config.write_bytes(text)
-        where = ["--results", folder / "results", "--runner", "local"]
-        told(folder, "run", config, *overrides, "trial=tests.safety.logs:idle", "--quiet", *where)
+        options = ["--results", folder / "results", "--runner", "local"]
+        check_command(
+            folder, "run", config, *overrides, "trial=tests.safety.logs:idle", "--quiet", *options
+        )
         if "cluttered" not in text.decode(errors="replace") + "".join(overrides):
             more = ["trial=pretrain", "resources.cpu=4096"]
             name = [] if any(o.startswith("data") for o in overrides) else ["data.name=digits"]
-            told(folder, "run", config, *overrides, *name, *more, "name=other", *where)
+            check_command(folder, "run", config, *overrides, *name, *more, "name=other", *options)
 
 
 @given(text=st.one_of(st.binary(max_size=40), st.text(max_size=60).map(str.encode)))
-def test_any_bytes(text: bytes, ground: Path) -> None:
-    run(ground, text)
+def test_any_bytes(text: bytes, scratch: Path) -> None:
+    run(scratch, text)
 
 
-@given(text=nearly())
-def test_a_config_that_is_nearly_one(text: str, ground: Path) -> None:
-    run(ground, text.encode("utf-8", "replace"))
+@given(text=damaged_config())
+def test_a_damaged_config(text: str, scratch: Path) -> None:
+    run(scratch, text.encode("utf-8", "replace"))
 
 
 @given(changes=CHANGES)
-def test_a_config_with_values_of_other_kinds(changes: list[tuple[str, Any]], ground: Path) -> None:
-    run(ground, TEXT.encode(), *(f"{key}={toml(value)}" for key, value in changes))
+def test_a_config_with_values_of_other_types(changes: list[tuple[str, Any]], scratch: Path) -> None:
+    run(scratch, TEXT.encode(), *(f"{key}={toml(value)}" for key, value in changes))
 
 
 @given(items=st.lists(st.one_of(WORDS, st.builds("{}={}".format, KEYS, WORDS)), max_size=3))
-def test_overrides_that_are_none(items: list[str], ground: Path) -> None:
-    run(ground, TEXT.encode(), *(item for item in items if not item.startswith("-")))
+def test_arbitrary_overrides(items: list[str], scratch: Path) -> None:
+    run(scratch, TEXT.encode(), *(item for item in items if not item.startswith("-")))

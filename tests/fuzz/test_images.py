@@ -1,4 +1,4 @@
-"""Any images: Parquet tables of any columns, folders of broken files, bombs."""
+"""Any images: Parquet tables with any columns, folders of broken files, decompression bombs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.fuzz.told import told, workshop
+from tests.fuzz.commands import check_command, workspace
 from tests.fuzz.values import WORDS, toml
 
 
@@ -25,16 +25,16 @@ def picture(side: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
     return buffer.getvalue()
 
 
-def moving(kind: str) -> bytes:
-    """Return an image of three frames."""
+def animated(kind: str) -> bytes:
+    """Return an image with three frames."""
     first, *rest = (Image.new("P", (8, 8), colour) for colour in range(3))
     buffer = io.BytesIO()
     first.save(buffer, kind, save_all=True, append_images=rest)
     return buffer.getvalue()
 
 
-def claims(width: int, height: int, depth: int, colour: int) -> bytes:
-    """Return a PNG that claims to be of any size; its pixels are a few zeros."""
+def png_header(width: int, height: int, depth: int, colour: int) -> bytes:
+    """Return a PNG whose header claims the given size; its pixels are a few zeros."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -54,15 +54,15 @@ GOOD = {
     "I.png": picture(8, mode="I;16"), "LA.png": picture(8, mode="LA"), "x.jpg": picture(8, "JPEG"),
     "cmyk.jpg": picture(8, "JPEG", "CMYK"), "x.gif": picture(8, "GIF"), "x.bmp": picture(8, "BMP"),
     "x.tiff": picture(8, "TIFF"), "x.webp": picture(8, "WEBP"), "x.ppm": picture(8, "PPM"),
-    "large.png": picture(40), "moving.gif": moving("GIF"), "moving.png": moving("PNG"),
-    "moving.tiff": moving("TIFF"), "F.tiff": picture(8, "TIFF", "F"), "one.png": picture(1),
+    "large.png": picture(40), "moving.gif": animated("GIF"), "moving.png": animated("PNG"),
+    "moving.tiff": animated("TIFF"), "F.tiff": picture(8, "TIFF", "F"), "one.png": picture(1),
 }  # fmt: skip
 SIZES = st.sampled_from([0, 1, 2, 8, 100, 9000, 60_000, 2**31 - 1])
 
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """Return a real image, cut or with some bytes changed."""
+    """Return a valid image that was cut, or some of whose bytes were changed."""
     data = bytearray(GOOD[draw(st.sampled_from(sorted(GOOD)))])
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(data) - 1))
@@ -83,7 +83,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 IMAGES = st.one_of(
     st.sampled_from(sorted(GOOD.values())),
     damaged(),
-    st.builds(claims, SIZES, SIZES, st.sampled_from([1, 8, 16]), st.sampled_from([0, 2, 3, 6])),
+    st.builds(png_header, SIZES, SIZES, st.sampled_from([1, 8, 16]), st.sampled_from([0, 2, 3, 6])),
     st.binary(max_size=20),
 )
 NAMES = st.one_of(
@@ -105,16 +105,18 @@ OPTIONS = st.fixed_dictionaries(
 
 
 def check(folder: Path, path: Path, options: dict[str, Any]) -> None:
-    """Have a study of real training checked, up to where it would begin."""
+    """Check a study that would train on the images; stop before training."""
     config = folder / "config.toml"
     config.write_text(
         'rule.name = "none"\nencoder.name = "small_conv"\ntrain.batch = 4\ncriteria.images = 40\n'
         "criteria.last = 30\n[space.axes]\nd = [8, 16]\n",
         encoding="utf-8",
     )
-    given = [f"data.{key}={toml(value)}" for key, value in options.items()]
-    more = [*given, f"data.path={toml(str(path))}", "resources.cpu=4096"]
-    told(folder, "run", config, *more, "--runner", "local", "--results", folder / "results")
+    overrides = [f"data.{key}={toml(value)}" for key, value in options.items()]
+    overrides += [f"data.path={toml(str(path))}", "resources.cpu=4096"]
+    check_command(
+        folder, "run", config, *overrides, "--runner", "local", "--results", folder / "results"
+    )
 
 
 @given(
@@ -123,21 +125,21 @@ def check(folder: Path, path: Path, options: dict[str, Any]) -> None:
     options=OPTIONS,
 )
 def test_any_folder(
-    files: list[tuple[str, str, bytes]], more: int, options: dict[str, Any], ground: Path
+    files: list[tuple[str, str, bytes]], more: int, options: dict[str, Any], scratch: Path
 ) -> None:
-    with workshop(ground) as folder:
-        place = folder / "images"
-        place.mkdir()
+    with workspace(scratch) as folder:
+        root = folder / "images"
+        root.mkdir()
         for number in range(more):
-            inner = place / ("a" if number % 2 else "b")
+            inner = root / ("a" if number % 2 else "b")
             inner.mkdir(exist_ok=True)
             (inner / f"good{number}.png").write_bytes(GOOD["RGB.png"])
-        for where, name, data in files:
-            (place / where).mkdir(parents=True, exist_ok=True)
-            target = place / where / name
+        for subfolder, name, data in files:
+            (root / subfolder).mkdir(parents=True, exist_ok=True)
+            target = root / subfolder / name
             if not target.exists():
                 target.write_bytes(data)
-        check(folder, place, options)
+        check(folder, root, options)
 
 
 COLUMNS = st.sampled_from(
@@ -159,7 +161,7 @@ METADATA = st.sampled_from(
 
 
 def column(kind: pa.DataType, images: list[bytes], labels: list[int], rows: int) -> pa.Array:
-    """Return a column of any type, its values as near to images or labels as it allows."""
+    """Return a column of any type; its values are images or labels if the type allows."""
     if pa.types.is_struct(kind):
         names = [field.name for field in kind]
         inner = {"bytes": images[0] if kind.field(0).type == pa.binary() else "x", "path": "x"}
@@ -205,13 +207,13 @@ def test_any_table(
     rows: int,
     metadata: bytes,
     options: dict[str, Any],
-    ground: Path,
+    scratch: Path,
 ) -> None:
     images = [GOOD["RGB.png"]] if good else images
     columns = [column(kind, images, labels, rows) for kind in kinds]
     fields = [pa.field(n, kind) for n, kind in zip(names, kinds, strict=False)]
     schema = pa.schema(fields, metadata={b"huggingface": metadata})
-    with workshop(ground) as folder:
+    with workspace(scratch) as folder:
         path = folder / "table.parquet"
         pq.write_table(pa.Table.from_arrays(columns, schema=schema), path)
         check(folder, path, options)
@@ -219,7 +221,7 @@ def test_any_table(
 
 @given(picked=st.data(), options=OPTIONS)
 def test_a_table_with_damaged_bytes(
-    picked: st.DataObject, options: dict[str, Any], ground: Path
+    picked: st.DataObject, options: dict[str, Any], scratch: Path
 ) -> None:
     images = pa.array([{"bytes": GOOD["RGB.png"], "path": str(n)} for n in range(20)])
     table = pa.table({"image": images, "label": [n % 2 for n in range(20)]})
@@ -237,8 +239,8 @@ def test_a_table_with_damaged_bytes(
                 data[at : at + 1] = picked.draw(st.binary(max_size=4))
         if not data:
             break
-    with workshop(ground) as folder:
-        place = folder / "images"
-        place.mkdir()
-        (place / picked.draw(st.sampled_from(["a.parquet", "train-0.parquet"]))).write_bytes(data)
-        check(folder, place, options)
+    with workspace(scratch) as folder:
+        root = folder / "images"
+        root.mkdir()
+        (root / picked.draw(st.sampled_from(["a.parquet", "train-0.parquet"]))).write_bytes(data)
+        check(folder, root, options)

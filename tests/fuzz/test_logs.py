@@ -1,4 +1,4 @@
-"""Any log: a real one with bytes, lines and values changed, and one that never was a log."""
+"""Any log: a real log with changed bytes, lines or values, and arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweep.config.models import StudyConfig
 from sweep.launch import launch
 from sweep.log.store import EVENTS
 from sweep.tables.snapshots import FOLDER
-from tests.fuzz.told import told, workshop
+from tests.fuzz.commands import check_command, workspace
 from tests.fuzz.values import JSON
 
 Event = dict[str, Any]
@@ -23,8 +23,8 @@ TRIAL = "tests.fuzz.trials:idle"
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with every kind of event: rounds, a failure, a larger budget."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose log has every kind of event: rounds, a failure, a larger budget."""
     results = tmp_path_factory.mktemp("logs")
     config = StudyConfig.model_validate(
         {
@@ -45,8 +45,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def log(made: Path) -> bytes:
-    return (made / EVENTS).read_bytes()
+def log(finished: Path) -> bytes:
+    return (finished / EVENTS).read_bytes()
 
 
 COMMANDS = [
@@ -69,10 +69,10 @@ COMMANDS = [
 
 
 def use(
-    ground: Path, data: bytes, words: list[str], tables: Mapping[str, bytes] | None = None
+    scratch: Path, data: bytes, words: list[str], tables: Mapping[str, bytes] | None = None
 ) -> None:
-    """Put a log where a study's is, tables beside it, and run a command over it."""
-    with workshop(ground) as folder:
+    """Write a study's log and tables, and run a command on this study."""
+    with workspace(scratch) as folder:
         study = folder / "results" / "study"
         study.mkdir()
         (study / EVENTS).write_bytes(data)
@@ -83,25 +83,25 @@ def use(
         given = [word.format(trial=trial, out=folder / "out") for word in words]
         if words[0] == "resume":
             given += ["--runner", "local"]
-            if not _idle(data):  # else it would train for hours
+            if not _idle(data):  # otherwise it would train for hours
                 given += ["resources.cpu=4096"]
-        told(folder, *given, "--results", folder / "results")
+        check_command(folder, *given, "--results", folder / "results")
 
 
 def _events(data: bytes) -> list[Event]:
-    found = []
+    events = []
     for line in data.splitlines():
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(event, dict):
-            found.append(event)
-    return found
+            events.append(event)
+    return events
 
 
 def _idle(data: bytes) -> bool:
-    """True if all that a resume could run is the trial that does nothing."""
+    """True if the only trial that `resume` could run is the trial that does nothing."""
     configs = [
         event["payload"].get("config")
         for event in _events(data)
@@ -111,13 +111,13 @@ def _idle(data: bytes) -> bool:
 
 
 @given(data=st.binary(max_size=80), words=st.sampled_from(COMMANDS))
-def test_any_bytes(data: bytes, words: list[str], ground: Path) -> None:
-    use(ground, data, words)
+def test_any_bytes(data: bytes, words: list[str], scratch: Path) -> None:
+    use(scratch, data, words)
 
 
 @given(picked=st.data(), words=st.sampled_from(COMMANDS))
 def test_a_log_with_damaged_bytes(
-    picked: st.DataObject, words: list[str], log: bytes, ground: Path
+    picked: st.DataObject, words: list[str], log: bytes, scratch: Path
 ) -> None:
     data = bytearray(log)
     for _ in range(picked.draw(st.integers(1, 5))):
@@ -133,12 +133,12 @@ def test_a_log_with_damaged_bytes(
                 del data[at:]
         if not data:
             break
-    use(ground, bytes(data), words)
+    use(scratch, bytes(data), words)
 
 
 @given(picked=st.data(), words=st.sampled_from(COMMANDS))
-def test_a_log_with_lines_lost_doubled_and_exchanged(
-    picked: st.DataObject, words: list[str], log: bytes, ground: Path
+def test_a_log_with_lines_removed_doubled_and_exchanged(
+    picked: st.DataObject, words: list[str], log: bytes, scratch: Path
 ) -> None:
     events = _events(log)
     for _ in range(picked.draw(st.integers(1, 4))):
@@ -154,18 +154,18 @@ def test_a_log_with_lines_lost_doubled_and_exchanged(
                 events[at], events[other] = events[other], events[at]
             case 3:
                 events = events[: at + 1]
-    use(ground, _numbered(events), words)
+    use(scratch, _numbered(events), words)
 
 
 @given(picked=st.data(), words=st.sampled_from(COMMANDS))
-def test_a_log_with_values_of_other_kinds(
-    picked: st.DataObject, words: list[str], log: bytes, ground: Path
+def test_a_log_with_values_of_other_types(
+    picked: st.DataObject, words: list[str], log: bytes, scratch: Path
 ) -> None:
     events = [json.loads(json.dumps(event)) for event in _events(log)]
     for _ in range(picked.draw(st.integers(1, 3))):
         end = len(events) - 1
         at = picked.draw(st.one_of(st.sampled_from([0, end]), st.integers(0, end)))
-        level: Any = events[at]  # the first holds the config, the last what came of it
+        level: Any = events[at]  # the first event holds the config, the last the outcome
         while True:
             keys = list(level) if isinstance(level, dict) else list(range(len(level)))
             if not keys:
@@ -179,26 +179,26 @@ def test_a_log_with_values_of_other_kinds(
             else:
                 del level[key]
             break
-    use(ground, _numbered(events), words)
+    use(scratch, _numbered(events), words)
 
 
 @given(depth=st.integers(1, 20_000), words=st.sampled_from(COMMANDS), place=st.integers(0, 60))
-def test_a_log_that_is_nested_deeply(
-    depth: int, words: list[str], place: int, log: bytes, ground: Path
+def test_a_deeply_nested_log(
+    depth: int, words: list[str], place: int, log: bytes, scratch: Path
 ) -> None:
     lines = log.splitlines(keepends=True)
     at = place % len(lines)
     lines[at] = lines[at].replace(
         b'"payload":{', b'"payload":{"x":' + b"[" * depth + b"]" * depth + b",", 1
     )
-    use(ground, b"".join(lines), words)
+    use(scratch, b"".join(lines), words)
 
 
 @given(picked=st.data(), words=st.sampled_from(COMMANDS))
-def test_tables_with_damaged_bytes_or_of_another_name(
-    picked: st.DataObject, words: list[str], made: Path, ground: Path
+def test_tables_with_damaged_bytes_or_exchanged_names(
+    picked: st.DataObject, words: list[str], finished: Path, scratch: Path
 ) -> None:
-    tables = {path.name: path.read_bytes() for path in sorted((made / FOLDER).iterdir())}
+    tables = {path.name: path.read_bytes() for path in sorted((finished / FOLDER).iterdir())}
     names = st.sampled_from(sorted(tables))
     for _ in range(picked.draw(st.integers(1, 3))):
         name = picked.draw(names)
@@ -212,14 +212,14 @@ def test_tables_with_damaged_bytes_or_of_another_name(
             case 2:
                 tables[picked.draw(names)] = bytes(data)
             case 3:
-                tail = data[-(1 + at % 4000) :]  # where the schema and our mark are
+                tail = data[-(1 + at % 4000) :]  # the part with the schema and our mark
                 place = picked.draw(st.integers(0, max(0, len(tail) - 1)))
                 tail[place : place + 1] = picked.draw(st.binary(min_size=1, max_size=1))
                 data[len(data) - len(tail) :] = tail
         tables[name] = bytes(data)
-    log = (made / EVENTS).read_bytes()
+    log = (finished / EVENTS).read_bytes()
     keep = picked.draw(st.sampled_from([1.0, 1.0, 0.7]))
-    use(ground, log[: int(len(log) * keep)], words, tables)
+    use(scratch, log[: int(len(log) * keep)], words, tables)
 
 
 def _numbered(events: list[Event]) -> bytes:

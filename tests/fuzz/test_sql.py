@@ -1,4 +1,4 @@
-"""Any SQL: words of it in any order, real queries cut and joined, and what is no SQL at all."""
+"""Any SQL: its words in any order, valid queries that are cut or joined, and arbitrary text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.told import told, workshop
+from tests.fuzz.commands import check_command, workspace
 from tests.safety.logs import small
 
 WORDS = """
@@ -23,7 +23,7 @@ study alpha accuracy lambd lambda d eigenvalues detail config status x t0 * ( ) 
 array_agg( unnest( range( generate_series( repeat( len( read_csv( getenv( query( json_extract(
 regexp_replace( strftime( to_timestamp( chr( printf( list_transform( x->x+1 COLUMNS(*) EXCLUDE
 REPLACE ASOF POSITIONAL CROSS ROLLUP CUBE GROUPING
-""".split()  # noqa: SIM905  # a table of words is read better as words
+""".split()  # noqa: SIM905  # a list of words is easier to read as words
 SENTENCES = [
     "SELECT d, lambd, alpha, accuracy FROM trials ORDER BY accuracy DESC LIMIT 5",
     "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 9) SELECT * FROM t",
@@ -40,8 +40,8 @@ SENTENCES = [
 
 
 @st.composite
-def nearly(draw: st.DrawFn) -> str:
-    """Return a query with a few of its words lost, doubled or exchanged."""
+def damaged_query(draw: st.DrawFn) -> str:
+    """Return a query with a few words removed, inserted or exchanged."""
     words = draw(st.sampled_from(SENTENCES)).split()
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(words)))
@@ -56,7 +56,7 @@ def nearly(draw: st.DrawFn) -> str:
 
 
 SQL = st.one_of(
-    nearly(),
+    damaged_query(),
     st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join),
     st.lists(st.sampled_from(SENTENCES), max_size=3).map(" ; ".join),
     st.text(max_size=30),
@@ -69,6 +69,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(sql=SQL, form=st.sampled_from(["--table", "--json", "--csv"]))
-def test_any_sql(sql: str, form: str, study: Path, ground: Path) -> None:
-    with workshop(ground) as folder:
-        told(folder, "query", study, form, "--seconds", "5", "--", sql)
+def test_any_sql(sql: str, form: str, study: Path, scratch: Path) -> None:
+    with workspace(scratch) as folder:
+        check_command(folder, "query", study, form, "--seconds", "5", "--", sql)

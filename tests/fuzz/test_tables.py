@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz.told import told, workshop
+from tests.fuzz.commands import check_command, workspace
 from tests.fuzz.values import NUMBERS, SCALARS, WORDS
 
 NAMES = [
@@ -40,7 +40,7 @@ RULES = st.one_of(
 
 @st.composite
 def rows(draw: st.DrawFn) -> tuple[list[str], list[list[Any]]]:
-    """Return names and rows: most of what a table needs, and now and then something else."""
+    """Return names and rows: most columns that a table needs, sometimes with other values."""
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=7))
     names += [name for name in ("alpha", "accuracy") if name not in names and draw(st.booleans())]
     names += draw(st.lists(WORDS, max_size=1))
@@ -56,29 +56,29 @@ def rows(draw: st.DrawFn) -> tuple[list[str], list[list[Any]]]:
     return names, lines
 
 
-def look(folder: Path, path: Path, flags: list[str], count: int) -> None:
-    told(folder, "select", path, "-n", count, "--json", *flags)
+def run_select(folder: Path, path: Path, flags: list[str], count: int) -> None:
+    check_command(folder, "select", path, "-n", count, "--json", *flags)
 
 
 @given(table=rows(), flags=FLAGS, count=st.sampled_from([1, 4, 10**6]))
 def test_any_csv(table: tuple[list[str], list[list[Any]]], flags: list[str], count: int,
-                 ground: Path) -> None:  # fmt: skip
+                 scratch: Path) -> None:  # fmt: skip
     names, lines = table
     text = "\n".join(
         ",".join("" if cell is None else str(cell) for cell in line) for line in [names, *lines]
     )
-    with workshop(ground) as folder:
+    with workspace(scratch) as folder:
         path = folder / "t.csv"
         path.write_bytes(text.encode("utf-8", "replace"))
-        look(folder, path, flags, count)
+        run_select(folder, path, flags, count)
 
 
 @given(data=st.binary(max_size=60), kind=st.sampled_from(["csv", "parquet"]))
-def test_any_bytes(data: bytes, kind: str, ground: Path) -> None:
-    with workshop(ground) as folder:
+def test_any_bytes(data: bytes, kind: str, scratch: Path) -> None:
+    with workspace(scratch) as folder:
         path = folder / f"t.{kind}"
         path.write_bytes(data)
-        look(folder, path, [], 4)
+        run_select(folder, path, [], 4)
 
 
 @given(table=rows(), flags=FLAGS, rule=RULES, parallel=st.sampled_from([1, 3, 10**6]))
@@ -87,7 +87,7 @@ def test_any_parquet(
     flags: list[str],
     rule: str,
     parallel: int,
-    ground: Path,
+    scratch: Path,
 ) -> None:
     names, lines = table
     columns = []
@@ -97,18 +97,18 @@ def test_any_parquet(
             columns.append(pa.array(values))
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             columns.append(pa.array([repr(value) for value in values]))
-    with workshop(ground) as folder:
+    with workspace(scratch) as folder:
         path = folder / "t.parquet"
         safe = [name.encode("utf-8", "replace").decode() for name in names]
         pq.write_table(pa.Table.from_arrays(columns, names=safe), path)
-        look(folder, path, flags, 4)
+        run_select(folder, path, flags, 4)
         words = ["--orders", 1, "--draws", 0, "--parallel", parallel, "--rules", rule]
-        told(folder, "replay", path, *words, *flags)
+        check_command(folder, "replay", path, *words, *flags)
 
 
 @given(number=NUMBERS, name=st.sampled_from(NAMES))
-def test_one_odd_number(number: Any, name: str, ground: Path) -> None:
-    """In a table that is fine otherwise."""
+def test_a_single_unusual_number(number: Any, name: str, scratch: Path) -> None:
+    """All other numbers of the table are valid."""
     names = ["alpha", "accuracy", "rankme", "pretrain_seconds", "d"]
     lines: list[list[Any]] = [[1 + n / 10, n / 10, 20 + n, 5.0, 2**n] for n in range(6)]
     if name not in names:
@@ -116,8 +116,10 @@ def test_one_odd_number(number: Any, name: str, ground: Path) -> None:
         lines = [[*line, 1] for line in lines]
     lines[2][names.index(name)] = number
     text = "\n".join(",".join(str(cell) for cell in line) for line in [names, *lines])
-    with workshop(ground) as folder:
+    with workspace(scratch) as folder:
         path = folder / "t.csv"
         path.write_text(text, encoding="utf-8")
-        look(folder, path, [], 2)
-        told(folder, "replay", path, "--orders", 1, "--draws", 1, "--rules", "goldilocks,paper")
+        run_select(folder, path, [], 2)
+        check_command(
+            folder, "replay", path, "--orders", 1, "--draws", 1, "--rules", "goldilocks,paper"
+        )

@@ -1,4 +1,4 @@
-"""Training code that does nothing, and fails at times."""
+"""A trial that trains nothing; it fails for one value of its option."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sweep.pretraining.context import Context
 
 
 def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:
-    """A trial without training, with everything that a log may hold; number 3 fails."""
+    """Yield every kind of observation that a log may hold; fail if the option `number` is 3."""
     number = config.options.get("number", 0)
     number = number if isinstance(number, int) else 5
     if number == 3:

@@ -1,4 +1,4 @@
-"""Values that nobody asked for, of every kind that TOML, JSON and SQL know."""
+"""Unusual values, of every type that TOML, JSON and SQL have."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TOML: st.SearchStrategy[Any] = st.recursive(
 
 
 def toml(value: Any) -> str:
-    """Return a value as TOML writes it in one line."""
+    """Return a value as TOML text on one line."""
     match value:
         case bool():
             return "true" if value else "false"
