@@ -1,4 +1,4 @@
-"""What an attacker brings: pickles that act, and a look whether one did."""
+"""Attacks that leave a mark when their code runs: pickles and modules."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 
-class Acts:
-    """Unpickled by anybody who allows code, it makes a folder named `acted`.
+class Attack:
+    """An object whose pickle makes a folder named `acted` when it is loaded with code allowed.
 
     Args:
-        folder: in which.
+        folder: the folder in which `acted` is made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -21,13 +21,19 @@ class Acts:
         return os.mkdir, (str(self._folder / "acted"),)
 
 
-def acted(folder: Path) -> bool:
+def attack_ran(folder: Path) -> bool:
     """True if an attack made its mark in the folder."""
     return (folder / "acted").exists()
 
 
-def module_that_acts(path: Path, folder: Path, *, more: str = "") -> None:
-    """Write a Python module that makes the mark when it is imported."""
+def attacking_module(path: Path, folder: Path, *, more: str = "") -> None:
+    """Write a Python module that makes the mark when it is imported.
+
+    Args:
+        path: of the module.
+        folder: the folder in which `acted` is made.
+        more: code after the attack.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     mark = str(folder / "acted")
     path.write_text(f"import os\nos.makedirs({mark!r}, exist_ok=True)\n{more}", encoding="utf-8")

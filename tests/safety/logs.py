@@ -1,4 +1,4 @@
-"""A small study's log to forge: real events of training code that does nothing."""
+"""A small study whose log can be forged; its trials train nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweep.pretraining.context import Context
 
 
 def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:
-    """A trial without training, with everything that a log may hold."""
+    """Yield every kind of observation that a log may hold, without training."""
     number = int(config.options["number"])
     yield Observation(stage="pretrain", step=1, fraction=0.5, detail={"device": "cpu"})
     loss = Measure(name="loss", value=1.0)
@@ -28,7 +28,7 @@ def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:
 
 
 def small(results: Path, *, name: str = "small", count: int = 4) -> Path:
-    """Run a study of such trials; return its folder."""
+    """Run a study of `count` trials of `idle`; return its folder."""
     config = StudyConfig.model_validate(
         {
             "name": name,
@@ -46,7 +46,7 @@ Lines = list[dict[str, Any]]
 
 
 def forge(folder: Path, change: Callable[[Lines], Any]) -> None:
-    """Change a log's events, number them anew, and leave no table behind."""
+    """Change the events of a study's log, renumber them, and delete the study's tables."""
     path = folder / EVENTS
     events: Lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     change(events)

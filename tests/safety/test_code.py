@@ -1,4 +1,4 @@
-"""A config runs no code but the plug-ins that it names, wherever other code lies about."""
+"""A config runs no code except the plug-ins that it names, even with other code in its folder."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from sweep.core.errors import ConfigError
 from sweep.core.plugins import importable, resolve
 from sweep.rules import RULES
 from tests.cli.test_app import TINY
-from tests.safety.attacks import acted, module_that_acts
+from tests.safety.attacks import attack_ran, attacking_module
 
 SHADOWS = ("json", "torch", "sweep", "numpy", "duckdb", "sitecustomize", "typing_extensions")
-"""What is there already; a folder that came first on the path would take their place."""
-HOPED_FOR = ("colorama", "lz4", "onnx", "psutil", "tabulate", "tensorflow", "tree", "xarray")
-"""What libraries try to import and do without; a folder anywhere on the path would be it."""
+"""Installed modules; a folder that came first on the path would replace them."""
+OPTIONAL = ("colorama", "lz4", "onnx", "psutil", "tabulate", "tensorflow", "tree", "xarray")
+"""Modules that libraries import if they exist; a folder anywhere on the path could supply them."""
 
 
 @pytest.fixture
 def trapped(tmp_path: Path) -> Path:
-    """A folder with a harmless config, and modules that act if anybody imports them."""
+    """A folder with a harmless config, and modules that attack when they are imported."""
     folder = tmp_path / "downloaded"
-    for name in (*SHADOWS, *HOPED_FOR):
-        module_that_acts(folder / f"{name}.py", tmp_path)
-    module_that_acts(folder / "entry.py", tmp_path)
+    for name in (*SHADOWS, *OPTIONAL):
+        attacking_module(folder / f"{name}.py", tmp_path)
+    attacking_module(folder / "entry.py", tmp_path)
     entries = folder / "entry-1.0.dist-info"
     entries.mkdir()
     (entries / "METADATA").write_text("Metadata-Version: 2.1\nName: entry\nVersion: 1.0\n")
@@ -59,10 +59,10 @@ def test_a_config_without_plug_ins_runs_no_code_of_its_folder(
     done = python(code, "run", "tiny.toml", "space.axes={d=[8]}", folder=trapped)
     assert done.returncode == 0, done.stderr
     assert "winner" in done.stdout
-    assert not acted(tmp_path)
+    assert not attack_ran(tmp_path)
 
 
-def test_ray_is_not_told_to_import_from_the_current_folder(trapped: Path, tmp_path: Path) -> None:
+def test_rays_workers_do_not_import_from_the_current_folder(trapped: Path, tmp_path: Path) -> None:
     code = """
 import json, sys
 from pathlib import Path
@@ -84,7 +84,7 @@ with cluster(None):
     assert done.returncode == 0, done.stderr
     assert str(trapped) not in done.stdout
     assert "site-packages" in done.stdout
-    assert not acted(tmp_path)
+    assert not attack_ran(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ with cluster(None):
         '[space.axes]\n"options.__class__.x" = [1, 2]',
     ],
 )
-def test_no_spelling_of_a_config_is_evaluated(
+def test_no_text_of_a_config_is_evaluated(
     lines: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -109,38 +109,38 @@ def test_no_spelling_of_a_config_is_evaluated(
     code = app.run_command(["run", "c.toml", "data.name=none", "--runner", "local"])
     assert code == 2
     assert "Traceback" not in capsys.readouterr().err
-    assert not acted(tmp_path)
+    assert not attack_ran(tmp_path)
 
 
 @pytest.mark.parametrize("value", ["__import__('os')", "!!python/object:os.system", "os.mkdir"])
-def test_an_override_is_toml_or_a_word(value: str) -> None:
+def test_an_override_is_toml_or_plain_text(value: str) -> None:
     assert StudyConfig.parse({}, [f"options.x={value}"]).options == {"x": value}
 
 
-def test_what_is_installed_is_not_hidden_by_a_plug_ins_folder(trapped: Path) -> None:
+def test_a_plug_ins_folder_does_not_hide_installed_modules(trapped: Path) -> None:
     code = """
 import sys
 from sweep.core.plugins import importable, resolve
 importable(".")
-found = resolve("The rule", "json:loads", {})
-assert found("[1]") == [1]
-import tabulate  # a folder that was named is on the path, last
+loads = resolve("The rule", "json:loads", {})
+assert loads("[1]") == [1]
+import tabulate  # the folder of a plug-in is last on the path
 """
     done = python(code, folder=trapped)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_folder_comes_on_the_path_once_a_plug_in_is_named(
+def test_the_folder_is_on_the_path_only_after_a_plug_in_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    module_that_acts(tmp_path / "my_own_rule.py", tmp_path, more="def rule(config): return config")
+    attacking_module(tmp_path / "my_own_rule.py", tmp_path, more="def rule(config): return config")
     importable(tmp_path)
     resolve("The rule", "paper", RULES)
     assert str(tmp_path) not in sys.path
     resolve("The rule", "my_own_rule:rule", RULES)
     assert sys.path[-1] == str(tmp_path)
-    assert acted(tmp_path)
+    assert attack_ran(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_the_folder_comes_on_the_path_once_a_plug_in_is_named(
         ("broken_syntax:x", r"cannot be imported: SyntaxError: "),
     ],
 )
-def test_a_name_that_names_nothing_is_a_sentence(
+def test_a_name_without_a_function_is_refused_with_a_sentence(
     name: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
@@ -168,7 +168,7 @@ def test_a_name_that_names_nothing_is_a_sentence(
 
 
 @pytest.mark.parametrize("field", ["rule.name", "space.proposer", "encoder.name", "data.name"])
-def test_a_function_that_is_no_plug_in_is_a_sentence_before_anything_is_written(
+def test_a_function_that_is_no_plug_in_is_refused_before_anything_is_written(
     field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")

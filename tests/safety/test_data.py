@@ -1,4 +1,4 @@
-"""Images that somebody else made: reading them runs nobody's code."""
+"""Images from another person: reading them runs no code of theirs."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from sweep.core.errors import DataError
 from sweep.datasets.cache import load
 from sweep.replay.landscape_files import load as load_table
 from tests.datasets.fixtures import pictures, png
-from tests.safety.attacks import Acts, acted
+from tests.safety.attacks import Attack, attack_ran
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_pickles_in_place_of_cifars_are_refused(name: str, tmp_path: Path) -> None:
+def test_pickles_in_place_of_cifar_files_are_refused(name: str, tmp_path: Path) -> None:
     reader = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     folder = tmp_path / reader.base_folder
     folder.mkdir()
     files = [*reader.train_list, *reader.test_list, [reader.meta["filename"], ""]]
     for file, _ in files:
-        (folder / file).write_bytes(pickle.dumps(Acts(tmp_path)))
+        (folder / file).write_bytes(pickle.dumps(Attack(tmp_path)))
     with pytest.raises(DataError, match=f"does not hold {name} as torchvision keeps it"):
         load(DataConfig(path=str(tmp_path)), cache=tmp_path / "cache")
-    assert not acted(tmp_path)
+    assert not attack_ran(tmp_path)
 
 
-def test_a_table_whose_column_brings_its_own_class_makes_none(tmp_path: Path) -> None:
-    """Arrow once unpickled the class of such a column while it read the schema."""
+def test_the_class_in_a_columns_metadata_is_not_unpickled(tmp_path: Path) -> None:
+    """Older versions of Arrow unpickled this class while they read the schema."""
     metadata = {
         b"ARROW:extension:name": b"arrow.py_extension_type",
-        b"ARROW:extension:metadata": pickle.dumps(Acts(tmp_path)),
+        b"ARROW:extension:metadata": pickle.dumps(Attack(tmp_path)),
     }
     images = [png(picture) for picture in pictures(60)]
     field = pa.field("image", pa.binary(), metadata=metadata)
@@ -52,16 +52,16 @@ def test_a_table_whose_column_brings_its_own_class_makes_none(tmp_path: Path) ->
     assert len(data.splits.pretrain) > 0
     with pytest.raises(DataError, match="has no column accuracy"):
         load_table(tmp_path / "images.parquet")
-    assert not acted(tmp_path)
+    assert not attack_ran(tmp_path)
 
 
-def test_a_cache_with_pickles_in_it_is_made_anew(tmp_path: Path) -> None:
+def test_a_cache_with_pickles_in_it_is_rebuilt(tmp_path: Path) -> None:
     config = DataConfig(name="digits")
     folder = tmp_path / load(config, cache=tmp_path).digest
     for path in folder.glob("*.npy"):
         size = path.stat().st_size
-        np.save(path, np.array([Acts(tmp_path)], dtype=object), allow_pickle=True)
+        np.save(path, np.array([Attack(tmp_path)], dtype=object), allow_pickle=True)
         path.write_bytes(path.read_bytes().ljust(size, b"\0")[:size])
     data = load(config, cache=tmp_path)
     assert data.splits.pretrain.images.dtype == np.uint8
-    assert not acted(tmp_path)
+    assert not attack_ran(tmp_path)

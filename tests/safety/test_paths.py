@@ -1,4 +1,4 @@
-"""No name and no link leads out of the results folder, whoever wrote the config or the log."""
+"""No name and no link in a config or a log of another person leads out of the results folder."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ runner = "local"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    """A copy of a finished study; beside the results lies what is not theirs."""
-    shutil.copytree(made, tmp_path / "results" / "small")
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study; the folder `outside` beside the results is not the study's."""
+    shutil.copytree(finished, tmp_path / "results" / "small")
     outside = tmp_path / "outside"
     outside.mkdir()
     encoder = build(EncoderConfig(name="small_conv"), (1, 8, 8))
@@ -47,11 +47,11 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 
 def call(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Return a command's exit code and what it said of errors."""
+    """Return a command's exit code and its output on standard error."""
     code = app.run_command([str(word) for word in words])
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err
-    return code, said.err
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    return code, errors
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -62,23 +62,23 @@ NAMES = ["..", "../outside", "/tmp/outside", "a/b", ".", "", "~", "-x", "a\n", "
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_study_is_named_by_no_path(
+def test_a_path_is_not_a_name_of_a_study(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "c.toml"
     path.write_text(CONFIG, encoding="utf-8")
     words = ["run", path, "--results", tmp_path / "results"]
-    code, said = call(*words, f"name={json.dumps(name)}", capsys=capsys)
+    code, errors = call(*words, f"name={json.dumps(name)}", capsys=capsys)
     assert code == 2
-    assert "name is " in said
+    assert "name is " in errors
     path.write_text(f"name = {json.dumps(name)}\n" + CONFIG, encoding="utf-8")
-    code, said = call(*words, capsys=capsys)
+    code, errors = call(*words, capsys=capsys)
     assert code == 2
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("inside", ["nothing", "a study"])
-def test_a_study_is_not_begun_behind_a_link(
+def test_a_study_is_not_started_in_a_linked_folder(
     inside: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "elsewhere"
@@ -89,14 +89,14 @@ def test_a_study_is_not_begun_behind_a_link(
     (tmp_path / "results" / "linked").symlink_to(target)
     (tmp_path / "c.toml").write_text(CONFIG, encoding="utf-8")
     words = ["run", tmp_path / "c.toml", "name=linked", "--results", tmp_path / "results"]
-    code, said = call(*words, capsys=capsys)
+    code, errors = call(*words, capsys=capsys)
     assert code == 2
-    assert f"is a link to {target}: a study is made in a folder of its own" in said
+    assert f"is a link to {target}: a study is made in a folder of its own" in errors
     assert contents(target) == before
 
 
 def rename(events: Lines, name: Any) -> None:
-    """Give a candidate that did not win another name."""
+    """Change the trial id of a candidate that did not win."""
     ids = [event["trial_id"] for event in events if event["kind"] == "candidate"]
     ids.remove(events[-1]["payload"]["winner"])
     for event in events:
@@ -118,7 +118,7 @@ READERS = [
     ["resume", "small", "--repeat-top", "1"],
 ]
 ANSWERED = (READERS[0], READERS[2], READERS[3])
-"""From what stands before the damage, with a note."""
+"""These commands answer from the events before the damage, with a note."""
 
 
 @pytest.mark.parametrize("words", READERS, ids=lambda words: " ".join(words[::2]))
@@ -127,39 +127,39 @@ ANSWERED = (READERS[0], READERS[2], READERS[3])
     ["../../../outside", "/outside", "..", "", ".", "a/b", "a\\b\n", 3, None, ["x"]],
     ids=str,
 )
-def test_a_trial_is_named_by_no_path(
+def test_a_path_is_not_a_name_of_a_trial(
     words: list[str], name: Any, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = str(tmp_path / "outside") if name == "/outside" else name
     forge(folder, lambda events: rename(events, name))
     before = contents(tmp_path / "outside")
     out = tmp_path / "out.safetensors"
-    given = [word.format(out=out, name=name) for word in words]
-    code, said = call(*given, "--results", folder.parent, capsys=capsys)
+    arguments = [word.format(out=out, name=name) for word in words]
+    code, errors = call(*arguments, "--results", folder.parent, capsys=capsys)
     assert code == (0 if words in ANSWERED else 2)
-    assert "events.jsonl is damaged at line" in said
+    assert "events.jsonl is damaged at line" in errors
     assert contents(tmp_path / "outside") == before
     assert not out.exists()
 
 
-def test_a_forged_table_leads_nowhere(
+def test_a_name_in_a_forged_table_is_not_used_as_a_path(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Tables are believed where they are of this log; a name in them is still no path."""
+    """Tables of this log are read; a name in them is not used as a path all the same."""
     path = folder / "tables" / "trials.parquet"
     table = pq.read_table(path)
     ids = ["../../../outside" if won else "x" for won in table["winner"].to_pylist()]
-    place = table.schema.get_field_index("trial_id")
-    pq.write_table(table.set_column(place, table.schema.field(place), [ids]), path)
+    index = table.schema.get_field_index("trial_id")
+    pq.write_table(table.set_column(index, table.schema.field(index), [ids]), path)
     out = tmp_path / "out.safetensors"
     words = ["export", "small", "-o", out, "--results", folder.parent]
-    code, said = call(*words, capsys=capsys)
+    code, errors = call(*words, capsys=capsys)
     assert code == 2
-    assert "No trial is named '../../../outside': the tables of small are forged" in said
+    assert "No trial is named '../../../outside': the tables of small are forged" in errors
     assert not out.exists()
 
 
-def test_an_export_takes_the_trials_own_encoder_whatever_checkpoint_the_log_names(
+def test_an_export_reads_only_the_encoder_in_the_trials_own_folder(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outside = tmp_path / "outside" / checkpoint.ENCODER
@@ -172,57 +172,57 @@ def test_an_export_takes_the_trials_own_encoder_whatever_checkpoint_the_log_name
     forge(folder, change)
     out = tmp_path / "out.safetensors"
     words = ["export", "small", "-o", out, "--results", folder.parent]
-    code, said = call(*words, capsys=capsys)
+    code, errors = call(*words, capsys=capsys)
     assert code == 2
-    assert "was not kept" in said
+    assert "was not kept" in errors
     assert not out.exists()
 
 
-@pytest.mark.parametrize("what", ["trials", "tables", "events.jsonl", "driver.lock", "driver.json"])
+@pytest.mark.parametrize("name", ["trials", "tables", "events.jsonl", "driver.lock", "driver.json"])
 def test_a_link_in_a_studys_folder_is_not_written_through(
-    what: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tmp_path / "outside" / what
-    if (folder / what).exists():
-        shutil.move(folder / what, target)
+    target = tmp_path / "outside" / name
+    if (folder / name).exists():
+        shutil.move(folder / name, target)
     else:
         target.write_text("mine")
-    (folder / what).symlink_to(target)
+    (folder / name).symlink_to(target)
     before = contents(tmp_path / "outside")
     words = ["resume", "small", "budget.trials=9", "--results", folder.parent]
-    code, said = call(*words, capsys=capsys)
+    code, errors = call(*words, capsys=capsys)
     assert code == 2
-    assert f"{what} is a link to {target}, and a study writes into its own folder" in said
+    assert f"{name} is a link to {target}, and a study writes into its own folder" in errors
     assert contents(tmp_path / "outside") == before
 
 
-def again(events: Lines) -> None:
-    """Take a study back to where its last trial had not ended."""
+def reopen(events: Lines) -> None:
+    """Remove the events after the last measurement, so that its trial has not ended."""
     last = max(n for n, event in enumerate(events) if event["payload"].get("stage") == "measured")
     del events[last:]
 
 
-@pytest.mark.parametrize("what", ["", "log.txt", "journal.jsonl", "state.pt"])
+@pytest.mark.parametrize("file", ["", "log.txt", "journal.jsonl", "state.pt"])
 def test_a_link_in_a_trials_folder_is_not_written_through(
-    what: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    forge(folder, again)
+    forge(folder, reopen)
     lines = (folder / EVENTS).read_text(encoding="utf-8").splitlines()
     trial = folder / "trials" / json.loads(lines[-1])["trial_id"]
-    if what:
-        (trial / what).unlink(missing_ok=True)
-        (trial / what).symlink_to(tmp_path / "outside" / what)
+    if file:
+        (trial / file).unlink(missing_ok=True)
+        (trial / file).symlink_to(tmp_path / "outside" / file)
     else:
         shutil.rmtree(trial)
         trial.symlink_to(tmp_path / "outside")
     before = contents(tmp_path / "outside")
     call("resume", "small", "--results", folder.parent, capsys=capsys)
     assert contents(tmp_path / "outside") == before
-    reason = (folder / EVENTS).read_text(encoding="utf-8")
-    assert "and a study writes into its own folder alone" in reason
+    log = (folder / EVENTS).read_text(encoding="utf-8")
+    assert "and a study writes into its own folder alone" in log
 
 
-def test_a_stopped_trials_folder_that_is_a_link_is_not_cleared(
+def test_the_folder_of_a_stopped_trial_is_not_emptied_through_a_link(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["resume", "small", "resources.keep=winner", "--results", folder.parent]
@@ -230,29 +230,29 @@ def test_a_stopped_trials_folder_that_is_a_link_is_not_cleared(
         shutil.rmtree(trial)
         trial.symlink_to(tmp_path / "outside")
     before = contents(tmp_path / "outside")
-    code, said = call(*words, capsys=capsys)
+    code, errors = call(*words, capsys=capsys)
     assert code == 2
-    assert "is a link to" in said
+    assert "is a link to" in errors
     assert contents(tmp_path / "outside") == before
 
 
-@pytest.mark.parametrize("what", ["encoder.safetensors", "encoder.json", ""])
+@pytest.mark.parametrize("file", ["encoder.safetensors", "encoder.json", ""])
 def test_a_link_is_not_exported(
-    what: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trial = next((folder / "trials").iterdir())
     outside = tmp_path / "outside"
     for name in ("encoder.safetensors", "encoder.json"):
         shutil.copy(outside / name, trial / name)
-    if what:
-        (trial / what).unlink()
-        (trial / what).symlink_to(outside / what)
+    if file:
+        (trial / file).unlink()
+        (trial / file).symlink_to(outside / file)
     else:
         shutil.rmtree(trial)
         trial.symlink_to(outside)
     out = tmp_path / "out.safetensors"
     words = ["export", "small", "-o", out, "--trial", trial.name, "--results", folder.parent]
-    code, said = call(*words, capsys=capsys)
+    code, errors = call(*words, capsys=capsys)
     assert code == 2
-    assert "is a link to" in said
+    assert "is a link to" in errors
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""SQL from anybody: it reads the study's tables, and nothing else, and it ends."""
+"""SQL of another person: it reads only the study's tables, and it ends."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sweep.core.text import to_text
 from sweep.tables.query import query
 from tests.tables.test_query import study
 
-SECRET = "kept to oneself"
+SECRET = "not for queries"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A study, and beside it, in the current folder, files that are nobody's business."""
+    """A study, and beside it, in the current folder, files that no query may read."""
     folder = study(tmp_path, "one", [{"d": 64, "lambd": 0.5}])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SECRET", SECRET)
@@ -88,7 +88,7 @@ def test_no_file_is_read(folder: Path, sql: str, file: str) -> None:
         "SELECT * FROM set_config('memory_limit', '100GB')",
     ],
 )
-def test_nothing_else_is_reached(folder: Path, sql: str) -> None:
+def test_no_network_environment_or_extension_is_reached(folder: Path, sql: str) -> None:
     with pytest.raises(QueryError):
         query([folder], sql)
 
@@ -149,10 +149,10 @@ def test_nothing_is_changed_or_written(folder: Path, sql: str) -> None:
     assert before == after
 
 
-def test_the_settings_tell_no_path_of_this_machine(folder: Path) -> None:
-    told = query([folder], "SELECT value FROM duckdb_settings()")["value"].to_pylist()
+def test_the_settings_contain_no_path_of_this_machine(folder: Path) -> None:
+    values = query([folder], "SELECT value FROM duckdb_settings()")["value"].to_pylist()
     paths = [
-        value for value in told if value and (str(folder.parent) in value or ".duckdb" in value)
+        value for value in values if value and (str(folder.parent) in value or ".duckdb" in value)
     ]
     assert paths == []
     assert query([folder], "SELECT current_setting('secret_directory') AS x").to_pylist() == [
@@ -160,7 +160,7 @@ def test_the_settings_tell_no_path_of_this_machine(folder: Path) -> None:
     ]
 
 
-def test_the_variables_of_python_are_out_of_reach(folder: Path) -> None:
+def test_no_python_variable_is_a_table(folder: Path) -> None:
     frame = pa.table({"x": [SECRET]})
     assert frame.num_rows == 1
     for name in ("frame", "SECRET", "folder", "tables", "connection", "settings", "sys"):
@@ -168,7 +168,7 @@ def test_the_variables_of_python_are_out_of_reach(folder: Path) -> None:
             query([folder], f"SELECT * FROM {name}")
 
 
-def test_text_that_is_no_text_is_refused(folder: Path) -> None:
+def test_sql_that_is_not_valid_unicode_is_refused(folder: Path) -> None:
     with pytest.raises(QueryError, match="and this is none"):
         query([folder], "SELECT '\udcff'")
     assert query([folder], "SELECT 'a\0b' AS x").to_pylist() == [{"x": "a\0b"}]
@@ -184,7 +184,7 @@ def test_values_that_python_does_not_have_are_shown(folder: Path, form: str) -> 
     assert to_text(table, form)  # type: ignore[arg-type]
 
 
-# Bounds that DuckDB does not keep ----------------------------------------------------
+# Limits that DuckDB does not keep ----------------------------------------------------
 
 TOO_MUCH = [
     ("SELECT len(range(1000000000))", "needs more than 1 GB"),
@@ -197,9 +197,9 @@ TOO_MUCH = [
     ),
     ("SELECT range FROM range(40000000)", "as text. Select fewer rows"),
 ]
-"""Without the system's bound the first takes 20 GB, the last 3."""
+"""Without the limit of the operating system, the first query takes 20 GB and the last 3 GB."""
 
-ASK = """
+SCRIPT = """
 import resource, sys
 from sweep.cli import app
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -212,20 +212,20 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system counts this memory")
-def test_no_query_takes_more_memory_than_it_may(folder: Path) -> None:
-    words = [sys.executable, "-c", ASK, str(folder.parent), *(sql for sql, _ in TOO_MUCH)]
+def test_no_query_takes_more_memory_than_the_limit(folder: Path) -> None:
+    words = [sys.executable, "-c", SCRIPT, str(folder.parent), *(sql for sql, _ in TOO_MUCH)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=400)
     *codes, peak = done.stdout.splitlines()[3:]
     assert codes == ["2"] * len(TOO_MUCH)
-    said = done.stderr.splitlines()
-    assert len(said) == len(TOO_MUCH)
-    for line, (_, why) in zip(said, TOO_MUCH, strict=True):
+    errors = done.stderr.splitlines()
+    assert len(errors) == len(TOO_MUCH)
+    for line, (_, why) in zip(errors, TOO_MUCH, strict=True):
         assert why in line
     assert int(peak) < 2 * 10**9
 
 
-def test_a_query_that_hears_nothing_is_ended_with_its_process(folder: Path) -> None:
-    """Hours in one function, which looks at no clock."""
+def test_a_query_that_cannot_be_interrupted_is_ended_with_its_process(folder: Path) -> None:
+    """The function would run for hours, and it never checks the time."""
     sql = "SELECT levenshtein(repeat('a', 1000000), repeat('b', 1000000))"
     code = "from sweep.cli import app; app.PATIENCE_SECONDS = 0.5; app.main()"
     words = ["query", "one", sql, "--seconds", "0.5", "--results", str(folder.parent)]
@@ -241,7 +241,7 @@ def test_a_query_that_hears_nothing_is_ended_with_its_process(folder: Path) -> N
     assert done.stderr == "Error: The query took longer than 0.5 s and was ended.\n"
 
 
-def test_the_bounds_are_gone_when_the_query_is_over(
+def test_the_memory_limit_is_removed_after_the_query(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     resource = pytest.importorskip("resource")

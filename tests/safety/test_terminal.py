@@ -1,4 +1,4 @@
-"""Whatever is shown is text: nothing in a log, a name or an error commands the terminal."""
+"""All output is plain text: nothing in a log, a name or an error can control the terminal."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sweep.log.store import EVENTS
 from tests.safety.logs import Lines, forge, small
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt\r\b\x7f\x00[red]x[/red] [link=http://x]y[/link]"
-"""A title, a cleared screen, colours of two spellings, letters backwards, and rich's markup."""
+"""Sets a title, clears the screen, sets colours in two ways, reverses text, has rich's markup."""
 
 
 @pytest.fixture(scope="module")
 def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study into whose log somebody wrote that wherever text may stand."""
+    """A finished study with `EVIL` in every text of its log."""
     folder = small(tmp_path_factory.mktemp("results"))
 
     def change(events: Lines) -> None:
@@ -49,14 +49,14 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    """Return a command's exit code and all that it printed."""
+    """Return a command's exit code and its whole output."""
     code = app.run_command([str(word) for word in words])
-    said = capsys.readouterr()
-    return code, said.out + said.err
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
 
 
-def commands(text: str) -> set[str]:
-    """Return the letters of a text that a terminal would obey."""
+def control_characters(text: str) -> set[str]:
+    """Return the characters of a text that can control a terminal."""
     return {letter for letter in text if not letter.isprintable()} - {"\n"}
 
 
@@ -74,43 +74,43 @@ WORDS = [
 
 @pytest.mark.parametrize("words", WORDS, ids=lambda words: words[-1][:30])
 @pytest.mark.parametrize("form", ["--table", "--json"])
-def test_no_command_reaches_the_terminal(
+def test_no_control_character_reaches_the_terminal(
     words: list[str], form: str, evil: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, said = call(*words, form, "--results", evil.parent, capsys=capsys)
+    code, output = call(*words, form, "--results", evil.parent, capsys=capsys)
     assert code == 0
-    assert commands(said) == set()
+    assert control_characters(output) == set()
     if form == "--json":
-        values = json.dumps(json.loads(said), ensure_ascii=False)
-        assert "owned" not in said or "\\u001b]0;owned" in values
+        values = json.dumps(json.loads(output), ensure_ascii=False)
+        assert "owned" not in output or "\\u001b]0;owned" in values
 
 
-def test_every_line_of_why_is_text(evil: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_of_why_is_plain_text(evil: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = (evil / EVENTS).read_text(encoding="utf-8").splitlines()
     lost = next(json.loads(line)["trial_id"] for line in lines if '"failure"' in line)
-    code, said = call("show", "small", "--why", lost, "--results", evil.parent, capsys=capsys)
+    code, output = call("show", "small", "--why", lost, "--results", evil.parent, capsys=capsys)
     assert code == 0
-    assert "owned" in said
-    assert commands(said) == set()
+    assert "owned" in output
+    assert control_characters(output) == set()
 
 
-def test_a_cell_keeps_to_its_line(evil: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Else a name could fake a row."""
+def test_a_cell_stays_on_its_line(evil: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Otherwise a name could fake a row."""
     sql = "SELECT 'a' || chr(10) || 'winner b' AS x"
-    _, said = call("query", "small", sql, "--results", evil.parent, capsys=capsys)
-    assert said.splitlines() == ["x", "-----------", "a\\nwinner b"]
+    _, output = call("query", "small", sql, "--results", evil.parent, capsys=capsys)
+    assert output.splitlines() == ["x", "-----------", "a\\nwinner b"]
 
 
-def test_json_says_in_full_what_a_table_escapes(
+def test_json_holds_unchanged_what_a_table_escapes(
     evil: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["query", "small", "SELECT tag FROM trials LIMIT 1", "--json"]
-    _, said = call(*words, "--results", evil.parent, capsys=capsys)
-    assert json.loads(said) == [{"tag": EVIL}]
+    _, output = call(*words, "--results", evil.parent, capsys=capsys)
+    assert json.loads(output) == [{"tag": EVIL}]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminals")
-def test_csv_is_as_it_is_in_a_pipe_and_escaped_on_a_terminal(evil: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_csv_is_unchanged_in_a_pipe_and_escaped_on_a_terminal(evil: Path) -> None:
     import pty
 
     command = [sys.executable, "-m", "sweep.cli", "query", "small", "SELECT tag FROM trials"]
@@ -125,13 +125,13 @@ def test_csv_is_as_it_is_in_a_pipe_and_escaped_on_a_terminal(evil: Path) -> None
         assert process.wait() == 0
     os.close(ours)
     assert b"owned" in shown
-    assert commands(shown.decode().replace("\r\n", "\n")) == set()
+    assert control_characters(shown.decode().replace("\r\n", "\n")) == set()
 
 
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # the other side is closed
+    except OSError:  # the process has closed its side
         return b""
 
 
@@ -147,7 +147,7 @@ def trial(config, context):
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_trials_words_are_shown_as_text_while_it_runs(
+def test_the_errors_and_names_of_a_running_trial_are_shown_as_plain_text(
     terminal: bool,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -162,20 +162,20 @@ def test_a_trials_words_are_shown_as_text_while_it_runs(
     if terminal:
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    code, said = call("run", tmp_path / "c.toml", "--results", tmp_path / "r", capsys=capsys)
+    code, output = call("run", tmp_path / "c.toml", "--results", tmp_path / "r", capsys=capsys)
     assert code == 0
-    assert "owned" in said
-    assert "[red]x[/red]" in said
-    assert "\x1b]0;" not in said
-    assert "\x9b" not in said
-    assert "\u202e" not in said
-    assert not any(line.startswith("12:00:00  forged") for line in said.splitlines())
+    assert "owned" in output
+    assert "[red]x[/red]" in output
+    assert "\x1b]0;" not in output
+    assert "\x9b" not in output
+    assert "\u202e" not in output
+    assert not any(line.startswith("12:00:00  forged") for line in output.splitlines())
     if not terminal:
-        assert commands(said) == set()
+        assert control_characters(output) == set()
 
 
 NAME = "evil\x1b[31m\u202e\udcff"
-"""A file may be named so; the last letter is a byte that is no UTF-8."""
+"""A valid name of a file; the last character stands for a byte that is not UTF-8."""
 
 
 @pytest.mark.parametrize(
@@ -202,21 +202,21 @@ NAME = "evil\x1b[31m\u202e\udcff"
     ],
     ids=lambda words: " ".join(words).replace(NAME, "EVIL"),
 )
-def test_a_name_in_an_error_is_text(
+def test_a_name_in_an_error_is_plain_text(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.toml").write_text("")
     (tmp_path / "t.csv").write_text("alpha,accuracy\n1,0.5\n2,0.6\n")
-    code, said = call(*words, capsys=capsys)
+    code, output = call(*words, capsys=capsys)
     assert code == (0 if words[0] == "ls" and words[1] == "--results" else 2)
-    assert said
-    assert commands(said) == set()
-    assert "Traceback" not in said
+    assert output
+    assert control_characters(output) == set()
+    assert "Traceback" not in output
 
 
-def test_a_folder_of_such_a_name_is_shown_as_text(
+def test_a_folder_with_control_characters_in_its_name_is_shown_as_plain_text(
     evil: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / NAME
@@ -224,8 +224,8 @@ def test_a_folder_of_such_a_name_is_shown_as_text(
     words: list[list[Any]] = [["ls", "--results", tmp_path], ["show", folder]]
     words += [["export", folder, "-o", tmp_path / "x.safetensors"], ["stop", folder]]
     words += [["resume", folder], ["best", folder, "--csv"], ["query", folder, "SELECT 1"]]
-    for some in words:
-        _, said = call(*some, capsys=capsys)
-        assert said
-        assert commands(said) == set()
-        assert "Traceback" not in said
+    for command in words:
+        _, output = call(*command, capsys=capsys)
+        assert output
+        assert control_characters(output) == set()
+        assert "Traceback" not in output
