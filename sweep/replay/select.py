@@ -176,7 +176,7 @@ class Selector:
         if id not in self.history:
             raise DataError(unknown_name("The model", id, self.history.trial_ids))
         if not 0 <= accuracy <= 1:
-            raise ValueError(f"accuracy is {accuracy}, but must lie between 0 and 1.")
+            raise ValueError(f"accuracy is {accuracy}, but must be between 0 and 1.")
         state = self.history.state_of(id)
         if state not in (State.WAITING, State.HELD, State.PROBING):
             raise DataError(f"The model {id!r} is {state.name.lower()} already.")

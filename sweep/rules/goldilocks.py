@@ -85,7 +85,9 @@ class Goldilocks:
         paid = history.count(State.PROBING, State.PROBED)
         allowed = self._allowed_probes(history, training)
         if training and self.eager:
-            chosen = dict.fromkeys(history.waiting, "a probe costs little beside its pretraining")
+            chosen = dict.fromkeys(
+                history.waiting, "a probe costs little compared with pretraining"
+            )
         elif paid < self.spread or len(probed) == 0:
             chosen = _spread(history, allowed)
         if len(probed) and (zone.through < len(probed) or (allowed and not chosen)):

@@ -79,8 +79,8 @@ def test_the_fit_equals_polyfit_with_the_root_of_one_over_rank() -> None:
 def test_eigenvalues_equal_those_of_full_pca() -> None:
     h_ND = noisy_features()
     ours = summarise(h_ND).eigenvalues_D * 500 / 499
-    theirs = PCA(svd_solver="full").fit(h_ND.numpy()).explained_variance_
-    np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+    reference = PCA(svd_solver="full").fit(h_ND.numpy()).explained_variance_
+    np.testing.assert_allclose(ours, reference, rtol=1e-10)
 
 
 def test_features_of_an_orthonormal_basis_have_rankme_of_their_dimension() -> None:

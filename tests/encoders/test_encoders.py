@@ -17,21 +17,21 @@ from sweep.encoders import build, dim_of
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_an_imagenet_resnet_loads_into_torchvision_and_gives_the_same_features(name: str) -> None:
     encoder = build(EncoderConfig(name=name, stem="imagenet"), (3, 64, 64)).eval()
-    theirs = getattr(torchvision.models, name)()
-    result = theirs.load_state_dict(encoder.state_dict(), strict=False)
+    reference = getattr(torchvision.models, name)()
+    result = reference.load_state_dict(encoder.state_dict(), strict=False)
     assert sorted(result.missing_keys) == ["fc.bias", "fc.weight"]
     assert result.unexpected_keys == []
-    theirs.fc = nn.Identity()
+    reference.fc = nn.Identity()
     x_BCHW = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(encoder(x_BCHW), theirs.eval()(x_BCHW))
+        assert torch.equal(encoder(x_BCHW), reference.eval()(x_BCHW))
 
 
 def test_initial_weights_of_a_resnet_are_as_large_as_those_of_torchvision() -> None:
     encoder = build(EncoderConfig(name="resnet18", stem="imagenet"), (3, 64, 64))
-    theirs = torchvision.models.resnet18()
+    reference = torchvision.models.resnet18()
     for name, weight in encoder.named_parameters():
-        other = theirs.get_parameter(name)
+        other = reference.get_parameter(name)
         assert weight.std().item() == pytest.approx(other.std().item(), rel=0.1, abs=1e-8)
 
 

@@ -32,14 +32,14 @@ def test_the_optimum_equals_sklearns(l2: float) -> None:
 
     x = StandardScaler().fit_transform(train.features_ND.double().numpy())
     y = train.labels_N.numpy()
-    theirs = LogisticRegression(C=1 / (l2 * len(y)), tol=1e-10, max_iter=10_000).fit(x, y)
-    log_p = theirs.predict_log_proba(x)[np.arange(len(y)), y]
-    optimum = -log_p.mean() + l2 / 2 * np.sum(theirs.coef_**2)
+    reference = LogisticRegression(C=1 / (l2 * len(y)), tol=1e-10, max_iter=10_000).fit(x, y)
+    log_p = reference.predict_log_proba(x)[np.arange(len(y)), y]
+    optimum = -log_p.mean() + l2 / 2 * np.sum(reference.coef_**2)
 
     assert ours.converged
     assert ours.value == pytest.approx(optimum, abs=1e-5)
     predicted = problem.predict(ours.weights_KF, standard(train.features_ND)).numpy()
-    assert np.mean(predicted == theirs.predict(x)) > 0.995
+    assert np.mean(predicted == reference.predict(x)) > 0.995
 
 
 def test_the_gradient_equals_that_of_autograd() -> None:

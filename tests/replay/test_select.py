@@ -64,7 +64,7 @@ def test_wrong_calls_say_what_is_wrong() -> None:
     selector = Selector(ALPHAS)
     with pytest.raises(DataError, match=r"'m99'.*m9"):
         selector.tell("m99", 0.5)
-    with pytest.raises(ValueError, match=r"accuracy is 55, but must lie between 0 and 1"):
+    with pytest.raises(ValueError, match=r"accuracy is 55, but must be between 0 and 1"):
         selector.tell("m1", 55)
     with pytest.raises(ValueError, match="n is 0"):
         selector.ask(0)

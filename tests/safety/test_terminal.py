@@ -116,14 +116,14 @@ def test_csv_is_unchanged_in_a_pipe_and_escaped_on_a_terminal(evil: Path) -> Non
     command = [sys.executable, "-m", "sweep.cli", "query", "small", "SELECT tag FROM trials"]
     command += ["--csv", "--results", str(evil.parent)]
     assert EVIL.encode() in subprocess.run(command, capture_output=True, check=True).stdout
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
+    terminal, child = pty.openpty()
+    with subprocess.Popen(command, stdout=child, stderr=child) as process:
+        os.close(child)
         shown = b""
-        while chunk := _read(ours):
+        while chunk := _read(terminal):
             shown += chunk
         assert process.wait() == 0
-    os.close(ours)
+    os.close(terminal)
     assert b"owned" in shown
     assert control_characters(shown.decode().replace("\r\n", "\n")) == set()
 

@@ -129,16 +129,16 @@ def test_a_trial_runs_no_code_of_files_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / checkpoint.STATE).write_bytes(signed(state))
     list(run_trial(small_trial("train.epochs=1"), Context(folder=tmp_path)))
     assert not attack_ran(tmp_path)
-    beside = tmp_path / "encoder.json"
-    about = json.loads(beside.read_text(encoding="utf-8"))
-    beside.write_text(json.dumps(about | {"encoder": {"name": "this:d"}}), encoding="utf-8")
+    metadata = tmp_path / "encoder.json"
+    about = json.loads(metadata.read_text(encoding="utf-8"))
+    metadata.write_text(json.dumps(about | {"encoder": {"name": "this:d"}}), encoding="utf-8")
     journal = tmp_path / "journal.jsonl"
     lines = journal.read_text(encoding="utf-8").splitlines()
     unprobed = [line for line in lines if '"probed"' not in line]
     journal.write_text("\n".join(unprobed) + "\n", encoding="utf-8")
     list(run_trial(small_trial("train.epochs=1"), Context(folder=tmp_path)))
     assert "this" not in sys.modules
-    assert json.loads(beside.read_text(encoding="utf-8"))["encoder"]["name"] == "small_conv"
+    assert json.loads(metadata.read_text(encoding="utf-8"))["encoder"]["name"] == "small_conv"
 
 
 WRONG: list[tuple[str, Callable[[Path], Any]]] = [
@@ -179,9 +179,9 @@ def test_a_json_that_does_not_fit_the_weights_is_refused_with_one_sentence(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     path = exported(tmp_path)
-    beside = path.with_suffix(".json")
-    about = json.loads(beside.read_text(encoding="utf-8")) | changes
-    beside.write_text(json.dumps(about), encoding="utf-8")
+    metadata = path.with_suffix(".json")
+    about = json.loads(metadata.read_text(encoding="utf-8")) | changes
+    metadata.write_text(json.dumps(about), encoding="utf-8")
     with pytest.raises(StudyError, match="is not an encoder of ours") as caught:
         sweep.load_encoder(path)
     assert "\n" not in str(caught.value)
