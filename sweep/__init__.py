@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from sweep.config.models import TrialConfig as TrialConfig
     from sweep.core.errors import UserError as UserError
     from sweep.core.history import History as History
-    from sweep.core.outcome import Outcome as Outcome
     from sweep.core.records import Cost as Cost
     from sweep.core.records import Decision as Decision
     from sweep.core.records import Measure as Measure
     from sweep.core.records import Observation as Observation
+    from sweep.core.records import Outcome as Outcome
     from sweep.core.records import Verdict as Verdict
     from sweep.core.records import Zone as Zone
     from sweep.criteria.spectrum import alpha as alpha
@@ -45,7 +45,7 @@ _HOME = {
     "LoadedEncoder": "sweep.pretraining.checkpoint",
     "Measure": "sweep.core.records",
     "Observation": "sweep.core.records",
-    "Outcome": "sweep.core.outcome",
+    "Outcome": "sweep.core.records",
     "Results": "sweep.tables.results",
     "Selector": "sweep.replay.select",
     "Stopped": "sweep.launch.launch",

@@ -1,4 +1,4 @@
-"""Take an encoder away: its weights as safetensors, and a JSON that says how it was made."""
+"""Export an encoder: its weights as safetensors, and a JSON that says how it was made."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from sweep.core.limits import NAME
 from sweep.pretraining.checkpoint import ENCODER, write_encoder
 from sweep.storage import files
 from sweep.storage.symlinks import refuse_links
+from sweep.tables.parameters import between
 from sweep.tables.results import Results
 
-STORY = ("d", "lambd", "alpha", "alpha_r2", "rankme", "accuracy", "test_accuracy", "loss", "status")
+MEASURES = ("alpha", "alpha_r2", "rankme", "accuracy", "test_accuracy", "loss", "status")
+"""Columns of the table `trials` that go into the JSON, besides the varied fields and parameters."""
 
 
 def export(results: Results, target: Path, *, trial_id: str | None = None) -> dict[str, Any]:
@@ -27,12 +29,13 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
         trial_id: by default the winner.
 
     Raises:
-        StudyError: there is no winner yet, no such trial, or its encoder was not kept, is
-            damaged, or cannot be written.
+        StudyError: there is no winner yet, there is no such trial, or the encoder was not kept,
+            is damaged, or cannot be written.
     """
     if target.suffix != ".safetensors":
         raise StudyError(f"{target} does not end in .safetensors, for example encoder.safetensors.")
-    rows = {row["trial_id"]: row for row in results.trials.to_pylist()}
+    trials = results.trials
+    rows = {row["trial_id"]: row for row in trials.to_pylist()}
     if trial_id is None:
         trial_id = next((name for name, row in rows.items() if row["winner"]), None)
         if trial_id is None:
@@ -47,7 +50,8 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
         )
     if not NAME.fullmatch(trial_id):
         raise StudyError(
-            f"No trial is named {trial_id!r}: the tables of {results.name} are forged."
+            f"{trial_id!r} cannot be the name of a trial: the tables of {results.name} are forged. "
+            "Remove its folder `tables`; they are made again from the log."
         )
     source = results.folder / "trials" / trial_id / ENCODER
     refuse_links(results.folder)
@@ -58,15 +62,17 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
             'resources.keep="all" keeps every one.'
         )
     try:
-        story = dict(json.loads(files.read(source.with_suffix(".json"))))
+        recipe = dict(json.loads(files.read(source.with_suffix(".json"))))
         tensors = safetensors.torch.load(files.read(source))
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
         raise StudyError(f"{source} and its JSON cannot be read: {error}.") from error
     about = {
-        **story,
+        **recipe,
         "study": results.name,
         "trial_id": trial_id,
-        "measures": {name: rows[trial_id].get(name) for name in STORY},
+        "measures": {
+            name: rows[trial_id].get(name) for name in (*between(trials.schema.names), *MEASURES)
+        },
         "normalise": "(image / 255 - mean) / std, per channel",
     }
     try:

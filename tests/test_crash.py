@@ -12,13 +12,14 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import filelock
 import pytest
 
-from sweep.core.records import Event
+from sweep.core.events import Decided, Event, Observed, ZoneMoved
 from sweep.launch import launch
 from sweep.log import store
 from sweep.pretraining import trial
@@ -95,14 +96,15 @@ class Killer:
 
 
 def _what(place: Path, given: tuple[Any, ...]) -> Iterator[str]:
-    """Name an act: its file, and of the log and the journals what the line tells."""
+    """Name an act: its file, and for the log and the journals what the line says."""
     yield "/".join(place.parts[-2:]) if not place.name.endswith(".tmp") else "scratch"
     if place.suffix == ".jsonl" and given and isinstance(given[0], bytes) and given[0]:
-        said = json.loads(given[0])
-        payload = said.get("payload", said)
-        told = [said.get("kind"), said.get("trial_id")]
-        told += [payload.get(key) for key in ("stage", "step", "action", "lo", "hi", "reason")]
-        yield json.dumps(told)
+        line = json.loads(given[0])
+        inside = {"observation": "observation", "zone": "zone", "finish": "outcome"}
+        fields = line.get(inside.get(line.get("kind"), ""), line)
+        words = [line.get("kind"), line.get("trial_id", "")]
+        words += [fields.get(key) for key in ("stage", "step", "action", "lo", "hi", "reason")]
+        yield json.dumps(words)
 
 
 def _half(name: str, place: Path, data: bytes) -> None:
@@ -173,12 +175,12 @@ def events(results: Path) -> list[Event]:
     return store.read(results / STUDY.name / store.EVENTS)[0]
 
 
-def decided(results: Path) -> list[tuple[Any, ...]]:
+def decided(results: Path) -> list[Decided | ZoneMoved]:
     """Return every verdict and move of the zone, in order; events are numbered otherwise."""
     return [
-        (event.kind, event.trial_id, {**event.payload, "answers_seq": None})
+        replace(event, seq=0, time=0.0, answers_seq=0)
         for event in events(results)
-        if event.kind in ("verdict", "zone")
+        if isinstance(event, Decided | ZoneMoved)
     ]
 
 
@@ -202,13 +204,13 @@ def test_a_study_stopped_at_every_act_decides_as_one_that_was_not(
     assert repeated == []
     assert json.dumps(rows(cut)).replace("/cut/", "/whole/") == json.dumps(rows(whole))
     seen = Counter(
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events(cut)
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     )
     assert set(seen.values()) == {1}
     assert [event.kind for event in events(cut)].count("finish") == 1
-    actions = {payload.get("action") for _, _, payload in decided(cut)}
+    actions = {event.action for event in decided(cut) if isinstance(event, Decided)}
     assert {"continue", "hold", "stop"} <= actions
     left = {path.name for path in (cut / STUDY.name).rglob(".*.tmp")}
     assert not left

@@ -64,7 +64,9 @@ subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", root / "disk"],
 from sweep.launch import launch
 from sweep.log import store
 from sweep.config.models import StudyConfig
+from sweep.core.codec import encode
 from sweep.core.errors import SweepError
+from sweep.core.events import Observed
 from harmed import heal
 
 def study(harm):
@@ -89,12 +91,12 @@ for harm in ("full", "gone", "read-only"):
     heal(harm, folder)
     launch.resume(folder, watch=watch)
     events = store.read(folder / "events.jsonl")[0]
-    seen = [(e.trial_id, e.payload["stage"], e.payload["step"])
-            for e in events if e.kind == "observation"]
+    seen = [(e.trial_id, e.observation.stage, e.observation.step)
+            for e in events if isinstance(e, Observed)]
     found[harm] = {
         "said": said,
         "code": code,
-        "lost": [e.seq for e in told if store.encode(e) != store.encode(events[e.seq])],
+        "lost": [e.seq for e in told if encode(e) != encode(events[e.seq])],
         "doubled": len(seen) - len(set(seen)),
         "observations": len(seen),
         "last": events[-1].kind,

@@ -16,7 +16,7 @@ import pytest
 
 from sweep.cli import app
 from sweep.core.errors import StudyError
-from sweep.core.records import Event
+from sweep.core.events import Event, Observed, StudyFinished
 from sweep.launch import launch
 from sweep.log import store
 from sweep.storage import files, lease
@@ -37,9 +37,9 @@ def events_of(folder: Place) -> list[Event]:
 def observations(folder: Place) -> Counter[tuple[str, str, int]]:
     """Return how often each observation stands in the log."""
     return Counter(
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events_of(folder)
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     )
 
 
@@ -175,15 +175,15 @@ def drive(toml: Path, results: Place) -> subprocess.Popen[str]:
         [*command, "--quiet"], env={**os.environ, **ENV}, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
-    while not any(event.payload.get("step") == 3 for event in _so_far(results / "own")):
+    while not any(step == 3 for _, _, step in _so_far(results / "own")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.3)
     return process
 
 
-def _so_far(folder: Place) -> list[Event]:
-    return events_of(folder) if store.is_study(folder) else []
+def _so_far(folder: Place) -> Counter[tuple[str, str, int]]:
+    return observations(folder) if store.is_study(folder) else Counter()
 
 
 def test_a_second_driver_is_refused_and_a_killed_ones_study_is_gone_on_with(
@@ -218,7 +218,7 @@ def test_a_driver_that_sleeps_is_taken_over_and_ends_resumable_when_it_wakes(
     assert "All that the log holds is kept" in said
     events = events_of(folder)
     assert [event.seq for event in events] == list(range(len(events)))
-    assert events[-1].kind == "finish"
+    assert isinstance(events[-1], StudyFinished)
     assert max(observations(folder).values()) == 1
     assert outcome.accuracy == pytest.approx(0.3)
 

@@ -29,6 +29,7 @@ from sweep.bench.promises import (
 )
 from sweep.bench.timing import processor, versions
 from sweep.bench.victims import Life, Nodes, life, lives, nodes
+from sweep.core.events import TrialFailed
 from sweep.runners.interrupt import Interrupted, ending_at_once
 
 STRAY_SECONDS = 15.0
@@ -202,7 +203,7 @@ class Havoc:
         self._counts["rows_doubled"] += rows_doubled(attack.folder, now)
         self._counts["stages_repeated"] += stages_repeated(sights, now)
         self._counts["verdicts_contradicted"] += verdicts_contradicted(attack.folder, now)
-        self._causes.update(e.payload["cause"] for e in now.events if e.kind == "failure")
+        self._causes.update(e.failure.cause for e in now.events if isinstance(e, TrialFailed))
 
     def _count_strays(self) -> None:
         due = [doomed for deadline, doomed in self._doomed if time.monotonic() >= deadline]

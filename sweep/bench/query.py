@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -17,8 +18,10 @@ import numpy as np
 
 from sweep.bench.timing import Figure, in_turn
 from sweep.config.models import StudyConfig, digest
-from sweep.core.records import Cost, Event, EventKind, Measure, Observation, Stage
-from sweep.log.store import EVENTS, EventLog, encode
+from sweep.core.codec import encode
+from sweep.core.events import CandidateAdded, Event, Observed, StudyBegan, TrialStarted
+from sweep.core.records import Cost, Measure, Observation, Stage
+from sweep.log.store import EVENTS, EventLog
 from sweep.tables.query import query
 from sweep.tables.snapshots import Snapshots
 
@@ -74,29 +77,21 @@ def _events(trials: int) -> Iterator[Event]:
     tree = config.model_dump(mode="json")
     began, seq = time.time(), 0
 
-    def event(kind: EventKind, payload: dict[str, object], trial_id: str = "") -> Event:
+    def numbered(event: Event) -> Event:
         nonlocal seq
         seq += 1
-        return Event(
-            seq=seq - 1,
-            time=began + seq,
-            kind=kind,
-            trial_id=trial_id,
-            attempt=int(kind in ("start", "observation")),
-            payload=payload,
-        )
+        return replace(event, seq=seq - 1, time=began + seq)
 
-    yield event(
-        "study",
-        {
-            "name": config.name,
-            "config": tree,
-            "config_digest": digest(tree),
-            "data_digest": "",
-            "versions": {},
-            "commit": None,
-            "created": began,
-        },
+    yield numbered(
+        StudyBegan(
+            name=config.name,
+            config=tree,
+            config_digest=digest(tree),
+            data_digest="",
+            versions={},
+            commit=None,
+            created=began,
+        )
     )
     cost = Cost(wall_seconds=60.0, device_seconds=60.0)
     fit = {"r2": 0.99, "first": 4, "last": 100}
@@ -105,10 +100,6 @@ def _events(trials: int) -> Iterator[Event]:
         "measured": Measure(name="alpha", value=0.0, detail=fit),
         "probed": Measure(name="accuracy", value=0.0),
     }
-    stages = [
-        Observation(stage=stage, step=1000, measures=(measure,), cost=cost).to_json()
-        for stage, measure in measures.items()
-    ]
     ds = 2 ** rng.integers(6, 14, trials)
     lambds = 10 ** rng.uniform(-4, 0, trials)
     values = np.stack(
@@ -124,8 +115,11 @@ def _events(trials: int) -> Iterator[Event]:
             "objective": tree["objective"] | {"lambd": lambd},
         }
         point = {"d": d, "lambd": lambd}
-        yield event("candidate", {"point": point, "config": candidate, "index": index}, trial_id)
-        yield event("start", {}, trial_id)
-        for stage, value in zip(stages, row, strict=True):
-            taken = [stage["measures"][0] | {"value": value}]
-            yield event("observation", stage | {"measures": taken}, trial_id)
+        yield numbered(
+            CandidateAdded(trial_id=trial_id, point=point, config=candidate, index=index)
+        )
+        yield numbered(TrialStarted(trial_id=trial_id, attempt=1))
+        for (stage, measure), value in zip(measures.items(), row, strict=True):
+            taken = (replace(measure, value=value),)
+            observation = Observation(stage=stage, step=1000, measures=taken, cost=cost)
+            yield numbered(Observed(trial_id=trial_id, attempt=1, observation=observation))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sweep.bench.timing import Figure, describe
 from sweep.config.models import StudyConfig
-from sweep.core.records import Event
+from sweep.core.events import Event, TrialStarted
 from sweep.launch import launch
 from sweep.log.store import EVENTS
 from sweep.storage.files import Place
@@ -111,7 +111,7 @@ class _Clock:
         yield self._hear
 
     def _hear(self, event: Event) -> None:
-        if event.kind == "start" and event.attempt == 1:
+        if isinstance(event, TrialStarted) and event.attempt == 1:
             self.wall.append(time.perf_counter())
             self.cpu.append(time.process_time())
 

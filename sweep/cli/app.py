@@ -33,7 +33,7 @@ from sweep.storage.files import Place
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sweep.core.outcome import Outcome
+    from sweep.core.records import Outcome
     from sweep.replay.landscape import Landscape
     from sweep.tables.results import Results
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from sweep.config.models import StudyConfig
 from sweep.core.errors import DamagedLog, StudyWarning, SweepError
-from sweep.core.records import Event
+from sweep.core.events import (
+    BudgetChanged,
+    Event,
+    SessionBegan,
+    StudyBegan,
+    StudyFinished,
+    TrialFailed,
+)
 from sweep.doctor.finding import Finding
 from sweep.log import store
 from sweep.pretraining.checkpoint import ENCODER
@@ -29,23 +36,26 @@ def config_of(folder: Place) -> tuple[StudyConfig | None, Path | None]:
     path: str | None = None
     try:
         for event, _ in store.scan(folder / store.EVENTS):
-            if event.kind in ("study", "budget"):
-                config, path = event.payload["config"], event.payload.get("path", path)
+            match event:
+                case StudyBegan():
+                    config, path = event.config, event.path
+                case BudgetChanged():
+                    config = event.config
     except SweepError:
-        pass  # what stands before the damage counts
+        pass  # the events before the damage are used
     try:
-        told = None if config is None else StudyConfig.model_validate(config)
+        parsed = None if config is None else StudyConfig.model_validate(config)
     except ValueError:
-        told = None
-    return told, Path(path) if path else None
+        parsed = None
+    return parsed, Path(path) if path else None
 
 
 def findings(folder: Place) -> Iterator[Finding]:
     """Yield what is found of a study, whose folder is only read."""
     events = list[Event]()
     yield _log(folder, events)
-    kinds = (event.kind for event in reversed(events) if event.kind != "session")
-    yield _driver(folder, over=next(kinds, None) == "finish")
+    later = (event for event in reversed(events) if not isinstance(event, SessionBegan))
+    yield _driver(folder, over=isinstance(next(later, None), StudyFinished))
     if not events:
         return
     tables = StudyTables(folder)
@@ -67,7 +77,7 @@ def _log(folder: Place, events: list[Event]) -> Finding:
     except DamagedLog as error:
         cure = f"Restore it; until then `sweep show {folder}` shows what stands before."
         return Finding(check="log", state="wrong", seen=str(error), cure=cure)
-    if not events or events[0].kind != "study":
+    if not events or not isinstance(events[0], StudyBegan):
         cure = f"Nothing was acknowledged: remove {folder}, and `sweep run` again."
         return Finding(check="log", state="wrong", seen="it never began", cure=cure)
     torn = store.end(path) - behind
@@ -122,7 +132,7 @@ def _trials(folder: Place, rows: list[Mapping[str, Any]], events: list[Event]) -
     counts = Counter(row["status"] for row in rows)
     seen = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "none"
     yield Finding(check="trials", state="ok", seen=seen)
-    causes = Counter(event.payload["cause"] for event in events if event.kind == "failure")
+    causes = Counter(event.failure.cause for event in events if isinstance(event, TrialFailed))
     if causes:
         seen = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
         cure = f"The tracebacks are in {folder / 'trials' / 'TRIAL' / 'log.txt'}."

@@ -24,8 +24,10 @@ from typing import Any
 
 from sweep.config.models import StudyConfig, TrialConfig, digest
 from sweep.core.errors import StudyError, SweepError
-from sweep.core.outcome import Outcome, outcome
+from sweep.core.events import BudgetChanged, CandidateAdded, SessionBegan, StudyBegan, StudyFinished
+from sweep.core.outcome import outcome
 from sweep.core.plugins import importable, resolve
+from sweep.core.records import Outcome
 from sweep.launch.preflight import Prepared, doubts, prepare
 from sweep.launch.retention import Keeper
 from sweep.log import store
@@ -121,7 +123,7 @@ def run(
         _check_conditions(folder, warn)
         with store.open_log(folder) as log, Snapshots(log) as snapshots:
             study = _study(config, log, backend, snapshots)
-            study.record("study", _birth(prepared, path))
+            study.record(_birth(prepared, path))
             _session(study, config, backend)
             return _drive(study, prepared, folder, backend, watch)
 
@@ -152,13 +154,13 @@ def resume(
     if not overrides and (over := Results(folder).outcome) is not None:
         return over
     birth, last, known = _past(folder)
-    path = Path(birth["path"]) if birth.get("path") else None
+    path = Path(birth.path) if birth.path else None
     importable(path)
     before = StudyConfig.parse(last, source=f"The config in the log of {folder}")
     config = StudyConfig.parse(before.model_dump(mode="json"), overrides, source="the change")
     _only_allowed_changes(before, config)
     prepared = prepare(config)
-    if prepared.data_digest != birth["data_digest"]:
+    if prepared.data_digest != birth.data_digest:
         raise StudyError(
             f"The images at {config.data.path or config.data.name} are not those that the study "
             f"in {folder} began with. Put them back, or start another study with `sweep run`."
@@ -177,9 +179,7 @@ def resume(
         study = _study(config, log, backend, snapshots)
         _session(study, config, backend)
         if config != before:
-            changed = config.model_dump(mode="json")
-            parts = {name: changed[name] for name in ("budget", "resources")}
-            study.record("budget", {"config": changed, **parts})
+            study.record(BudgetChanged(config=config.model_dump(mode="json")))
         return _drive(study, prepared, folder, backend, watch)
 
 
@@ -221,7 +221,7 @@ def _drive(
             test_accuracy = measure.value if measure else None
         keeper.finish(result.winner)
         if not study.finished:
-            study.record("finish", {**result.to_json(), "test_accuracy": test_accuracy})
+            study.record(StudyFinished(outcome=result, test_accuracy=test_accuracy))
     return result
 
 
@@ -304,48 +304,49 @@ def _study(config: StudyConfig, log: store.Log, backend: Backend, snapshots: Sna
 
 
 def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
-    payload = {
-        "format": store.FORMAT,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "runner": config.resources.runner,
-        "workers": backend.devices.parallel,
-        "device": "cuda" if backend.devices.gpu else "cpu",
-    }
-    study.record("session", payload)
+    study.record(
+        SessionBegan(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            runner=config.resources.runner,
+            workers=backend.devices.parallel,
+            device="cuda" if backend.devices.gpu else "cpu",
+        )
+    )
 
 
-def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
+def _birth(prepared: Prepared, path: Path | None) -> StudyBegan:
     config = prepared.config.model_dump(mode="json")
-    return {
-        "format": store.FORMAT,
-        "name": prepared.config.name,
-        "config": config,
-        "config_digest": digest(config),
-        "data_digest": prepared.data_digest,
-        "path": str(path) if path else None,
-        "created": time.time(),
-        "commit": _commit(),
-        "versions": {
+    return StudyBegan(
+        name=prepared.config.name,
+        config=config,
+        config_digest=digest(config),
+        data_digest=prepared.data_digest,
+        path=str(path) if path else None,
+        created=time.time(),
+        commit=_commit(),
+        versions={
             "python": platform.python_version(),
             **{name: _version(name) for name in ("sweep", "torch", "torchvision", "numpy", "ray")},
         },
-    }
+    )
 
 
-def _past(folder: Place) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
-    """Return how a study began, its config as last changed, and its candidates."""
-    birth = dict[str, Any]()
+def _past(folder: Place) -> tuple[StudyBegan, dict[str, Any], set[str]]:
+    """Return a study's first event, its config as last changed, and its candidates' ids."""
+    birth: StudyBegan | None = None
     config = dict[str, Any]()
     known = set[str]()
     for event, _ in store.scan(folder / store.EVENTS):  # of ten thousand trials 200 MB as a list
-        if event.seq == 0 and event.kind == "study":
-            birth = dict(event.payload)
-        if event.kind in ("study", "budget"):
-            config = dict(event.payload["config"])
-        elif event.kind == "candidate":
-            known.add(event.trial_id)
-    if not birth:
+        match event:
+            case StudyBegan():
+                birth = event if event.seq == 0 else birth
+                config = dict(event.config)
+            case BudgetChanged():
+                config = dict(event.config)
+            case CandidateAdded():
+                known.add(event.trial_id)
+    if birth is None:
         raise StudyError(
             f"{folder} holds a log that never began. Remove the folder and `sweep run` again."
         )

@@ -17,9 +17,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from sweep.core.codec import decode, encode
 from sweep.core.errors import DamagedLog, Resumable, StudyError
-from sweep.core.records import Event
-from sweep.log.store import EVENTS, check_seq, decode, encode, refused
+from sweep.core.events import Event
+from sweep.log.store import EVENTS, check_seq, refused
 from sweep.storage import files
 from sweep.storage.files import Place
 from sweep.storage.lease import ObjectLease

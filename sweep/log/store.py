@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from sweep.core.codec import decode, encode
 from sweep.core.errors import (
     DamagedLog,
     Resumable,
@@ -26,17 +27,14 @@ from sweep.core.errors import (
     UserError,
     unknown_name,
 )
+from sweep.core.events import Event
 from sweep.core.limits import NAME
-from sweep.core.records import Event
-from sweep.log.validate import admitted
 from sweep.storage import files
 from sweep.storage.files import Place
 from sweep.storage.lease import DRIVER, LOCK, FileLease
 from sweep.storage.symlinks import is_link, refuse_links
 
 EVENTS = "events.jsonl"
-FORMAT = 1
-"""Of the events; the first event of each session tells which its driver wrote."""
 
 
 class Log(Protocol):
@@ -188,44 +186,6 @@ class EventLog:
         self.close()
 
 
-def encode(event: Event) -> bytes:
-    """Return the event's line; ASCII, so that no reader takes another line end for ours."""
-    fields = {
-        "seq": event.seq,
-        "time": event.time,
-        "kind": event.kind,
-        "trial_id": event.trial_id,
-        "attempt": event.attempt,
-        "payload": event.payload,
-    }
-    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-
-
-def decode(line: bytes) -> Event:
-    """Return the event of a line; raise `ValueError` where there is none to believe.
-
-    Raises:
-        StudyError: it is in a format of tomorrow.
-    """
-    try:
-        fields = json.loads(line)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    payload = fields.get("payload") if isinstance(fields, dict) else None
-    if isinstance(payload, dict) and fields.get("kind") in ("study", "session"):
-        written = payload.get("format", 1)
-        if not isinstance(written, int) or written > FORMAT:
-            raise StudyError(
-                f"This study was written by a newer sweep: its events are in format {written}, "
-                f"and this one reads {FORMAT}. Install a newer sweep to read it."
-            )
-    try:
-        event = Event(**fields)
-    except TypeError as error:  # JSON, but not an event's fields
-        raise ValueError(str(error)) from error
-    return admitted(event, line)
-
-
 def scan(
     path: Place, *, offset: int = 0, seq: int = 0, end: int | None = None
 ) -> Iterator[tuple[Event, int]]:
@@ -242,7 +202,7 @@ def scan(
 
     Raises:
         DamagedLog: a line is damaged.
-        StudyError: there is no log, no line begins at `offset`, or a newer sweep wrote it.
+        StudyError: there is no log, no line begins at `offset`, or the log has another format.
     """
     if isinstance(path, Path):
         return _scan(path, offset, seq, end)
@@ -308,7 +268,7 @@ def last(path: Place) -> Event | None:
     `encode`'s by its number and its last letter, which takes a thirtieth of reading all as JSON.
 
     Raises:
-        StudyError: there is no log, or a newer sweep wrote it.
+        StudyError: there is no log, or it has another format.
     """
     behind = end(path)
     if not isinstance(path, Path):

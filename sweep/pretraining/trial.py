@@ -11,7 +11,6 @@ damaged: then it is, and the trial's log says so. Here the seams meet.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sweep.config.models import DataConfig, TrialConfig
+from sweep.core import codec
 from sweep.core.errors import StudyError
 from sweep.core.plugins import resolve
 from sweep.core.records import Cost, Measure, Observation
@@ -244,9 +244,10 @@ def _look(
 
 def _loss(progress: train.Progress) -> Measure:
     if progress.status == "ok":
-        return Measure(name="loss", value=progress.loss)
+        return Measure(name="loss", value=progress.loss, fatal=True)
     why = f"training broke down at step {progress.step}"
-    return Measure(name="loss", value=None, status=progress.status, detail={"reason": why})
+    detail = {"reason": why}
+    return Measure(name="loss", value=None, status=progress.status, fatal=True, detail=detail)
 
 
 def _measure(
@@ -406,8 +407,7 @@ class _Journal:
         return list(self._seen)
 
     def write(self, seen: Observation) -> None:
-        line = json.dumps(seen.to_json(), separators=(",", ":"), allow_nan=False) + "\n"
-        files.append(self._path, line.encode())
+        files.append(self._path, codec.encode(seen))
         self._seen.append(seen)
 
     def _data(self) -> bytes:
@@ -422,6 +422,6 @@ def _observation(line: bytes) -> Observation | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        return Observation.from_json(json.loads(line))
-    except (ValueError, TypeError, KeyError):
+        return codec.decode_observation(line)
+    except ValueError:
         return None

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from sweep.config.models import RuleConfig
 from sweep.core.errors import DataError, unknown_name
+from sweep.core.events import Decided, SessionBegan
 from sweep.core.history import History, State
-from sweep.core.outcome import Outcome, outcome
-from sweep.core.records import Decision, Measure, Observation, Verdict, Zone
+from sweep.core.outcome import outcome
+from sweep.core.records import Decision, Measure, Observation, Outcome, Verdict, Zone
 from sweep.log.store import MemoryLog
 from sweep.replay.landscape import Landscape
 from sweep.rules.goldilocks import Goldilocks
@@ -74,7 +75,7 @@ class Selector:
             point = {name: values[key] for name, values in extra.items() if key in values}
             self._study.add(key, {k: v for k, v in point.items() if k not in _MEASURES}, {})
             self._study.start(key)
-            measures = [_measure("alpha", alpha)]
+            measures = [_measure("alpha", alpha, fatal=True)]
             measures += [_measure(k, v) for k, v in point.items() if k in _MEASURES]
             self._study.observe(
                 key, Observation(stage="measured", step=1, measures=tuple(measures))
@@ -132,7 +133,7 @@ class Selector:
             raise ValueError(f"n is {n}, but must be >= 1.")
         working = self.history.count(State.PROBING)
         self._study.rule = replace(self._rule, batch=n + working)
-        self._study.record("session", {})
+        self._study.record(SessionBegan())
         self._study.rule = _silent
         found = [
             trial_id
@@ -191,11 +192,11 @@ class Selector:
 
     def _why(self, trial_id: str) -> str:
         reasons = [
-            event.payload["reason"]
+            event.reason
             for event in self._study.events()
-            if event.kind == "verdict" and event.trial_id == trial_id
+            if isinstance(event, Decided) and event.trial_id == trial_id
         ]
-        return str(reasons[-1])
+        return reasons[-1]
 
 
 def suggested(suggestions: Sequence[Suggestion]) -> pa.Table:
@@ -218,7 +219,8 @@ def _silent(history: History) -> Decision:
     )
 
 
-def _measure(name: str, value: float) -> Measure:
+def _measure(name: str, value: float, *, fatal: bool = False) -> Measure:
     if value - value == 0.0:
-        return Measure(name=name, value=float(value))
-    return Measure(name=name, value=None, status="degenerate", detail={"reason": "no number"})
+        return Measure(name=name, value=float(value), fatal=fatal)
+    reason = {"reason": "no number"}
+    return Measure(name=name, value=None, status="degenerate", fatal=fatal, detail=reason)

@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from sweep.config.models import BudgetConfig
 from sweep.core.errors import ConfigError, UserError
+from sweep.core.events import SessionBegan
 from sweep.core.outcome import outcome
 from sweep.core.records import Observation
 from sweep.log.store import MemoryLog
@@ -100,12 +101,12 @@ def simulate(
     study = Study(
         rule=rule, log=log, proposer=proposer, budget=budget, workers=parallel, clock=clock
     )
-    study.record("session", {"workers": parallel})
+    study.record(SessionBegan(workers=parallel))
     trials: dict[str, tuple[Observation, ...]] = {}
     for number in order:
         candidate = landscape.candidates[number]
         trials[candidate.trial_id] = tuple(_shown(candidate, online=online, early=early))
-        study.add(candidate.trial_id, candidate.point, {})
+        study.add(candidate.trial_id, {**candidate.names, **candidate.point}, {})
     told = dict.fromkeys(trials, 0)
     queue: list[tuple[float, int, str]] = []
     tie = 0

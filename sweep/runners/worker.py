@@ -8,7 +8,6 @@ alive yet, and must not write beside the one that took its place.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 import traceback
@@ -19,10 +18,10 @@ from typing import Any, get_args
 import filelock
 
 from sweep.config.models import TrialConfig
+from sweep.core.codec import decode_observation, encode
 from sweep.core.errors import unknown_name
 from sweep.core.plugins import importable, resolve
-from sweep.core.records import Event, Observation, Stage
-from sweep.log.validate import admitted
+from sweep.core.records import Observation, Stage
 from sweep.pretraining.context import Context, TrialFn
 from sweep.runners.trial_log import LOG, TrialLog
 from sweep.storage import files
@@ -111,9 +110,7 @@ def _check(seen: Any) -> None:
         raise TypeError(f"A trial yields Observation, but this one yielded {type(seen).__name__}.")
     if seen.stage not in STAGES:
         raise ValueError(unknown_name("The stage", str(seen.stage), STAGES))
-    line = json.dumps(seen.to_json(), allow_nan=False)
-    event = Event(seq=0, time=0.0, kind="observation", trial_id="it", payload=json.loads(line))
-    admitted(event, line.encode())
+    decode_observation(encode(seen))
 
 
 def _hold(folder: Place) -> contextlib.ExitStack:

@@ -1,6 +1,6 @@
-"""What came of a study, in Python: its tables as Arrow, and SQL over them.
+"""The results of a study, in Python: its tables as Arrow, and SQL over them.
 
-Importing this and reading a table does without DuckDB, which only `Results.sql` needs.
+Only `Results.sql` imports DuckDB.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
-from sweep.core.outcome import Outcome
+from sweep.core.events import StudyFinished
+from sweep.core.records import Outcome
 from sweep.log.store import EVENTS, find, last
 from sweep.storage import files
 from sweep.storage.files import Place
@@ -22,7 +23,7 @@ from sweep.tables.snapshots import StudyTables
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A study on disk, finished or not; each table is read anew, up to the log's last event.
+    """A study on disk, finished or not; each access reads a table anew, up to the last event.
 
     Args:
         folder: the study's.
@@ -37,7 +38,7 @@ class Results:
 
     @property
     def config(self) -> StudyConfig:
-        """What the study was told, as last changed by a resume; `StudyError` if nothing."""
+        """The study's config, as last changed by a resume; `StudyError` if the log has none."""
         texts = self.studies["config"].to_pylist()
         if not texts or texts[0] is None:
             raise StudyError(f"The study {self.folder} has no config: its log never began.")
@@ -45,9 +46,9 @@ class Results:
 
     @property
     def outcome(self) -> Outcome | None:
-        """What the study came to, None unless its end is the last thing that happened."""
+        """The study's outcome; None unless the study's end is the log's last event."""
         event = last(self.folder / EVENTS)
-        return Outcome.from_json(event.payload) if event and event.kind == "finish" else None
+        return event.outcome if isinstance(event, StudyFinished) else None
 
     @property
     def trials(self) -> pa.Table:
@@ -76,7 +77,7 @@ class Results:
 
     @property
     def studies(self) -> pa.Table:
-        """One row: config, versions, commit, status, winner, what was spent."""
+        """One row: config, versions, commit, status, winner, seconds spent."""
         return StudyTables(self.folder).table("studies")
 
     def sql(self, text: str) -> pa.Table:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sweep.cli.progress import Watcher, duration
 from sweep.config.models import StudyConfig
+from sweep.core.failures import Failure
 from sweep.core.history import State
 from sweep.core.records import Observation
 from sweep.rules import Rule
@@ -73,7 +74,7 @@ def test_a_failure_names_the_log_even_in_the_live_view() -> None:
         study.listen(listener)
         study.start("t0")
         study.observe("t0", Observation(stage="pretrain", step=1, fraction=0.5))
-        study.fail("t0", "ValueError: \x1b[2Jboom", cause="exception")
+        study.fail("t0", Failure(error="ValueError: \x1b[2Jboom", cause="exception"))
     assert study.history.state_of("t0") == State.FAILED
     assert "results/x/trials/t0/log.txt" in screen.getvalue()
     assert "\x1b[2J" not in screen.getvalue()

@@ -4,22 +4,20 @@ import pytest
 
 from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
-from sweep.core.records import Event
+from sweep.core.events import Event, Observed, SessionBegan, TrialStarted
+from sweep.core.records import Cost, Observation, Stage
 from sweep.launch.repeats import left
 
 
-def observed(seq: int, seconds: float, stage: str = "probed") -> Event:
-    payload = {
-        "stage": stage,
-        "fraction": 1.0,
-        "cost": {"wall_seconds": seconds, "device_seconds": seconds},
-    }
-    return Event(seq=seq, time=10.0 * seq, kind="observation", trial_id="t", payload=payload)
+def observed(seq: int, seconds: float, stage: Stage = "probed") -> Event:
+    cost = Cost(wall_seconds=seconds, device_seconds=seconds)
+    observation = Observation(stage=stage, step=1, cost=cost)
+    return Observed(seq=seq, time=10.0 * seq, trial_id="t", observation=observation)
 
 
-EVENTS = [
-    Event(seq=0, time=0.0, kind="session"),
-    Event(seq=1, time=1.0, kind="start", trial_id="t", attempt=1),
+EVENTS: list[Event] = [
+    SessionBegan(seq=0, time=0.0),
+    TrialStarted(seq=1, time=1.0, trial_id="t", attempt=1),
     observed(2, 30.0, "trained"),
     observed(3, 10.0),
 ]

@@ -6,6 +6,7 @@ import pytest
 
 from sweep.config.models import StudyConfig
 from sweep.core.errors import Resumable
+from sweep.core.events import EncoderDropped
 from sweep.core.history import History
 from sweep.core.records import Decision, Measure, Observation, Verdict
 from sweep.launch.retention import Keeper
@@ -69,7 +70,7 @@ def kept(root: Place) -> list[str]:
 
 
 def dropped(study: Study) -> list[str]:
-    return [event.trial_id for event in study.events() if event.kind == "dropped"]
+    return [event.trial_id for event in study.events() if isinstance(event, EncoderDropped)]
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sweep.cli import app
+from sweep.core.codec import decode, encode
 from sweep.core.errors import StudyError, StudyWarning, UserError
-from sweep.core.records import Event, EventKind
+from sweep.core.events import FORMAT, Event, Observed, SessionBegan, StudyBegan, TrialStarted
+from sweep.core.records import Observation
 from sweep.log.store import (
     EVENTS,
-    FORMAT,
     EventLog,
     Log,
     MemoryLog,
     check_writable,
     create,
-    decode,
-    encode,
     end,
     find,
     last,
@@ -33,10 +37,22 @@ from sweep.log.store import (
 from sweep.storage import files
 from sweep.storage.files import Place
 from sweep.storage.lease import driver
+from sweep.tables.snapshots import StudyTables
 
 
-def event(seq: int, **payload: object) -> Event:
-    return Event(seq=seq, time=float(seq), kind="start", trial_id="t", payload=payload)
+def event(seq: int, worker: str | None = None) -> Event:
+    return TrialStarted(seq=seq, time=float(seq), trial_id="t", worker=worker)
+
+
+def observed(seq: int, detail: dict[str, Any]) -> Event:
+    observation = Observation(stage="probed", step=1, detail=detail)
+    return Observed(seq=seq, trial_id="t", observation=observation)
+
+
+BEGAN = StudyBegan(
+    seq=0, name="x", config={}, config_digest="", data_digest="", created=1.0, commit=None,
+    versions={},
+)  # fmt: skip
 
 
 def lines(count: int) -> bytes:
@@ -63,11 +79,12 @@ def log(request: pytest.FixtureRequest) -> Iterator[Log]:
 
 
 def test_a_log_gives_back_what_it_was_told(log: Log) -> None:
-    told = [event(0, text='é "x"\n\u2028\udcff', value=0.1 + 0.2, none=None), event(1, items=[1])]
-    for one in told:
+    detail = {"text": 'é "x"\n\u2028', "value": 0.1 + 0.2, "none": None, "items": [1]}
+    events = [event(0), observed(1, detail)]
+    for one in events:
         log.append(one)
-    assert list(log.read()) == told
-    assert list(log.read()) == told, "and again"
+    assert list(log.read()) == events
+    assert list(log.read()) == events, "and again"
 
 
 def test_a_log_refuses_an_event_out_of_turn(log: Log) -> None:
@@ -87,7 +104,7 @@ def test_nan_is_refused_and_nothing_is_written(root: Place) -> None:
     with open_log(folder) as log:
         log.append(event(0))
         with pytest.raises(ValueError, match="not JSON compliant"):
-            log.append(event(1, value=float("nan")))
+            log.append(observed(1, {"value": float("nan")}))
         log.append(event(1))
     assert read(folder / EVENTS)[0] == [event(0), event(1)]
 
@@ -132,12 +149,11 @@ def test_reading_goes_on_where_it_stopped(root: Place) -> None:
 
 
 def test_a_log_of_a_newer_sweep_is_refused_in_a_sentence(root: Place) -> None:
-    kinds: tuple[EventKind, ...] = ("study", "session")
-    for kind in kinds:
-        folder = create(root, kind)
+    for first in (replace(BEGAN, format=FORMAT + 1), SessionBegan(seq=0, format=FORMAT + 1)):
+        folder = create(root, first.kind)
         with open_log(folder) as log:
-            log.append(Event(seq=0, time=0.0, kind=kind, payload={"format": FORMAT + 1}))
-        newer = r"written by a newer sweep: .* format 2, and this one reads 1"
+            log.append(first)
+        newer = r"written by a newer sweep: .* format 3, and this one reads 2"
         with pytest.raises(StudyError, match=newer):
             read(folder / EVENTS)
         with pytest.raises(StudyError, match=newer):
@@ -147,18 +163,58 @@ def test_a_log_of_a_newer_sweep_is_refused_in_a_sentence(root: Place) -> None:
 # The log on disk ---------------------------------------------------------------------
 
 
-def test_a_newer_sweeps_events_may_have_fields_of_tomorrow(folder: Path) -> None:
-    line = encode(Event(seq=0, time=0.0, kind="study", payload={"format": FORMAT + 1}))
-    (folder / EVENTS).write_bytes(line.replace(b'"seq"', b'"tomorrow":1,"seq"'))
+def test_a_newer_sweeps_events_may_have_other_fields(folder: Path) -> None:
+    newer = {"seq": 0, "kind": "study", "format": FORMAT + 1, "other": 1}
+    (folder / EVENTS).write_text(json.dumps(newer) + "\n")
     with pytest.raises(StudyError, match="written by a newer sweep"):
         read(folder / EVENTS)
 
 
+FORMAT_1 = """\
+{"seq":0,"time":1790000000.5,"kind":"study","trial_id":"","attempt":0,"payload":{"format":1,\
+"name":"old","config":{"name":"old","seed":0},"config_digest":"1f","data_digest":"2e","path":null,\
+"created":1790000000.4,"commit":"0123456789abcdef0123","versions":{"sweep":"0.1.0","torch":"2.11"}}}
+{"seq":1,"time":1790000001.5,"kind":"session","trial_id":"","attempt":0,"payload":{"format":1,\
+"host":"h","pid":1,"runner":"local","workers":1,"device":"cpu"}}
+{"seq":2,"time":1790000002.5,"kind":"finish","trial_id":"","attempt":0,"payload":{"winner":null,\
+"accuracy":null,"interval":null,"ties":[],"zone":{"lo":null,"hi":null,"through":0,"note":""},\
+"probes_paid":0,"probes_saved":0,"reason":"every candidate is decided","test_accuracy":null}}
+"""
+"""A log as sweep 0.1.0 wrote it, before events had types."""
+
+
+def test_a_log_of_format_1_is_refused_in_a_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / EVENTS).write_text(FORMAT_1)
+    older = (
+        r"written by sweep 0\.1\.0 \(commit 0123456789ab\): its events are in format 1, and this "
+        r"sweep reads format 2\. Read it with that version, or run the study again\."
+    )
+    for use in (read, EventLog, StudyTables):
+        with pytest.raises(StudyError, match=older):
+            _used(use, folder)
+    results = ["--results", str(folder.parent)]
+    for words in (["show", "study"], ["resume", "study"], ["query", "study", "FROM trials"]):
+        assert app.run_command([*words, *results]) == 2
+        assert re.search(older, capsys.readouterr().err)
+
+
+def _used(use: Any, folder: Path) -> Any:
+    if use is read:
+        return read(folder / EVENTS)
+    return use(folder).table("trials") if use is StudyTables else use(folder)
+
+
 def test_an_event_is_one_line_of_ascii() -> None:
-    line = encode(event(0, text="a\u2028b\nc\udcff"))
+    line = encode(event(0, "a\u2028b\nc \U0001f600 \\udcff"))
     assert line.isascii()
     assert line.count(b"\n") == 1
-    assert decode(line) == event(0, text="a\u2028b\nc\udcff")
+    assert decode(line) == event(0, "a\u2028b\nc \U0001f600 \\udcff")
+
+
+def test_what_utf_8_cannot_hold_becomes_a_question_mark() -> None:
+    assert decode(encode(event(0, "/logs/\udcff\ud800\\.txt"))) == event(0, "/logs/??\\.txt")
 
 
 @pytest.mark.parametrize("kept", range(1, len(encode(event(2)))))
@@ -168,12 +224,12 @@ def test_a_line_torn_anywhere_is_skipped_and_nothing_is_glued_to_it(
     (folder / EVENTS).write_bytes(lines(2) + encode(event(2))[:kept])
     assert read(folder / EVENTS) == ([event(0), event(1)], len(lines(2)))
     with EventLog(folder) as log:
-        log.append(event(2, again=True))
-    assert read(folder / EVENTS)[0] == [event(0), event(1), event(2, again=True)]
+        log.append(event(2, "again"))
+    assert read(folder / EVENTS)[0] == [event(0), event(1), event(2, "again")]
 
 
 def test_a_last_line_whose_text_never_reached_the_disk_is_torn_too(folder: Path) -> None:
-    (folder / EVENTS).write_bytes(lines(2) + b"\0" * 40 + b'"payload":{}}\n')
+    (folder / EVENTS).write_bytes(lines(2) + b"\0" * 40 + b'"worker":null}\n')
     assert read(folder / EVENTS) == ([event(0), event(1)], len(lines(2)))
     with EventLog(folder) as log:
         log.append(event(2))
@@ -241,11 +297,13 @@ def test_a_disk_that_refuses_closes_the_log_for_good(folder: Path) -> None:
     script = f"""
 import resource, signal
 from pathlib import Path
+from sweep.cli import app
+from sweep.core.codec import decode, encode
 from sweep.core.errors import StudyError
-from sweep.core.records import Event
+from sweep.core.events import TrialStarted
 from sweep.log.store import EventLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-event = lambda seq: Event(seq=seq, time=float(seq), kind="start", trial_id="t")
+event = lambda seq: TrialStarted(seq=seq, time=float(seq), trial_id="t")
 with EventLog(Path({str(folder)!r})) as log:
     log.append(event(0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (log.offset + 20, log.offset + 20))

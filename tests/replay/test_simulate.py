@@ -9,7 +9,7 @@ import pytest
 
 from sweep.config.models import BudgetConfig, RuleConfig
 from sweep.core.errors import ConfigError, DataError
-from sweep.core.records import Event
+from sweep.core.events import Observed, TrialStarted
 from sweep.replay.landscape import Landscape
 from sweep.replay.rule_specs import contenders
 from sweep.replay.simulate import compare, simulate
@@ -41,7 +41,7 @@ def test_workers_share_the_work_and_nobody_waits() -> None:
 
 def test_the_order_decides_who_begins() -> None:
     study, _ = simulate(hump(20), rule("paper", round=4), range(19, -1, -1), parallel=1)
-    started = [event.trial_id for event in study.events() if event.kind == "start"]
+    started = [event.trial_id for event in study.events() if isinstance(event, TrialStarted)]
     assert started[:3] == ["c19", "c18", "c17"]
 
 
@@ -60,13 +60,13 @@ def test_halving_keeps_one_in_eta_at_each_rung() -> None:
         candidates=tuple(recorded(f"c{i}", 1.0 + i / 100, 0.3 + i / 100) for i in range(18)),
     )
     study, played = simulate(landscape, rule("halving"), range(18), parallel=3, online=True)
-    ended = [e.trial_id for e in study.events() if e.kind == "observation" and _ends(e)]
+    ended = [e.trial_id for e in study.events() if isinstance(e, Observed) and _ends(e)]
     assert sorted(ended) == ["c16", "c17"]  # 18 -> 6 -> 2
     assert played.regret == 0
 
 
-def _ends(event: Event) -> bool:
-    return (event.payload["stage"], event.payload["fraction"]) == ("probed", 1.0)
+def _ends(event: Observed) -> bool:
+    return event.observation.stage == "probed" and event.observation.final
 
 
 def test_goldilocks_probes_less_than_the_paper_and_loses_no_more() -> None:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from sweep.config.models import RuleConfig
+from sweep.core.events import Decided
 from sweep.core.history import State
 from sweep.replay.landscape import Landscape
 from sweep.replay.simulate import simulate
 from sweep.rules import RULES
 from sweep.rules.goldilocks import Goldilocks
+from sweep.study import Study
 from tests.histories import measured, play, probed, study_of
 from tests.landscapes import hump, recorded
 
@@ -82,8 +84,8 @@ def test_early_looks_save_pretraining_and_cost_little_accuracy() -> None:
     whole = landscape.pretrain_seconds
     assert played.pretrain_seconds < 0.8 * whole
     assert played.regret < 0.01
-    stopped = [e for e in study.events() if e.kind == "verdict" and e.payload["action"] == "stop"]
-    assert any("of its training it is the best with probability" in _why(e) for e in stopped)
+    stopped = _stopped(study)
+    assert any("of its training it is the best with probability" in reason for reason in stopped)
 
 
 def test_candidates_that_cannot_be_the_best_are_never_begun() -> None:
@@ -94,14 +96,15 @@ def test_candidates_that_cannot_be_the_best_are_never_begun() -> None:
     order = np.random.default_rng(1).permutation(64).tolist()
     rule = RULES["goldilocks"](RuleConfig(name="goldilocks", eager=True, round=10))
     study, played = simulate(landscape, rule, order, parallel=4)
-    stopped = [e for e in study.events() if e.kind == "verdict" and e.payload["action"] == "stop"]
-    assert any("never begun" in _why(e) for e in stopped)
+    stopped = _stopped(study)
+    assert any("never begun" in reason for reason in stopped)
     assert played.pretrain_seconds < 0.8 * landscape.pretrain_seconds
     assert played.regret == 0
 
 
-def _why(event: object) -> str:
-    return str(getattr(event, "payload")["reason"])  # noqa: B009  # an Event, seen as object
+def _stopped(study: Study) -> list[str]:
+    """Return the reason of every `stop`."""
+    return [e.reason for e in study.events() if isinstance(e, Decided) and e.action == "stop"]
 
 
 def test_a_spectrum_that_collapsed_on_the_way_stops_the_trial_at_once() -> None:

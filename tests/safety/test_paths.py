@@ -98,9 +98,9 @@ def test_a_study_is_not_begun_behind_a_link(
 def rename(events: Lines, name: Any) -> None:
     """Give a candidate that did not win another name."""
     ids = [event["trial_id"] for event in events if event["kind"] == "candidate"]
-    ids.remove(events[-1]["payload"]["winner"])
+    ids.remove(events[-1]["outcome"]["winner"])
     for event in events:
-        if event["trial_id"] == ids[0]:
+        if event.get("trial_id") == ids[0]:
             event["trial_id"] = name
 
 
@@ -166,8 +166,9 @@ def test_an_export_takes_the_trials_own_encoder_whatever_checkpoint_the_log_name
 
     def change(events: Lines) -> None:
         for event in events:
-            if event["payload"].get("stage") == "trained":
-                event["payload"]["detail"]["checkpoint"] = str(outside)
+            observation = event.get("observation", {})
+            if observation.get("stage") == "trained":
+                observation["detail"]["checkpoint"] = str(outside)
 
     forge(folder, change)
     out = tmp_path / "out.safetensors"
@@ -198,7 +199,8 @@ def test_a_link_in_a_studys_folder_is_not_written_through(
 
 def again(events: Lines) -> None:
     """Take a study back to where its last trial had not ended."""
-    last = max(n for n, event in enumerate(events) if event["payload"].get("stage") == "measured")
+    measured = [event.get("observation", {}).get("stage") == "measured" for event in events]
+    last = max(number for number, is_measured in enumerate(measured) if is_measured)
     del events[last:]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pyarrow.dataset as ds
 import pytest
 
 from sweep.config.models import StudyConfig
+from sweep.core.codec import encode
 from sweep.core.errors import QueryError, StudyError
-from sweep.core.records import Event, Measure, Observation
+from sweep.core.events import CandidateAdded, Event, Observed, StudyBegan
+from sweep.core.records import Measure, Observation
 from sweep.core.text import to_text
-from sweep.log.store import EVENTS, EventLog, encode
+from sweep.log.store import EVENTS, EventLog
 from sweep.tables.query import query
 from sweep.tables.results import Results
 from sweep.tables.snapshots import TABLES, Snapshots, StudyTables
@@ -25,24 +28,22 @@ def study(results: Path, name: str, points: list[dict[str, Any]]) -> Path:
     folder = results / name
     folder.mkdir()
     config = StudyConfig(name=name).model_dump(mode="json")
-    born = {
-        "name": name, "config": config, "config_digest": "", "data_digest": "",
-        "versions": {}, "commit": None, "created": 0.0,
-    }  # fmt: skip
-    story: list[tuple[Any, str, Any]] = [("study", "", born)]
+    began = StudyBegan(
+        name=name, config=config, config_digest="", data_digest="", versions={}, commit=None,
+        created=0.0,
+    )  # fmt: skip
+    story: list[Event] = [began]
     for index, point in enumerate(points):
+        trial_id = f"{name}-{index}"
         measures = (Measure(name="accuracy", value=index / 10),)
-        seen = Observation(stage="probed", step=1, measures=measures).to_json()
-        payload = {"point": point, "config": {}, "index": index}
+        seen = Observation(stage="probed", step=1, measures=measures)
         story += [
-            ("candidate", f"{name}-{index}", payload),
-            ("observation", f"{name}-{index}", seen),
+            CandidateAdded(trial_id=trial_id, point=point, config={}, index=index),
+            Observed(trial_id=trial_id, observation=seen),
         ]
     with (folder / EVENTS).open("wb") as file:
-        for seq, (kind, trial_id, payload) in enumerate(story):
-            file.write(
-                encode(Event(seq=seq, time=0.0, kind=kind, trial_id=trial_id, payload=payload))
-            )
+        for seq, event in enumerate(story):
+            file.write(encode(replace(event, seq=seq)))
     return folder
 
 

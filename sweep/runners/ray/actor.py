@@ -9,6 +9,7 @@ import ray
 from ray import tune
 
 from sweep.config.models import TrialConfig
+from sweep.core.codec import encode
 from sweep.core.failures import Failure, TrialError
 from sweep.pretraining.context import Context
 from sweep.runners.worker import Worker
@@ -45,7 +46,7 @@ class Actor(tune.Trainable):
         if self._worker is not None:
             try:
                 seen = self._worker.next()
-                return {"observation": json.dumps(seen.to_json()) if seen else ""}
+                return {"observation": encode(seen).decode() if seen else ""}
             except (Exception, SystemExit) as error:
                 self._failure = Failure.of(error)
         raise TrialError.of(self._failure or Failure(error="it was not opened", cause="start"))

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweep.core.codec import decode_observation
 from sweep.core.failures import UNPROBED
-from sweep.core.records import Observation
 from sweep.runners.devices import Devices
 from sweep.runners.interrupt import StopRequest
 from sweep.runners.ray.actor import Actor
@@ -169,9 +169,9 @@ class _Scheduler(Driver, FIFOScheduler):
     def _hear(self, ours: str, result: dict[str, Any]) -> bool:
         """Take in a result; return whether the trial goes on."""
         if not result["observation"]:
-            self._study.fail(ours, **asdict(UNPROBED))
+            self._study.fail(ours, UNPROBED)
             return False
-        seen = Observation.from_json(json.loads(result["observation"]))
+        seen = decode_observation(result["observation"].encode())
         return self._study.observe(ours, seen) == "continue"
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -188,7 +188,7 @@ class _Scheduler(Driver, FIFOScheduler):
 def _settle(study: Study, watch: Watch) -> None:
     """Note the attempts that failed, once it is known what of; Tune calls both sides of us."""
     for trial_id, failure in watch.settled():
-        study.fail(trial_id, **asdict(failure))
+        study.fail(trial_id, failure)
 
 
 @ray.remote(max_retries=3)  # should its worker or node go: it may be done again

@@ -16,13 +16,18 @@ from ray.tune.trainable import FunctionTrainable, Trainable
 
 import sweep.runners.ray.cluster  # noqa: F401  # its settings must precede ray
 from sweep.config.models import RuleConfig
+from sweep.core.failures import Failure
 from sweep.core.history import State
-from sweep.core.outcome import Outcome, outcome
-from sweep.core.records import Action, Measure, Observation, Verdict, Zone
+from sweep.core.outcome import outcome
+from sweep.core.records import Action, Measure, Observation, Outcome, Verdict, Zone
 from sweep.log.store import MemoryLog
 from sweep.rules import Rule
 from sweep.rules.paper import Paper
 from sweep.study import Study
+
+ENDED = Failure(error="it ended without an accuracy", cause="ended")
+RAISED = Failure(error="it raised an error", cause="exception")
+REMOVED = Failure(error="it was removed", cause="ended")
 
 
 class GoldilocksScheduler(TrialScheduler):
@@ -104,16 +109,16 @@ class GoldilocksScheduler(TrialScheduler):
         """Also the only call that a result with done=True gets."""
         self._ingest(trial, result)
         if not self._study.history.state_of(trial.trial_id).final:
-            self._study.fail(trial.trial_id, "it ended without an accuracy", cause="ended")
+            self._study.fail(trial.trial_id, ENDED)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if not self._study.history.state_of(trial.trial_id).final:
-            self._study.fail(trial.trial_id, "it raised an error", cause="exception")
+            self._study.fail(trial.trial_id, RAISED)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """A paused trial that is stopped is decided already; a pending one never began."""
         if not self._study.history.state_of(trial.trial_id).final:
-            self._study.fail(trial.trial_id, "it was removed", cause="ended")
+            self._study.fail(trial.trial_id, REMOVED)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         trials = tune_controller.get_live_trials()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from sweep.core.events import TrialFailed
 from sweep.log import store
 from sweep.tables.results import Results
 from tests.processes import end_group, joined, wait_until
@@ -119,6 +120,6 @@ def failures(results: Path) -> dict[str, list[str]]:
     """Return the causes of each trial's failures."""
     found: dict[str, list[str]] = {}
     for event in store.read(results / "moving" / store.EVENTS)[0]:
-        if event.kind == "failure":
-            found.setdefault(event.trial_id, []).append(event.payload["cause"])
+        if isinstance(event, TrialFailed):
+            found.setdefault(event.trial_id, []).append(event.failure.cause)
     return found

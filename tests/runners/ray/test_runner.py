@@ -18,8 +18,18 @@ import ray
 from sweep.cli import app
 from sweep.config.models import StudyConfig
 from sweep.core.errors import ConfigError, Resumable
+from sweep.core.events import (
+    CandidateAdded,
+    Decided,
+    Event,
+    Idled,
+    Observed,
+    StudyFinished,
+    TrialFailed,
+    TrialStarted,
+)
 from sweep.core.plugins import resolve
-from sweep.core.records import Event, Observation
+from sweep.core.records import Observation
 from sweep.launch import launch
 from sweep.log import store
 from sweep.log.store import MemoryLog
@@ -46,9 +56,9 @@ def events_of(folder: Path) -> list[Event]:
 
 def verdicts(events: list[Event]) -> list[tuple[str, str, str]]:
     return [
-        (event.trial_id, event.payload["action"], event.payload["reason"])
+        (event.trial_id, event.action, event.reason)
         for event in events
-        if event.kind == "verdict"
+        if isinstance(event, Decided)
     ]
 
 
@@ -74,14 +84,14 @@ def test_the_same_events_give_the_same_verdicts_without_ray(study_on_ray: Path) 
     config = Results(study_on_ray).config
     replay = Study(rule=resolve("The rule", config.rule.name, RULES)(config.rule), log=MemoryLog())
     for event in events:
-        match event.kind:
-            case "candidate":
-                replay.add(event.trial_id, event.payload["point"], event.payload["config"])
-            case "start":
+        match event:
+            case CandidateAdded():
+                replay.add(event.trial_id, event.point, event.config)
+            case TrialStarted():
                 replay.start(event.trial_id)
-            case "observation":
-                replay.observe(event.trial_id, Observation.from_json(event.payload))
-            case "idle":
+            case Observed():
+                replay.observe(event.trial_id, event.observation)
+            case Idled():
                 replay.next()
     assert verdicts(list(replay.events())) == verdicts(events)
 
@@ -90,12 +100,13 @@ def test_two_trials_are_at_work_at_once_and_no_more(study_on_ray: Path) -> None:
     working: set[str] = set()
     most = 0
     for event in events_of(study_on_ray):
-        payload = event.payload
-        told_to_leave = event.kind == "verdict" and payload["action"] != "continue"
-        if event.kind == "start":
-            working.add(event.trial_id)
-        elif told_to_leave or payload.get("stage") == "probed":
-            working.discard(event.trial_id)
+        match event:
+            case TrialStarted():
+                working.add(event.trial_id)
+            case (
+                Decided(action="hold" | "stop") | Observed(observation=Observation(stage="probed"))
+            ):
+                working.discard(event.trial_id)
         most = max(most, len(working))
     assert most == 2
 
@@ -155,16 +166,16 @@ def test_trials_that_misbehave_are_rows_and_stop_no_other(tmp_path: Path) -> Non
     assert rows.pop("behave")["attempt"] == 1
     assert {row["attempt"] for row in rows.values()} == {2}
     assert outcome.probes_paid == 4
-    failures = [e for e in events_of(tmp_path / "wild") if e.kind == "failure"]
-    of = {e.trial_id: e.payload for e in failures}
+    failures = [e for e in events_of(tmp_path / "wild") if isinstance(e, TrialFailed)]
+    of = {e.trial_id: e.failure for e in failures}
     assert len(failures) == len(of) + 1 == 5  # one was tried twice
-    assert "misbehaving.Odd: never works" in of[raised["trial_id"]]["traceback"]
-    assert {name: of[row["trial_id"]]["cause"] for name, row in rows.items()} == {
+    assert "misbehaving.Odd: never works" in of[raised["trial_id"]].traceback
+    assert {name: of[row["trial_id"]].cause for name, row in rows.items()} == {
         "exit": "worker died",
         "eat": "out of memory",
         "hang": "hang",
     }
-    assert "resources.hang_seconds" in of[rows["hang"]["trial_id"]]["error"]
+    assert "resources.hang_seconds" in of[rows["hang"]["trial_id"]].error
 
 
 UNIMPORTABLE = """
@@ -230,9 +241,9 @@ def test_storage_that_fails_in_the_middle_ends_a_study_resumable(tmp_path: Path)
     outcome = launch.resume(tmp_path / "fails", overrides=["resources.runner=local"])
     assert outcome.probes_paid == 4
     seen = Counter(
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events_of(tmp_path / "fails")
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     )
     assert set(seen.values()) == {1}
 
@@ -296,7 +307,7 @@ def test_a_killed_driver_is_gone_on_with(tmp_path: Path) -> None:
     after = Counter(names(tmp_path / "small"))
     assert max(after.values()) == 1
     assert before <= after
-    assert events_of(tmp_path / "small")[-1].kind == "finish"
+    assert isinstance(events_of(tmp_path / "small")[-1], StudyFinished)
 
 
 SLOW = """
@@ -376,9 +387,9 @@ def test_more_at_once_than_fits_is_a_sentence(
 
 def names(folder: Path) -> list[tuple[str, str, int]]:
     return [
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events_of(folder)
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     ]
 
 
