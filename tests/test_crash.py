@@ -175,12 +175,15 @@ def events(results: Path) -> list[Event]:
     return store.read(results / STUDY.name / store.EVENTS)[0]
 
 
+def _unnumbered(event: Decided | ZoneMoved) -> Decided | ZoneMoved:
+    event = replace(event, seq=0, time=0.0, answers_seq=0)
+    return replace(event, attempt=0) if isinstance(event, Decided) else event
+
+
 def decided(results: Path) -> list[Decided | ZoneMoved]:
     """Return every verdict and move of the zone, in order; events are numbered otherwise."""
     return [
-        replace(event, seq=0, time=0.0, answers_seq=0)
-        for event in events(results)
-        if isinstance(event, Decided | ZoneMoved)
+        _unnumbered(event) for event in events(results) if isinstance(event, Decided | ZoneMoved)
     ]
 
 

@@ -275,7 +275,10 @@ def test_a_store_that_is_not_there_is_a_sentence(
 ) -> None:
     words = ["run", str(toml), "--results", "s3://nobodys/x"]
     assert app.run_command(words) == 2
-    assert "cannot be used: The specified bucket does not exist. Where" in capsys.readouterr().err
+    assert (
+        "cannot be used: The specified bucket does not exist. Set the store's"
+        in capsys.readouterr().err
+    )
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     for words in (["ls"], ["show", "own"], ["run", str(toml)]):

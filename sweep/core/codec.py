@@ -117,19 +117,29 @@ def _deeper(value: Any, levels: int) -> bool:
 def _sentence(error: ValidationError) -> str:
     """Return the first thing that is wrong with a line: which field, what it is, what it must be.
 
-    For example `observation.step is -1: Input should be greater than or equal to 0`.
+    For example `observation.step is -1, but must be >= 0`.
     """
-    first = error.errors(include_url=False, include_context=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    match first["type"]:
-        case "json_invalid" if "recursion" in message:
-            return f"it is nested more than {DEEPEST} deep"
-        case "json_invalid":
-            return message
+    first = error.errors(include_url=False)[0]
+    kind, message = first["type"], first["msg"].removeprefix("Value error, ")
+    if kind == "json_invalid":
+        deep = "recursion" in message
+        return f"it is nested more than {DEEPEST} deep" if deep else message
     place = ".".join(map(str, first["loc"])) or "the event"
-    if first["type"] == "missing":
+    if kind == "missing":
         return f"{place} is missing"
-    return f"{place} is {reprlib.repr(first['input'])}: {message}"
+    if kind in _BOUNDS:
+        name, sign = _BOUNDS[kind]
+        message = f"but must be {sign} {first['ctx'][name]:g}"
+    return f"{place} is {reprlib.repr(first['input'])}, {message}"
+
+
+_BOUNDS = {
+    "greater_than": ("gt", ">"),
+    "greater_than_equal": ("ge", ">="),
+    "less_than": ("lt", "<"),
+    "less_than_equal": ("le", "<="),
+}
+"""Error of pydantic -> name of the limit in the error's context, and how it is written."""
 
 
 # Other formats -----------------------------------------------------------------------

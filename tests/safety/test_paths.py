@@ -155,7 +155,9 @@ def test_a_forged_table_leads_nowhere(
     words = ["export", "small", "-o", out, "--results", folder.parent]
     code, said = call(*words, capsys=capsys)
     assert code == 2
-    assert "No trial is named '../../../outside': the tables of small are forged" in said
+    assert (
+        "'../../../outside' cannot be the name of a trial: the tables of small are forged" in said
+    )
     assert not out.exists()
 
 

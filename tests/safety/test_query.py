@@ -169,7 +169,7 @@ def test_the_variables_of_python_are_out_of_reach(folder: Path) -> None:
 
 
 def test_text_that_is_no_text_is_refused(folder: Path) -> None:
-    with pytest.raises(QueryError, match="and this is none"):
+    with pytest.raises(QueryError, match="and this is not one"):
         query([folder], "SELECT '\udcff'")
     assert query([folder], "SELECT 'a\0b' AS x").to_pylist() == [{"x": "a\0b"}]
 
