@@ -67,11 +67,12 @@ def best_trials(found: Results, count: int) -> pa.Table:
 
 
 def every_trial(found: Results) -> pa.Table:
-    """Return all trials, the best first."""
+    """Return all trials: the best first, equal accuracies in the candidates' order."""
     columns = _columns(found, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
     return found.sql(
         f"SELECT trial_id, {columns} FROM trials "
-        "ORDER BY accuracy DESC NULLS LAST, status, alpha NULLS LAST"
+        "ORDER BY accuracy DESC NULLS LAST, if(accuracy IS NULL, 0, index), "
+        "status, alpha NULLS LAST, index"
     )
 
 

@@ -7,12 +7,12 @@ interval come from the fresh seeds alone, for it was picked by the first.
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-from scipy.stats import t as student
+from scipy.stats import sem, t
 
 from sweep.config.models import BudgetConfig, RuleConfig, SpaceConfig, StudyConfig
 from sweep.core.errors import StudyError
@@ -109,15 +109,15 @@ def intervals(found: Results) -> pa.Table:
             point = points[row["trial_id"]]
             key = tuple((name, value) for name, value in point.items() if name != "seed")
             groups.setdefault(key, []).append(row["accuracy"])
-    rows = [{**dict(key), **_summary(values)} for key, values in groups.items()]
+    rows = [{**dict(key), **summary(values)} for key, values in groups.items()]
     return pa.Table.from_pylist(sorted(rows, key=lambda row: -row["mean"]))
 
 
-def _summary(values: Sequence[float]) -> dict[str, Any]:
-    count, mean = len(values), math.fsum(values) / len(values)
+def summary(accuracies: Sequence[float]) -> dict[str, Any]:
+    """Return seeds, mean, sd, lo and hi of one leader; the last three are None for one seed."""
+    count, mean = len(accuracies), statistics.fmean(accuracies)
     row: dict[str, Any] = {"seeds": count, "mean": mean, "sd": None, "lo": None, "hi": None}
     if count > 1:
-        sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-        half = float(student.ppf(0.975, count - 1)) * sd / math.sqrt(count)
-        row |= {"sd": sd, "lo": mean - half, "hi": mean + half}
+        half = float(t.ppf(0.975, count - 1) * sem(accuracies))
+        row |= {"sd": statistics.stdev(accuracies), "lo": mean - half, "hi": mean + half}
     return row

@@ -78,6 +78,61 @@ def test_ls_show_and_best_agree_on_the_winner(
     assert "trials  4 probed" in out
 
 
+EQUALS = """
+from sweep import Measure, Observation
+
+def trial(config, context):
+    number = config.options["number"]
+    alpha = Measure(name="alpha", value=0.1 * number)
+    yield Observation(stage="measured", step=1, measures=(alpha,))
+    accuracy = Measure(name="accuracy", value=0.25 if number == 1 else 0.5)
+    yield Observation(stage="probed", step=1, measures=(accuracy,))
+"""
+
+TIES = """
+name = "ties"
+trial = "equals:trial"
+[space.axes]
+"options.number" = [1, 2, 3, 4, 5, 6, 7, 8]
+[rule]
+name = "all"
+[resources]
+runner = "local"
+"""
+
+
+def test_of_equal_accuracies_the_first_candidate_comes_first_in_every_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "equals.py").write_text(EQUALS, encoding="utf-8")
+    (tmp_path / "ties.toml").write_text(TIES, encoding="utf-8")
+    code, summary, _ = call(
+        "run", tmp_path / "ties.toml", "--quiet", "--results", tmp_path, capsys=capsys
+    )
+    assert code == 0
+    sql = "SELECT trial_id, options_number AS n FROM trials WHERE accuracy = 0.5 ORDER BY index"
+    _, out, _ = call("query", "ties", sql, "--json", "--results", tmp_path, capsys=capsys)
+    equals = {row["trial_id"]: row["n"] for row in json.loads(out)}
+    winner, *_ = equals
+    assert len(equals) == 7
+
+    def listed(table: str) -> list[str]:
+        first_words = [line.split(" ")[0] for line in table.splitlines()]
+        return [word for word in first_words if word in equals]
+
+    assert f"winner  {winner}: 50.00%" in summary
+    assert listed(summary) == list(equals)[:5]
+    _, best, _ = call("best", "ties", "--results", tmp_path, capsys=capsys)
+    assert listed(best) == [winner]
+    _, every_trial, _ = call("show", "ties", "--results", tmp_path, capsys=capsys)
+    assert listed(every_trial) == list(equals)
+    words = ["resume", "ties", "--repeat-top", 1, "--seeds", 2, "--quiet", "--results", tmp_path]
+    _, repeated, _ = call(*words, capsys=capsys)
+    header, _, row = repeated.split("ties-repeats:\n")[1].splitlines()
+    cells = dict(zip(header.split(), row.split(), strict=True))
+    assert int(cells["options.number"]) == equals[winner]
+
+
 def test_a_finished_study_becomes_a_table_over_which_rules_are_replayed(
     done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +172,8 @@ def test_the_leaders_are_trained_again_with_fresh_seeds(
     header, _, row = out.split("tiny-repeats:\n")[1].splitlines()
     cells = dict(zip(header.split(), row.split(), strict=True))
     assert cells["seeds"] == "2"
-    assert float(cells["lo"]) < float(cells["mean"]) < float(cells["hi"])
+    # Two seeds may give the same accuracy on some processors: the interval is then a point.
+    assert float(cells["lo"]) <= float(cells["mean"]) <= float(cells["hi"])
     _, out, _ = call(
         "query",
         "tiny-repeats",

@@ -229,7 +229,8 @@ def test_lambda_is_called_lambd(folder: Path, sql: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT count(*) FROM range(1000000000000) WHERE range % 7 = 8",
+        # A filter that no statistics answer: `range % 7 = 8` is known to be false beforehand.
+        "SELECT count(*) FROM range(1000000000000) WHERE hash(range) = 8",
         "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n FROM t) SELECT count(*) FROM t",
         "SELECT range FROM range(1000000000000)",
     ],
