@@ -6,11 +6,9 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from xdist.scheduler import LoadFileScheduling
 
 from sweep.storage import files
 from sweep.storage.files import Place
@@ -53,17 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("fuzz")
 
 
-class OneRay(LoadFileScheduling):
-    """Runs a file's tests in one process, and in one and the same all files that join a Ray."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
-        return "ray" if file.startswith(NEED_RAY) else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneRay:
-    return OneRay(config, log)
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of a file in one process, and those of all files that join a Ray in one."""
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        group = "ray" if file.startswith(NEED_RAY) else file
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from sweep.core.errors import DataError
 from sweep.datasets._checks import existing_path, refuse_options
 from sweep.datasets._decode import Images, resize
 from sweep.datasets._rows import Indices, Labels, limited, split_rows
+from sweep.datasets._torchvision_files import checked_files
 from sweep.datasets.images import Split, Splits
 
 READERS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10"}
@@ -41,7 +42,7 @@ def checksums(config: DataConfig, name: str) -> list[list[str]]:
     root = _root(config, name)
     if not config.download and not (root / FOLDERS[name]).is_dir():
         raise _missing(config, name)
-    return [*reader(name).train_list, *reader(name).test_list]
+    return checked_files(reader(name))
 
 
 def _cifar(config: DataConfig, name: str) -> Splits:

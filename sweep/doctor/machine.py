@@ -8,8 +8,8 @@ import platform
 import shutil
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
+import psutil
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -23,15 +23,14 @@ TRIED = ("torch", "torchvision", "ray", "optuna", "duckdb", "numpy", "pyarrow")
 
 def devices() -> Iterator[Finding]:
     """Yield the processor, the memory and each GPU, on which a sum is taken."""
-    memory = _memory_bytes()
+    memory = psutil.virtual_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    said = f"{cores} cores for this process, of {os.cpu_count()}"
-    if memory is not None:
-        said += f"; {memory[0] / 1e9:.1f} GB of memory, {memory[1] / 1e9:.1f} GB free"
-    short = memory is not None and memory[1] < SCARCE_BYTES
-    cure = "End what else runs here, or run fewer trials at once: resources.parallel=1."
+    seen = f"{cores} cores for this process, of {os.cpu_count()}"
+    seen += f"; {memory.total / 1e9:.1f} GB of memory, {memory.available / 1e9:.1f} GB free"
+    scarce = memory.available < SCARCE_BYTES
+    cure = "End other programs, or run fewer trials at once: resources.parallel=1."
     yield Finding(
-        check="cpu", state="warning" if short else "ok", seen=said, cure=cure if short else ""
+        check="cpu", state="warning" if scarce else "ok", seen=seen, cure=cure if scarce else ""
     )
     import torch
 
@@ -153,16 +152,3 @@ def _extras(asked: list[Requirement]) -> Iterator[Finding]:
         if missing:
             seen = f"not installed: {', '.join(missing)}; pip install 'sweep[{extra}]' has it"
         yield Finding(check=f"extra {extra}", state="ok", seen=seen)
-
-
-def _memory_bytes() -> tuple[float, float] | None:
-    """Return the memory of this machine and what is free of it, None where that is not told."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:  # not Linux
-        return None
-    sizes = {
-        name: 1024.0 * int(size.split()[0])
-        for name, _, size in (line.partition(":") for line in lines)
-    }
-    return sizes["MemTotal"], sizes["MemAvailable"]

@@ -1,7 +1,7 @@
-"""`GoldilocksScheduler`: alpha decides which of anybody's Tune trials are probed.
+"""`GoldilocksScheduler`: alpha decides which trials of a user's own Tuner are probed.
 
-It drives the same `Study` as our own runner, without a log: results that carry `alpha` are
-its `measured`, results that carry `accuracy` its `probed`.
+It drives the same `Study` as our own runner, with a log in memory. A result with `alpha` becomes an
+observation `measured`, a result with `accuracy` becomes an observation `probed`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.trainable import FunctionTrainable, Trainable
 
-import sweep.runners.ray.cluster  # noqa: F401  # its settings must precede ray
+import sweep.runners.ray.cluster  # noqa: F401  # sets Ray's environment before Ray is imported
 from sweep.config.models import RuleConfig
 from sweep.core.history import State
 from sweep.core.outcome import Outcome, outcome
@@ -55,7 +55,7 @@ class GoldilocksScheduler(TrialScheduler):
     Source: Agrawal et al., NeurIPS 2022, section 5; see `sweep.rules.paper`.
     """
 
-    _supports_buffered_results = False
+    supports_buffered_results = False
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class GoldilocksScheduler(TrialScheduler):
         return TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Also the only call that a result with done=True gets."""
+        """A trial ended. For a result with done=True, this is Tune's only call."""
         self._ingest(trial, result)
         if not self._study.history.state_of(trial.trial_id).final:
             self._study.fail(trial.trial_id, "it ended without an accuracy", cause="ended")
@@ -111,7 +111,7 @@ class GoldilocksScheduler(TrialScheduler):
             self._study.fail(trial.trial_id, "it raised an error", cause="exception")
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """A paused trial that is stopped is decided already; a pending one never began."""
+        """A trial was removed: a paused one is decided already, a pending one never began."""
         if not self._study.history.state_of(trial.trial_id).final:
             self._study.fail(trial.trial_id, "it was removed", cause="ended")
 
@@ -120,7 +120,7 @@ class GoldilocksScheduler(TrialScheduler):
         paused = [trial for trial in trials if trial.status == Trial.PAUSED]
         pending = next((trial for trial in trials if trial.status == Trial.PENDING), None)
         if paused and pending is None and not any(t.status == Trial.RUNNING for t in trials):
-            self._study.next()  # nothing else runs: whoever is held is decided
+            self._study.next()  # nothing else runs, so the rule decides on the held trials
         for trial in paused:
             match self._study.action(trial.trial_id):
                 case "continue":
@@ -135,7 +135,10 @@ class GoldilocksScheduler(TrialScheduler):
         return f"GoldilocksScheduler: zone {self.zone}, {probed} probed, {held} held"
 
     def _ingest(self, trial: Trial, result: Mapping[str, Any]) -> Action:
-        """Take in a result, whichever way and however often it comes; return what to do."""
+        """Give a result to the study and return what the trial does next.
+
+        Tune sends some results twice, and in two ways; each counts once.
+        """
         study, name = self._study, trial.trial_id
         if name not in study.history:
             self.on_trial_add(None, trial)
@@ -163,7 +166,7 @@ def _observation(stage: Any, step: int, name: str, value: Any) -> Observation:
 
 
 def _can_pause(trial: Trial, result: Mapping[str, Any]) -> bool:
-    """A paused function trainable starts from nothing unless it brought a checkpoint."""
+    """Return whether a paused trial can go on: without a checkpoint it would start again."""
     if result.get(SHOULD_CHECKPOINT) or trial.has_checkpoint():
         return True
     trainable = trial.get_trainable_cls()
