@@ -1,4 +1,4 @@
-"""What a landscape shows: which criteria go with accuracy, and numbers over (d, lambda). Pure."""
+"""Statistics of a landscape: criteria against accuracy, and numbers over (d, lambda). Pure."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def correlations(landscape: Landscape, *, draws: int = 2000, seed: int = 0) -> p
 
 
 def pivot(landscape: Landscape, name: str) -> pa.Table | None:
-    """Return a number at the end of training over (d, lambda), the mean over seeds and others.
+    """Return a measure at the end of training over (d, lambda), as means over all other fields.
 
-    One row for each lambda, one column for each d; None where these two do not both vary.
+    One row for each lambda, one column for each d; None unless both vary.
     """
     over = cells(landscape, name, "lambd", "d")
     rows, columns = (sorted({where[i] for where in over}) for i in (0, 1))
@@ -70,21 +70,22 @@ def pivot(landscape: Landscape, name: str) -> pa.Table | None:
 
 
 def cells(landscape: Landscape, name: str, x: str, y: str) -> dict[tuple[float, float], float]:
-    """Return a number at the end of training over two fields, the mean over seeds and others.
+    """Return a measure at the end of training over two fields, as means over all other fields.
 
-    NaN where no candidate of a point has it; candidates without one of the fields are left out.
+    NaN where no candidate of a cell has the measure. Candidates without one of the fields are left
+    out.
     """
-    found: dict[tuple[float, float], list[float]] = {}
+    groups: dict[tuple[float, float], list[float]] = {}
     for candidate in landscape.candidates:
         if {x, y} <= candidate.point.keys():
-            where = (candidate.point[x], candidate.point[y])
-            found.setdefault(where, []).append(at_end(candidate, name))
-    known = {where: [v for v in values if not math.isnan(v)] for where, values in found.items()}
-    return {where: float(np.mean(v)) if v else math.nan for where, v in known.items()}
+            cell = (candidate.point[x], candidate.point[y])
+            groups.setdefault(cell, []).append(at_end(candidate, name))
+    known = {cell: [v for v in values if not math.isnan(v)] for cell, values in groups.items()}
+    return {cell: float(np.mean(v)) if v else math.nan for cell, v in known.items()}
 
 
 def varied(landscape: Landscape) -> list[str]:
-    """Return the fields of more than one value, in the table's order."""
+    """Return the fields that have more than one value, in the table's order."""
     values: dict[str, set[float]] = {}
     for candidate in landscape.candidates:
         for name, value in candidate.point.items():

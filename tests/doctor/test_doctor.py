@@ -85,7 +85,7 @@ def test_a_results_folder_that_is_not_there_is_not_made_and_a_wrong_thing_exits_
     assert app.run_command(["doctor", str(config), "--results", str(results)]) == 1
     said = capsys.readouterr().out
     assert str(path) in next(line for line in said.splitlines() if line.startswith("wrong"))
-    assert "-> Put it there, or name another with data.path=PATH." in said
+    assert "-> Put the images there, or name another place with data.path=PATH." in said
     assert "not made yet" in said
     assert list(tmp_path.iterdir()) == [config]
 

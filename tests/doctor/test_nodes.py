@@ -95,7 +95,7 @@ def test_another_version_missing_images_and_other_images_are_wrong() -> None:
     assert (version.state, version.seen) == ("wrong", "1 CPU; python 3.12 (here 3.11)")
     assert (data.check, data.state, data.seen) == ("data on n", "wrong", "There is no /data.")
     (_, data) = nodes.compared("n", "1 CPU", seen(), seen(data={"data": "other"}))
-    assert (data.state, data.seen) == ("wrong", "digest other, and the driver's is not that")
+    assert (data.state, data.seen) == ("wrong", "digest other, and the driver's digest is abc")
 
 
 def test_a_node_that_reads_the_token_and_leaves_its_note_shares_the_folder(tmp_path: Path) -> None:
