@@ -355,7 +355,8 @@ def test_a_damaged_study_is_shown_up_to_the_damage_with_one_note_and_not_resumed
     log = folder / "events.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([*lines[:-2], b"{}\n", *lines[-1:]]))
-    for words in (["show", folder], ["query", folder, "SELECT accuracy FROM trials"]):
+    lambdas = "SELECT lambd FROM trials WHERE accuracy IS NOT NULL"
+    for words in (["show", folder], ["query", folder, lambdas]):
         code, out, err = call(*words, capsys=capsys)
         assert code == 0
         assert len([line for line in out.splitlines() if "0." in line]) == 4
