@@ -60,17 +60,25 @@ def death_by_memory() -> Iterator[None]:
     """Let Tune treat an actor that Ray killed for memory like any other actor that died.
 
     Tune handles the error of a task and the error of an actor that died. `OutOfMemoryError` is
-    neither, so that Tune would end the whole run. Here it is made the second as well.
+    neither: Tune would end the whole run, or keep only text. Here it is made the second as well.
     """
-    original = RayActorManager._actor_task_failed
+    start_failed = RayActorManager._actor_start_failed
+    task_failed = RayActorManager._actor_task_failed
 
-    def replacement(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
-        if isinstance(exception, OutOfMemoryError):
-            exception = _DeathByMemory(str(exception))
-        original(self, tracked_actor_task, exception)
+    def on_start(self: RayActorManager, tracked_actor: Any, exception: Exception) -> None:
+        start_failed(self, tracked_actor, _as_death(exception))
 
-    RayActorManager._actor_task_failed = replacement  # type: ignore[method-assign]
+    def on_task(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        task_failed(self, tracked_actor_task, _as_death(exception))
+
+    RayActorManager._actor_start_failed = on_start  # type: ignore[method-assign]
+    RayActorManager._actor_task_failed = on_task  # type: ignore[method-assign]
     try:
         yield
     finally:
-        RayActorManager._actor_task_failed = original  # type: ignore[method-assign]
+        RayActorManager._actor_start_failed = start_failed  # type: ignore[method-assign]
+        RayActorManager._actor_task_failed = task_failed  # type: ignore[method-assign]
+
+
+def _as_death(error: Exception) -> Exception:
+    return _DeathByMemory(str(error)) if isinstance(error, OutOfMemoryError) else error
