@@ -227,7 +227,7 @@ def test_no_query_takes_more_memory_than_it_may(folder: Path) -> None:
 def test_a_query_that_hears_nothing_is_ended_with_its_process(folder: Path) -> None:
     """Hours in one function, which looks at no clock."""
     sql = "SELECT levenshtein(repeat('a', 1000000), repeat('b', 1000000))"
-    code = "from sweep.cli import app; app.PATIENCE_SECONDS = 0.5; app.main()"
+    code = "from sweep.cli import app, read; read.PATIENCE_SECONDS = 0.5; app.main()"
     words = ["query", "one", sql, "--seconds", "0.5", "--results", str(folder.parent)]
     done = subprocess.run(
         [sys.executable, "-c", code, *words],

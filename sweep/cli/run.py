@@ -1,0 +1,208 @@
+"""The commands that start, continue and stop studies: run, resume, stop, init."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sweep.cli.options import RESULTS, Address, ResultsDir, StudyName
+from sweep.cli.output import echo, echo_table, note
+from sweep.config.models import StudyConfig
+from sweep.core.errors import StudyError, UserError
+from sweep.core.text import one_line
+from sweep.log import store
+from sweep.runners.interrupt import ending_at_once, leaving_in_time
+from sweep.storage.files import Place
+
+if TYPE_CHECKING:
+    from sweep.core.outcome import Outcome
+
+EXIT_ALL_FAILED = 1
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="key=value, for example train.epochs=5", metavar="KEY=VALUE"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print the result only.")]
+Runner = Annotated[
+    str | None, typer.Option(help="ray, or local: in process, one trial at a time, without Ray.")
+]
+RepeatTop = Annotated[
+    int, typer.Option("--repeat-top", min=0, help="Then train the best K again, with fresh seeds.")
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Fresh seeds for each of these.")]
+
+
+def run(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(help="A TOML file; `sweep init` writes one.")],
+    overrides: Overrides = None,
+    results: ResultsDir = RESULTS,
+    runner: Runner = None,
+    address: Address = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run.")] = False,
+    repeat_top: RepeatTop = 0,
+    seeds: Seeds = 3,
+    quiet: Quiet = False,
+) -> None:
+    """Run a study.
+
+    Example: sweep run experiments/quickstart.toml train.epochs=5 resources.parallel=2
+    """
+    _take_signals(context)
+    from sweep.launch import launch
+
+    changes = [*(overrides or []), *_resources(runner, address)]
+    study = StudyConfig.load(config, changes)
+    if dry_run:
+        _dry_run(study, config.resolve().parent)
+        return
+    outcome = launch.run(
+        config, results=results, overrides=changes, watch=_watcher(quiet=quiet), warn=note
+    )
+    _end(outcome, results / study.name)
+    if repeat_top:
+        _repeat(results / study.name, repeat_top, seeds, quiet=quiet)
+
+
+def resume(
+    context: typer.Context,
+    study: StudyName,
+    overrides: Overrides = None,
+    results: ResultsDir = RESULTS,
+    runner: Runner = None,
+    address: Address = None,
+    repeat_top: RepeatTop = 0,
+    seeds: Seeds = 3,
+    quiet: Quiet = False,
+) -> None:
+    """Take a study up where it stopped; what is finished is not run again.
+
+    Budget and resources may change, and the space may grow.
+    Example: sweep resume quickstart budget.probes=20
+    """
+    _take_signals(context)
+    from sweep.tables.results import Results
+
+    folder = store.find(results, study)
+    changes = [*(overrides or []), *_resources(runner, address)]
+    outcome = None if changes else Results(folder).outcome
+    if outcome is None:
+        from sweep.launch import launch  # torch and all: a finished study is shown in less time
+
+        outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet), warn=note)
+    _end(outcome, folder)
+    if repeat_top:
+        _repeat(folder, repeat_top, seeds, quiet=quiet)
+
+
+def stop(study: StudyName, results: ResultsDir = RESULTS) -> None:
+    """Ask a running study to stop, from another terminal; it can be resumed.
+
+    Example: sweep stop quickstart
+    """
+    from sweep.runners.interrupt import request_stop
+    from sweep.storage.lease import driver as driver_of
+
+    folder = store.find(results, study)
+    driver = driver_of(folder)
+    if driver is None:
+        raise StudyError(f"Nobody runs {folder}. `sweep resume {folder}` goes on with it.")
+    request_stop(folder)
+    echo(f"Asked {driver} to stop. `sweep resume {folder}` goes on with it.")
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("study.toml"),
+) -> None:
+    """Write a commented config to start from.
+
+    Example: sweep init mine.toml && sweep run mine.toml --dry-run
+    """
+    if path.exists():
+        raise UserError(f"{path} exists already. Name another file: sweep init OTHER.toml.")
+    try:
+        path.write_text(resources.files("sweep.config").joinpath("starter.toml").read_text("utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+    echo(f"Wrote {path}. `sweep run {path} --dry-run` shows what it would do.")
+
+
+def _take_signals(context: typer.Context) -> None:
+    """From now on a signal ends the command, resumable, and in time; a study has its own ways."""
+    context.with_resource(leaving_in_time())
+    context.with_resource(ending_at_once())
+
+
+def _resources(runner: str | None, address: str | None) -> list[str]:
+    given = {"runner": runner, "address": address}
+    return [f"resources.{name}={json.dumps(value)}" for name, value in given.items() if value]
+
+
+def _watcher(*, quiet: bool) -> Any:
+    from sweep.cli.progress import Watcher
+
+    return Watcher(Console(highlight=False, markup=False, emoji=False), quiet=quiet)
+
+
+def _dry_run(study: StudyConfig, path: Path) -> None:
+    from sweep.cli.progress import duration
+    from sweep.core.plugins import importable
+    from sweep.launch.estimate import estimate
+    from sweep.launch.preflight import doubts, prepare
+    from sweep.runners.devices import devices
+
+    importable(path)
+    prepared = prepare(study)
+    share = devices(study)
+    for number, candidate in enumerate(prepared.candidates, start=1):
+        point = "  ".join(f"{name}={value}" for name, value in candidate.point.items())
+        echo(one_line(f"{number:4}  {candidate.trial_id}  {point}"))
+    echo(f"\n{len(prepared.candidates)} candidates, {share.parallel} at once")
+    for sentence in doubts(prepared):
+        note(sentence)
+    guess = estimate(prepared, share)
+    if guess is None:
+        echo("No estimate: how long your own training takes is not known here.")
+        return
+    least, most = guess.trial_seconds
+    echo(f"disk        {guess.disk_bytes / 1e6:.0f} MB at most")
+    echo(f"pretraining {duration(least)} to {duration(most)} for a candidate")
+    echo(f"in all      about {duration(guess.wall_seconds)}, probes and measures left out")
+    echo(f"devices     {guess.device_seconds / 3600:.2f} hours")
+    if guess.money:
+        echo(f"money       {guess.money:.2f}")
+
+
+def _end(outcome: Outcome, folder: Place) -> None:
+    """Print what a study came to; exit 1 where every trial failed."""
+    from sweep.cli.summary import of_study, of_trials
+    from sweep.tables.results import Results
+
+    found = Results(folder)
+    if set(found.trials["status"].to_pylist()) == {"failed"}:
+        echo("\n".join(of_trials(found)))
+        echo("Every trial failed.", err=True)
+        raise typer.Exit(EXIT_ALL_FAILED)
+    echo("\n".join(of_study(found, outcome)))
+
+
+def _repeat(folder: Place, top: int, seeds: int, *, quiet: bool) -> None:
+    """Train the leaders again, in a study of their own, and print what they come to."""
+    from sweep.launch import launch
+    from sweep.launch.repeats import SUFFIX, intervals, plan
+    from sweep.tables.results import Results
+
+    again = folder.with_name(folder.name + SUFFIX)
+    echo(f"\nThe best {top} again, {seeds} fresh seeds each, in {again}:")
+    if store.is_study(again):
+        launch.resume(again, watch=_watcher(quiet=quiet), warn=note)
+    else:
+        config = plan(folder, top=top, seeds=seeds)
+        launch.run(config, results=folder.parent, watch=_watcher(quiet=quiet), warn=note)
+    echo_table(intervals(Results(again)), "table")
