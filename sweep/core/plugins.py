@@ -78,6 +78,11 @@ def member(kind: str, name: str, table: Mapping[str, T]) -> Iterator[T]:
         raise ConfigError(f"{kind} {name!r} failed: {_what(error)}.") from error
 
 
+def import_library(name: str) -> None:
+    """Import a library by its name, only to see whether that works; raise what it raises."""
+    importlib.import_module(name)
+
+
 def _what(error: Exception) -> str:
     """Return an error in one line, with the place where it was raised."""
     *_, last = traceback.extract_tb(error.__traceback__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from sweep.core.plugins import import_library
 from sweep.doctor.finding import Finding
 
 SCARCE_BYTES = 2e9
@@ -131,10 +131,10 @@ def _library(asked: Requirement) -> Finding:
 def _broken(name: str) -> str | None:
     """Return why a library cannot be imported, None where it can."""
     try:
-        if name == "ray":  # its settings are ours to make first
-            importlib.import_module("sweep.runners.ray.cluster")
-        importlib.import_module(name)
-    except Exception as error:  # a library's own code
+        if name == "ray":
+            from sweep.runners.ray import cluster  # noqa: F401  # its settings must precede ray
+        import_library(name)
+    except Exception as error:  # a library's own code may raise any error
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return None
 
