@@ -36,12 +36,13 @@ def of_study(found: Results, outcome: Outcome) -> list[str]:
 
 def of_trials(found: Results) -> list[str]:
     """Return how many trials have which status, and what failed, by cause and with its log."""
-    rows = found.sql("SELECT status, count(*) AS n FROM trials GROUP BY status ORDER BY n DESC")
-    lines = ["trials  " + ", ".join(f"{row['n']} {row['status']}" for row in rows.to_pylist())]
-    if found.sql("SELECT coalesce(max(failures), 0) AS n FROM studies").to_pylist()[0]["n"]:
+    trials = found.trials
+    statuses = Counter(trials["status"].to_pylist())
+    lines = ["trials  " + ", ".join(f"{n} {status}" for status, n in statuses.most_common())]
+    if pc.max(found.studies["failures"]).as_py():
         lines.append(_causes([event for event, _ in salvage(found.folder / EVENTS)]))
-    failed = found.sql("SELECT trial_id, reason FROM trials WHERE status = 'failed' LIMIT 5")
-    for row in failed.to_pylist():
+    failed = trials.filter(pc.equal(trials["status"], "failed")).slice(0, 5)
+    for row in failed.select(["trial_id", "reason"]).to_pylist():
         log = found.folder / "trials" / row["trial_id"] / "log.txt"
         lines.append(one_line(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
     return lines
@@ -59,20 +60,24 @@ def _causes(events: Sequence[Event]) -> str:
 
 def best_trials(found: Results, count: int) -> pa.Table:
     """Return the probed trials of the highest validation accuracy, the first of equals first."""
-    columns = _columns(found, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
-    return found.sql(
-        f"SELECT trial_id, {columns} FROM trials WHERE accuracy IS NOT NULL "
-        f"ORDER BY accuracy DESC, index LIMIT {count}"
-    )
+    trials = found.trials
+    columns = _columns(trials, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
+    return _probed(trials).slice(0, count).select(columns)
 
 
 def every_trial(found: Results) -> pa.Table:
-    """Return all trials, the best first."""
-    columns = _columns(found, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
-    return found.sql(
-        f"SELECT trial_id, {columns} FROM trials "
-        "ORDER BY accuracy DESC NULLS LAST, status, alpha NULLS LAST"
-    )
+    """Return all trials: the probed ones as `best_trials` does, the others by status and alpha."""
+    trials = found.trials
+    columns = _columns(trials, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
+    others = trials.filter(pc.is_null(trials["accuracy"]))
+    order = [(name, "ascending") for name in ("status", "alpha", "index")]
+    return pa.concat_tables([_probed(trials), others.sort_by(order)]).select(columns)
+
+
+def _probed(trials: pa.Table) -> pa.Table:
+    """Return the trials with an accuracy, the highest first, equal ones in the study's order."""
+    probed = trials.filter(pc.is_valid(trials["accuracy"]))
+    return probed.sort_by([("accuracy", "descending"), ("index", "ascending")])
 
 
 def explained(found: Results, trial_id: str) -> pa.Table:
@@ -146,10 +151,9 @@ def _winner(outcome: Outcome) -> str:
     return said
 
 
-def _columns(found: Results, *names: str) -> str:
-    """Return the columns that vary, and those of these that the study has, as SQL."""
-    table = found.trials
-    known = table.schema.names
+def _columns(trials: pa.Table, *names: str) -> list[str]:
+    """Return the id, the columns that vary, and those of the names that the table has."""
+    known = trials.schema.names
     varied = known[known.index("d") : known.index("encoder")]
-    used = [name for name in varied if pc.count_distinct(table[name], "all").as_py() > 1]
-    return ", ".join(f'"{name}"' for name in [*used, *names] if name in known)
+    used = [name for name in varied if pc.count_distinct(trials[name], "all").as_py() > 1]
+    return ["trial_id", *used, *(name for name in names if name in known)]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -111,12 +108,12 @@ def test_a_finished_study_becomes_a_table_over_which_rules_are_replayed(
 def test_the_leaders_are_trained_again_with_fresh_seeds(
     done: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["resume", "tiny", "--repeat-top", 1, "--seeds", 2, "--quiet", "--results", done]
+    words = ["resume", "tiny", "--repeat-top", 1, "--seeds", 3, "--quiet", "--results", done]
     code, out, _ = call(*words, capsys=capsys)
     assert code == 0
     header, _, row = out.split("tiny-repeats:\n")[1].splitlines()
     cells = dict(zip(header.split(), row.split(), strict=True))
-    assert cells["seeds"] == "2"
+    assert cells["seeds"] == "3"
     assert float(cells["lo"]) < float(cells["mean"]) < float(cells["hi"])
     _, out, _ = call(
         "query",
@@ -127,7 +124,7 @@ def test_the_leaders_are_trained_again_with_fresh_seeds(
         done,
         capsys=capsys,
     )
-    assert sorted(row["seed"] for row in json.loads(out)) == [1, 2]
+    assert sorted(row["seed"] for row in json.loads(out)) == [1, 2, 3]
     _, best, _ = call("best", "tiny", "--results", done, "--json", capsys=capsys)
     assert cells["d"] == str(json.loads(best)[0]["d"])
     code, _, _ = call(*words, capsys=capsys)  # again: nothing is left to do
@@ -338,12 +335,3 @@ def test_a_study_in_which_every_trial_fails_says_so_and_exits_1(
     assert "OSError: gone (see" in out
     log = next((tmp_path / "results").glob("fails/trials/*/log.txt"))
     assert "OSError: gone" in log.read_text(encoding="utf-8")
-
-
-def test_importing_sweep_imports_neither_ray_nor_duckdb_nor_torch() -> None:
-    code = "import sweep, sys; print([m for m in ('ray', 'duckdb', 'torch') if m in sys.modules])"
-    env = {**os.environ, "PYTHONPATH": str(Path(app.__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
-    )
-    assert done.stdout.strip() == "[]"
