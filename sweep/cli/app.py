@@ -1,7 +1,8 @@
-"""The command line: each command parses, calls one function, prints.
+"""The commands of `sweep`, and how an error becomes a sentence and an exit code.
 
-Exit codes: 0; 1 every trial failed; 2 the user's error; 75 stopped, resumable; 130 Ctrl-C.
-Heavy modules are imported inside the commands that need them, so that `sweep ls` is quick.
+Exit codes: 0 success; 1 every trial failed, or the doctor found something wrong; 2 the user's
+error; 75 stopped, can be resumed; 130 Ctrl-C.
+The commands import heavy modules themselves, when they need them. So `sweep ls` is quick.
 """
 
 from __future__ import annotations
@@ -52,24 +53,24 @@ for name, command in COMMANDS.items():
 
 
 def main() -> NoReturn:
-    """Run the command line of this process."""
+    """Run the command that this process was started with, and exit."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks some letters
+            stream.reconfigure(errors="backslashreplace")  # for letters that a terminal cannot show
     sys.exit(run_command(sys.argv[1:]))
 
 
 def run_command(words: list[str]) -> int:
-    """Run one command and return its exit code; a user's error is one sentence."""
+    """Run one command and return its exit code. A user's error is printed as one sentence."""
     try:
         with _notes():
             code = app(words, prog_name="sweep", standalone_mode=False)
-    except _WRONG_WORDS as error:
+    except _USAGE_ERROR as error:
         usage = io.StringIO()
         error.show(usage)
         echo(usage.getvalue().rstrip(), err=True)
         return int(error.exit_code)
-    except SystemExit as end:  # how typer says that nobody reads on
+    except SystemExit as end:  # typer raises it where the reader of the output has closed it
         return end.code if isinstance(end.code, int) else 0
     except UserError as error:
         echo(f"Error: {error}", err=True)
@@ -78,34 +79,34 @@ def run_command(words: list[str]) -> int:
         echo(str(error), err=True)
         return int(getattr(error, "exit_code", 1))
     except Interrupted as signalled:
-        echo("Stopped. `sweep resume` goes on with what had begun; see `sweep ls`.", err=True)
+        echo("Stopped. `sweep resume STUDY` continues a study; `sweep ls` lists them.", err=True)
         return signalled.exit_code
     except KeyboardInterrupt:
         echo("Interrupted.", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `sweep show | head`: nobody reads on
+    except BrokenPipeError:  # `sweep show | head`: `head` has closed the output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:  # a disk that is full, a folder that may not be read
+    except OSError as error:  # for example a full disk, or a folder without the right to read
         echo(f"Error: {error.strerror or error}: {error.filename or 'no file named'}.", err=True)
         return UserError.exit_code
     return code if isinstance(code, int) else 0
 
 
-_WRONG_WORDS: Any = next(kind for kind in typer.BadParameter.mro() if "Click" in kind.__name__)
-"""What the parser raises: of the click that typer has, its own or the other one."""
+_USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.mro() if "Click" in kind.__name__)
+"""The parser's base error: of the click inside typer, or of the package click in older ones."""
 
 
 @contextlib.contextmanager
 def _notes() -> Iterator[None]:
-    """Print warnings about studies as notes, each once."""
-    said = set[str]()
+    """Print each warning about a study once, as a note."""
+    printed = set[str]()
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if not issubclass(category, StudyWarning):
             others(message, category, *where, **more)
-        elif str(message) not in said:
-            said.add(str(message))
+        elif str(message) not in printed:
+            printed.add(str(message))
             note(str(message))
 
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share."""
+"""The options and arguments that several groups of commands share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ResultsDir = Annotated[
         "--results",
         parser=files.place,
         metavar="DIR",
-        help="Of the studies: a folder, or s3://BUCKET/PREFIX.",
+        help="Where the studies are: a folder, or s3://BUCKET/PREFIX.",
     ),
 ]
-StudyName = Annotated[str, typer.Argument(help="A name under --results, or a path.")]
+StudyName = Annotated[str, typer.Argument(help="The study's name under --results, or its path.")]
 Address = Annotated[
     str | None, typer.Option(help="Join a running Ray cluster: auto, or HOST:PORT.")
 ]

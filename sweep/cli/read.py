@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sweep.tables.results import Results
 
 PATIENCE_SECONDS = 5.0
-"""After which a query that does not end when it is told to is ended with its process."""
+"""How long a query has to end after its time limit. Then its process is ended."""
 
 
 def list_studies(
@@ -59,7 +59,8 @@ def list_studies(
 def show(
     study: StudyName,
     why: Annotated[
-        str | None, typer.Option(metavar="TRIAL", help="What the rule knew of one, and decided.")
+        str | None,
+        typer.Option(metavar="TRIAL", help="What the rule knew about one trial, and decided."),
     ] = None,
     results: ResultsDir = RESULTS,
     as_json: Json = False,
@@ -73,13 +74,13 @@ def show(
     from sweep.cli.summary import every_trial, explained, of_trials
 
     form = form_of(as_json, as_csv, as_table)
-    found = _load(results, study)
+    loaded = _load(results, study)
     if why is not None:
-        echo_table(explained(found, why), form)
+        echo_table(explained(loaded, why), form)
         return
-    echo_table(every_trial(found), form)
+    echo_table(every_trial(loaded), form)
     if form == "table":
-        echo("\n".join(["", *of_trials(found)]))
+        echo("\n".join(["", *of_trials(loaded)]))
 
 
 def best(
@@ -95,24 +96,31 @@ def best(
     """
     from sweep.cli.summary import best_trials
 
-    found = _load(results, study)
-    row = best_trials(found, 1)
+    loaded = _load(results, study)
+    row = best_trials(loaded, 1)
     if row.num_rows == 0:
-        raise StudyError(f"Nothing of {found.name} is probed yet. `sweep show {study}` tells more.")
+        raise StudyError(
+            f"No trial of {loaded.name} is probed yet. `sweep show {study}` shows all trials."
+        )
     echo_table(row, form_of(as_json, as_csv, as_table))
 
 
 def query(
-    words: Annotated[list[str], typer.Argument(metavar="STUDY... SQL")],
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long it may take.")] = 30.0,
+    words: Annotated[
+        list[str], typer.Argument(metavar="STUDY... SQL", help="Studies, then one SELECT.")
+    ],
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How many seconds the query may take.")
+    ] = 30.0,
     results: ResultsDir = RESULTS,
     as_json: Json = False,
     as_csv: Csv = False,
     as_table: AsTable = False,
 ) -> None:
-    """Answer one SELECT over the tables of one or several studies, which it only reads.
+    """Answer one SELECT over the tables of one or several studies. Nothing is written.
 
     Tables: trials, observations, measures, spectra, verdicts, studies.
+
     Example: sweep query quickstart "SELECT d, lambd, alpha FROM trials ORDER BY alpha" --csv
     """
     from sweep.cli import process_limits
@@ -148,11 +156,13 @@ def query(
 
 def export(
     study: StudyName,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors to write.")],
-    trial: Annotated[str | None, typer.Option(help="By default the winner.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
+    trial: Annotated[
+        str | None, typer.Option(help="The trial to export. Default: the winner.")
+    ] = None,
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Write an encoder's weights, and a JSON beside them that says how they were made.
+    """Write an encoder's weights, and a JSON file that says how they were made.
 
     Example: sweep export quickstart -o encoder.safetensors
     """
@@ -164,6 +174,7 @@ def export(
 
 
 def _load(results: Place, study: str) -> Results:
+    """Return the results of the study of that name, or at that path."""
     from sweep.tables.results import load
 
     return load(study, results=results)

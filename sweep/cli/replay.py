@@ -17,22 +17,25 @@ if TYPE_CHECKING:
     from sweep.replay.landscape import Landscape
 
 Columns = Annotated[
-    list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="A column's name.")
+    list[str] | None,
+    typer.Option("--column", metavar="OURS=THEIRS", help="Read the table's column THEIRS as OURS."),
 ]
 
 
 def landscape(
     table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A study, a .parquet or a .csv file.")
+        str, typer.Argument(metavar="TABLE", help="A study, or a .parquet or .csv file.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write it as Parquet.")
+        Path | None, typer.Option("--output", "-o", help="Write the table to this .parquet file.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw it, too: a .svg, .png or .pdf.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the table: a .svg, .png or .pdf file.")
+    ] = None,
     columns: Columns = None,
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Show what a study's trials came to; write them as a table over which rules are replayed.
+    """Show the results of a study's trials; write them as a table for `sweep replay`.
 
     Example: sweep landscape digits -o digits.parquet --plot digits.svg
     """
@@ -41,22 +44,22 @@ def landscape(
 
     if output is not None and output.resolve() == Path(table).resolve():
         raise UserError(f"{output} is the table itself. Give -o another name.")
-    shown = _table(table, results, columns)
-    found = correlations(shown)
+    recorded = _table(table, results, columns)
+    correlated = correlations(recorded)
     if plot is not None:
         from sweep.replay.plot import write as draw
 
-        draw(shown, found, plot)
+        draw(recorded, correlated, plot)
         echo(f"Drew {plot}.")
     if output is not None:
-        write(shown, output, about=_about(table, results))
-        echo(f"Wrote {output}: {len(shown)} candidates.")
+        write(recorded, output, about=_about(table, results))
+        echo(f"Wrote {output}: {len(recorded)} candidates.")
     echo("\nRank correlation with accuracy:")
-    echo_table(found, "table")
+    echo_table(correlated, "table")
     for name in ("accuracy", "alpha"):
-        if (over := pivot(shown, name)) is not None:
+        if (grid := pivot(recorded, name)) is not None:
             echo(f"\n{name} over d and lambda:")
-            echo_table(over, "table")
+            echo_table(grid, "table")
 
 
 def replay(
@@ -64,23 +67,30 @@ def replay(
         list[str], typer.Argument(metavar="TABLE...", help="Studies, .parquet or .csv files.")
     ],
     verify: Annotated[
-        bool, typer.Option("--verify", help="Reproduce every verdict of a study's log instead.")
+        bool, typer.Option("--verify", help="Check that the rule repeats every verdict of a study.")
     ] = False,
     rules: Annotated[
-        str, typer.Option(help="Names with a comma between; NAME:key=value+key=value sets one.")
+        str,
+        typer.Option(
+            help="Names, separated by commas. NAME:key=value+key=value sets keys of a rule."
+        ),
     ] = "goldilocks,paper,random",
-    parallel: Annotated[int, typer.Option(min=1, help="M, workers at once.")] = 10,
-    orders: Annotated[int, typer.Option(min=1, help="Random orders of each table.")] = 1000,
+    parallel: Annotated[int, typer.Option(min=1, help="How many workers run at once.")] = 10,
+    orders: Annotated[
+        int, typer.Option(min=1, help="How many random orders of each table.")
+    ] = 1000,
     draws: Annotated[
-        int, typer.Option(min=0, help="Draws of the candidates, for the intervals.")
+        int,
+        typer.Option(min=0, help="How many bootstrap draws of the candidates, for the intervals."),
     ] = 100,
     columns: Columns = None,
     leave_out: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a table that each order leaves out.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of orders and draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the orders and the draws.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the rows as Parquet, too.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write the rows to this .parquet file, too."),
     ] = None,
     results: ResultsDir = RESULTS,
     as_json: Json = False,
@@ -98,10 +108,10 @@ def replay(
         from sweep.replay.verify import verify_study
 
         for name in tables:
-            said = verify_study(store.find(results, name))
-            echo(f"{name}: {said.verdicts} verdicts reproduced.")
-            if said.difference is not None:
-                raise StudyError(f"{name} differs: {said.difference}.")
+            check = verify_study(store.find(results, name))
+            echo(f"{name}: {check.verdicts} verdicts reproduced.")
+            if check.difference is not None:
+                raise StudyError(f"{name} differs: {check.difference}.")
         return
     landscapes = [_table(name, results, columns) for name in tables]
     names = [name.replace("+", ",") for name in rules.split(",")]
@@ -122,15 +132,17 @@ def replay(
 
 
 def select(
-    table: Annotated[str, typer.Argument(help="A .csv or .parquet; accuracies may be empty.")],
-    count: Annotated[int, typer.Option("-n", min=1, help="Models to probe next.")] = 4,
+    table: Annotated[
+        str, typer.Argument(help="A study, or a .csv or .parquet file. Accuracies may be empty.")
+    ],
+    count: Annotated[int, typer.Option("-n", min=1, help="How many models to probe next.")] = 4,
     columns: Columns = None,
     results: ResultsDir = RESULTS,
     as_json: Json = False,
     as_csv: Csv = False,
     as_table: AsTable = False,
 ) -> None:
-    """Say which of models that exist already to probe next, and why. Trains nothing.
+    """Say which existing models to probe next, and why. Nothing is trained.
 
     Example: sweep select models.csv -n 4 --column alpha=alpha_4_100
     """
@@ -144,11 +156,11 @@ def select(
 
 
 def _table(name: str, results: Place, columns: list[str] | None) -> Landscape:
-    """Return the table at a path, or of a study."""
+    """Return the table of a file or of a study."""
     from sweep.replay.landscape_files import load
 
-    given = dict(_column(text) for text in columns or [])
-    return load(Path(name) if _is_file(name) else store.find(results, name), columns=given)
+    renamed = dict(_column(text) for text in columns or [])
+    return load(Path(name) if _is_file(name) else store.find(results, name), columns=renamed)
 
 
 def _is_file(name: str) -> bool:
@@ -158,7 +170,7 @@ def _is_file(name: str) -> bool:
 def _about(name: str, results: Place) -> dict[str, Any]:
     """Return where a table comes from: a study's config, or a file's name.
 
-    A table is given away: of the images' path only the last part goes with it.
+    Tables are shared with others, so only the last part of the images' path is kept.
     """
     if _is_file(name):
         return {"table": Path(name).name}
@@ -171,6 +183,7 @@ def _about(name: str, results: Place) -> dict[str, Any]:
 
 
 def _column(text: str) -> tuple[str, str]:
+    """Return both names of `OURS=THEIRS`."""
     ours, equals, theirs = text.partition("=")
     if not equals:
         raise UserError(f"--column {text!r} is not OURS=THEIRS, for example alpha=alpha_4_100.")

@@ -26,26 +26,32 @@ EXIT_ALL_FAILED = 1
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="key=value, for example train.epochs=5", metavar="KEY=VALUE"),
+    typer.Argument(help="Fields to change, for example train.epochs=5", metavar="KEY=VALUE"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print the result only.")]
 Runner = Annotated[
-    str | None, typer.Option(help="ray, or local: in process, one trial at a time, without Ray.")
+    str | None,
+    typer.Option(help="ray, or local: without Ray, one trial at a time, in this process."),
 ]
 RepeatTop = Annotated[
-    int, typer.Option("--repeat-top", min=0, help="Then train the best K again, with fresh seeds.")
+    int,
+    typer.Option(
+        "--repeat-top", min=0, help="Train the best K again afterwards, with fresh seeds."
+    ),
 ]
-Seeds = Annotated[int, typer.Option(min=1, help="Fresh seeds for each of these.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How many fresh seeds each of the best K gets.")]
 
 
 def run(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="A TOML file; `sweep init` writes one.")],
+    config: Annotated[Path, typer.Argument(help="A TOML file. `sweep init` writes one.")],
     overrides: Overrides = None,
     results: ResultsDir = RESULTS,
     runner: Runner = None,
     address: Address = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would run, and run nothing.")
+    ] = False,
     repeat_top: RepeatTop = 0,
     seeds: Seeds = 3,
     quiet: Quiet = False,
@@ -81,9 +87,10 @@ def resume(
     seeds: Seeds = 3,
     quiet: Quiet = False,
 ) -> None:
-    """Take a study up where it stopped; what is finished is not run again.
+    """Continue a study where it stopped. Finished stages are not run again.
 
-    Budget and resources may change, and the space may grow.
+    The budget and the resources may change, and the space may grow.
+
     Example: sweep resume quickstart budget.probes=20
     """
     _take_signals(context)
@@ -93,7 +100,9 @@ def resume(
     changes = [*(overrides or []), *_resources(runner, address)]
     outcome = None if changes else Results(folder).outcome
     if outcome is None:
-        from sweep.launch import launch  # torch and all: a finished study is shown in less time
+        from sweep.launch import (
+            launch,
+        )  # here, since it imports torch, which a finished study needs not
 
         outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet), warn=note)
     _end(outcome, folder)
@@ -102,7 +111,7 @@ def resume(
 
 
 def stop(study: StudyName, results: ResultsDir = RESULTS) -> None:
-    """Ask a running study to stop, from another terminal; it can be resumed.
+    """Ask a study that runs in another terminal to stop. It can be resumed.
 
     Example: sweep stop quickstart
     """
@@ -112,9 +121,9 @@ def stop(study: StudyName, results: ResultsDir = RESULTS) -> None:
     folder = store.find(results, study)
     driver = driver_of(folder)
     if driver is None:
-        raise StudyError(f"Nobody runs {folder}. `sweep resume {folder}` goes on with it.")
+        raise StudyError(f"No process runs {folder}. `sweep resume {folder}` continues it.")
     request_stop(folder)
-    echo(f"Asked {driver} to stop. `sweep resume {folder}` goes on with it.")
+    echo(f"Asked {driver} to stop. `sweep resume {folder}` continues it.")
 
 
 def init(
@@ -134,75 +143,78 @@ def init(
 
 
 def _take_signals(context: typer.Context) -> None:
-    """From now on a signal ends the command, resumable, and in time; a study has its own ways."""
+    """Let a signal end this command soon, and resumable, until the study handles signals itself."""
     context.with_resource(leaving_in_time())
     context.with_resource(ending_at_once())
 
 
 def _resources(runner: str | None, address: str | None) -> list[str]:
-    given = {"runner": runner, "address": address}
-    return [f"resources.{name}={json.dumps(value)}" for name, value in given.items() if value]
+    """Return --runner and --address as overrides of the config."""
+    options = {"runner": runner, "address": address}
+    return [f"resources.{name}={json.dumps(value)}" for name, value in options.items() if value]
 
 
 def _watcher(*, quiet: bool) -> Any:
+    """Return what prints a study's progress."""
     from sweep.cli.progress import Watcher
 
     return Watcher(Console(highlight=False, markup=False, emoji=False), quiet=quiet)
 
 
-def _dry_run(study: StudyConfig, path: Path) -> None:
+def _dry_run(study: StudyConfig, plugins: Path) -> None:
+    """Print the candidates and an estimate of what the study takes."""
     from sweep.cli.progress import duration
     from sweep.core.plugins import importable
     from sweep.launch.estimate import estimate
     from sweep.launch.preflight import doubts, prepare
     from sweep.runners.devices import devices
 
-    importable(path)
+    importable(plugins)
     prepared = prepare(study)
-    share = devices(study)
+    trial_devices = devices(study)
     for number, candidate in enumerate(prepared.candidates, start=1):
         point = "  ".join(f"{name}={value}" for name, value in candidate.point.items())
         echo(one_line(f"{number:4}  {candidate.trial_id}  {point}"))
-    echo(f"\n{len(prepared.candidates)} candidates, {share.parallel} at once")
+    echo(f"\n{len(prepared.candidates)} candidates, {trial_devices.parallel} at once")
     for sentence in doubts(prepared):
         note(sentence)
-    guess = estimate(prepared, share)
-    if guess is None:
-        echo("No estimate: how long your own training takes is not known here.")
+    estimated = estimate(prepared, trial_devices)
+    if estimated is None:
+        echo("No estimate: how long your own training code takes is not known.")
         return
-    least, most = guess.trial_seconds
-    echo(f"disk        {guess.disk_bytes / 1e6:.0f} MB at most")
-    echo(f"pretraining {duration(least)} to {duration(most)} for a candidate")
-    echo(f"in all      about {duration(guess.wall_seconds)}, probes and measures left out")
-    echo(f"devices     {guess.device_seconds / 3600:.2f} hours")
-    if guess.money:
-        echo(f"money       {guess.money:.2f}")
+    shortest, longest = estimated.trial_seconds
+    echo(f"disk        {estimated.disk_bytes / 1e6:.0f} MB at most")
+    echo(f"pretraining {duration(shortest)} to {duration(longest)} for a candidate")
+    echo(f"in all      about {duration(estimated.wall_seconds)}, without probes and measures")
+    echo(f"devices     {estimated.device_seconds / 3600:.2f} hours")
+    if estimated.money:
+        echo(f"money       {estimated.money:.2f}")
 
 
 def _end(outcome: Outcome, folder: Place) -> None:
-    """Print what a study came to; exit 1 where every trial failed."""
+    """Print a study's results; exit with 1 if every trial failed."""
     from sweep.cli.summary import of_study, of_trials
     from sweep.tables.results import Results
 
-    found = Results(folder)
-    if set(found.trials["status"].to_pylist()) == {"failed"}:
-        echo("\n".join(of_trials(found)))
+    results = Results(folder)
+    if set(results.trials["status"].to_pylist()) == {"failed"}:
+        echo("\n".join(of_trials(results)))
         echo("Every trial failed.", err=True)
         raise typer.Exit(EXIT_ALL_FAILED)
-    echo("\n".join(of_study(found, outcome)))
+    echo("\n".join(of_study(results, outcome)))
 
 
 def _repeat(folder: Place, top: int, seeds: int, *, quiet: bool) -> None:
-    """Train the leaders again, in a study of their own, and print what they come to."""
+    """Train the best candidates again, in a new study, and print their means and intervals."""
     from sweep.launch import launch
     from sweep.launch.repeats import SUFFIX, intervals, plan
     from sweep.tables.results import Results
 
-    again = folder.with_name(folder.name + SUFFIX)
-    echo(f"\nThe best {top} again, {seeds} fresh seeds each, in {again}:")
-    if store.is_study(again):
-        launch.resume(again, watch=_watcher(quiet=quiet), warn=note)
+    repeats = folder.with_name(folder.name + SUFFIX)
+    echo(f"\nThe best {top} again, {seeds} fresh seeds each, in {repeats}:")
+    if store.is_study(repeats):
+        launch.resume(repeats, watch=_watcher(quiet=quiet), warn=note)
     else:
         config = plan(folder, top=top, seeds=seeds)
         launch.run(config, results=folder.parent, watch=_watcher(quiet=quiet), warn=note)
-    echo_table(intervals(Results(again)), "table")
+    echo_table(intervals(Results(repeats)), "table")

@@ -20,13 +20,16 @@ EXIT_WRONG = 1
 
 def doctor(
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[STUDY] [CONFIG.toml]", help="What to look at.")
+        list[str] | None,
+        typer.Argument(metavar="[STUDY] [CONFIG.toml]", help="A study or a config to check, too."),
     ] = None,
     results: ResultsDir = RESULTS,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is wrong with this machine, its storage, its cluster or a study; exit 1 if anything.
+    """Say what is wrong with this machine, its storage, its cluster or a study.
+
+    The exit code is 1 if anything is wrong.
 
     Example: sweep doctor mine.toml --results s3://bucket/prefix
     """
@@ -37,18 +40,18 @@ def doctor(
     if len(configs) > 1 or len(studies) > 1:
         raise UserError("`sweep doctor` looks at one STUDY and one CONFIG.toml at most.")
     config = Path(configs[0]) if configs else None
-    found = []
-    for one in examine(
+    findings = []
+    for finding in examine(
         results=results, name=studies[0] if studies else None, config=config, address=address
     ):
-        found.append(one)
+        findings.append(finding)
         if not as_json:
-            echo(one_line(f"{one.state:8} {one.check:16} {one.seen}"))
-            if one.cure:
-                echo(one_line(f"{'':8} {'':16} -> {one.cure}"))
+            echo(one_line(f"{finding.state:8} {finding.check:16} {finding.seen}"))
+            if finding.cure:
+                echo(one_line(f"{'':8} {'':16} -> {finding.cure}"))
     if as_json:
-        echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
-    if any(one.state == "wrong" for one in found):
+        echo(json.dumps([asdict(finding) for finding in findings], indent=1, ensure_ascii=False))
+    if any(finding.state == "wrong" for finding in findings):
         raise typer.Exit(EXIT_WRONG)
 
 
@@ -56,25 +59,31 @@ def bench(
     name: Annotated[
         str, typer.Argument(help="train, alpha, probe, overhead, query, crash or scale.")
     ],
-    as_json: Json = False,
-    device: Annotated[str | None, typer.Option(help="cpu, the default, or cuda.")] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Of each side, in turn.")] = None,
-    kills: Annotated[int | None, typer.Option(min=1, help="Of crash, by default 50.")] = None,
-    trials: Annotated[int | None, typer.Option(min=2, help="Of overhead, query, scale.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Of scale, by default goldilocks.")] = None,
-    runner: Annotated[str | None, typer.Option(help="Of scale: local, or ray.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="How often each side is timed.")
+    ] = None,
+    kills: Annotated[
+        int | None, typer.Option(min=1, help="crash: how many kills. Default: 50.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=2, help="overhead, query, scale: how many trials.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help="scale: the rule. Default: goldilocks.")] = None,
+    runner: Annotated[str | None, typer.Option(help="scale: local or ray. Default: local.")] = None,
 ) -> None:
-    """Measure one of the project's figures beside its baseline, in turn; or break things.
+    """Time a part of sweep and the plain way to do the same. `crash` breaks studies instead.
 
     Example: sweep bench alpha --json
     """
     from sweep.bench import load
 
-    given = {"device": device, "repeats": repeats, "kills": kills, "trials": trials}
-    given |= {"rule": rule, "runner": runner}
-    given = {key: value for key, value in given.items() if value is not None}
-    measure = load(name)
-    if unknown := given.keys() - inspect.signature(measure).parameters.keys():
+    options = {"device": device, "repeats": repeats, "kills": kills, "trials": trials}
+    options |= {"rule": rule, "runner": runner}
+    options = {key: value for key, value in options.items() if value is not None}
+    run = load(name)
+    if unknown := options.keys() - inspect.signature(run).parameters.keys():
         raise UserError(f"`sweep bench {name}` takes no --{min(unknown)}.")
-    figure = measure(**given)
-    echo(figure.to_json() if as_json else figure.to_text())
+    report = run(**options)
+    echo(report.to_json() if as_json else report.to_text())

@@ -191,7 +191,7 @@ def test_a_query_answers_in_three_forms(
         (["query", "tiny", "SELECT lambda FROM trials"], "lambd"),
         (["query", "SELECT 1"], "A query names a study and then a SELECT"),
         (["ls", "--json", "--csv"], "exclude each other"),
-        (["stop", "tiny"], "Nobody runs"),
+        (["stop", "tiny"], "No process runs"),
         (["export", "tiny", "-o", "x.pt"], "does not end in .safetensors"),
         (["export", "tiny", "-o", "x.safetensors", "--trial", "zz"], "has no trial 'zz'"),
         (["landscape", "tiny", "--plot", "x.gif"], "does not end in .svg, .png or .pdf"),
