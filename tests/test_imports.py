@@ -103,24 +103,40 @@ def test_only_the_plug_ins_are_imported_by_string() -> None:
     assert [path.relative_to(PACKAGE).as_posix() for path in files] == ["core/plugins.py"]
 
 
-def test_a_local_study_runs_to_its_winner_without_ray_optuna_and_duckdb(tmp_path: Path) -> None:
-    config = tmp_path / "small.toml"
-    config.write_text(STUDY, encoding="utf-8")
-
-    def command(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", WITHOUT, *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=ENVIRONMENT,
-            cwd=tmp_path,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    assert "4 candidates, 1 at once" in command(
-        "run", "small.toml", "--runner", "local", "--dry-run"
+def without_libraries(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `sweep` in a folder, on a machine without ray, optuna and duckdb."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+        cwd=folder,
     )
-    assert "winner  " in command("run", "small.toml", "--runner", "local")
-    assert "winner  " in command("resume", "small")
+
+
+def test_a_local_study_runs_to_its_winner_without_ray_optuna_and_duckdb(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
+    for words, line in (
+        (["run", "small.toml", "--runner", "local", "--dry-run"], "4 candidates, 1 at once"),
+        (["run", "small.toml", "--runner", "local"], "winner  "),
+        (["resume", "small"], "winner  "),
+        (["show", "small"], "probed"),
+        (["best", "small"], "accuracy"),
+        (["export", "small", "-o", "encoder.safetensors"], "Wrote encoder.safetensors"),
+    ):
+        done = without_libraries(tmp_path, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert line in done.stdout
+
+
+@pytest.mark.parametrize(("words", "library"), [(["run", "small.toml"], "ray"), (["ls"], "duckdb")])
+def test_a_command_that_lacks_a_library_names_it_and_writes_nothing(
+    tmp_path: Path, words: list[str], library: str
+) -> None:
+    (tmp_path / "small.toml").write_text(STUDY, encoding="utf-8")
+    done = without_libraries(tmp_path, *words)
+    assert done.returncode == 2
+    assert f"This command needs {library}, which is not installed." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]

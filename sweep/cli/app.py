@@ -84,6 +84,12 @@ def run_command(words: list[str]) -> int:
     except KeyboardInterrupt:
         echo("Interrupted.", err=True)
         return EXIT_INTERRUPTED
+    except ModuleNotFoundError as error:
+        library = (error.name or "sweep").partition(".")[0]
+        if library == "sweep":  # a defect of this package keeps its traceback
+            raise
+        echo(f"Error: This command needs {library}, which is not installed. {_HINT}", err=True)
+        return UserError.exit_code
     except BrokenPipeError:  # `sweep show | head`: `head` has closed the output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -92,6 +98,8 @@ def run_command(words: list[str]) -> int:
         return UserError.exit_code
     return code if isinstance(code, int) else 0
 
+
+_HINT = "`sweep doctor` says what to install; `--runner local` runs a study without Ray."
 
 _USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.mro() if "Click" in kind.__name__)
 """The parser's base error: of the click inside typer, or of the package click in older ones."""
