@@ -1,4 +1,5 @@
-"""Ray Tune: the runner of our own studies, and a scheduler for anybody's.
+"""Ray Tune: the runner of studies, and `GoldilocksScheduler` for a user's own Tuner.
 
-Only the files here import ray.
+Imports what `sweep.runners` may import, and ray, which nothing else but two benches imports. The
+settings in `cluster` must come before ray. To add a way in which an attempt can fail: `causes`.
 """
