@@ -335,7 +335,7 @@ def test_ctrl_c_ends_a_driver_while_ray_starts(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
         assert process.returncode == 130, out
-        assert "`sweep resume` continues a study" in out
+        assert "`sweep resume STUDY` continues a study" in out
         wait_for_end_of_all(str(tmp_path))
         assert not (tmp_path / "small").exists()
     finally:
