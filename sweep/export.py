@@ -11,7 +11,7 @@ import safetensors.torch
 from sweep.core.errors import StudyError
 from sweep.core.limits import NAME
 from sweep.pretraining.checkpoint import ENCODER, write_encoder
-from sweep.storage import files
+from sweep.storage import disk as files
 from sweep.storage.symlinks import refuse_links
 from sweep.tables.results import Results
 

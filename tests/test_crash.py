@@ -1,6 +1,6 @@
 """A study that is stopped at every act on its storage, and resumed, decides as one that was not.
 
-Each act (`sweep.storage.files`) of the driver and of its trials is a point to stop at three times:
+Each act (`sweep.storage.disk`) of the driver and of its trials is a point to stop at three times:
 before it, in its middle, when half of the bytes are there, and after it, before anybody learns
 of it. What stops the study here is an exception after which nothing more reaches the disk, as
 with kill -9; real kills are in `tests/runners/ray` and in `sweep bench crash`.
@@ -20,9 +20,9 @@ import pytest
 
 from sweep.core.records import Event
 from sweep.launch import launch
-from sweep.log import store
+from sweep.log import file_log as store
 from sweep.pretraining import trial
-from sweep.storage import files
+from sweep.storage import disk as files
 from sweep.tables.results import Results
 from tests.small import small_study
 

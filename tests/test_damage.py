@@ -62,7 +62,7 @@ root = Path(sys.argv[1])
 sys.path.insert(0, str(root))
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", root / "disk"], check=True)
 from sweep.launch import launch
-from sweep.log import store
+from sweep.log import file_log as store
 from sweep.config.models import StudyConfig
 from sweep.core.errors import SweepError
 from harmed import heal

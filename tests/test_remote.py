@@ -18,9 +18,10 @@ from sweep.cli import app
 from sweep.core.errors import StudyError
 from sweep.core.records import Event
 from sweep.launch import launch
-from sweep.log import store
-from sweep.storage import files, lease
-from sweep.storage.files import Place
+from sweep.log import file_log as store
+from sweep.storage import disk as files
+from sweep.storage import lease
+from sweep.storage.disk import Place
 from sweep.tables.results import Results, load
 from tests.cli.test_app import TINY
 from tests.object_store import Road

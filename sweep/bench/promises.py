@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.core.records import Event
-from sweep.log.store import EVENTS, decode
+from sweep.log.file_log import EVENTS, decode
 from sweep.pretraining.trial import JOURNAL
 from sweep.replay.verify import verify_study
 from sweep.runners.trial_log import LOG

@@ -18,7 +18,7 @@ import numpy as np
 from sweep.bench.timing import Figure, in_turn
 from sweep.config.models import StudyConfig, digest
 from sweep.core.records import Cost, Event, EventKind, Measure, Observation, Stage
-from sweep.log.store import EVENTS, EventLog, encode
+from sweep.log.file_log import EVENTS, EventLog, encode
 from sweep.tables.query import query
 from sweep.tables.snapshots import Snapshots
 

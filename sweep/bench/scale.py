@@ -23,8 +23,8 @@ from sweep.bench.timing import Figure, describe
 from sweep.config.models import StudyConfig
 from sweep.core.records import Event
 from sweep.launch import launch
-from sweep.log.store import EVENTS
-from sweep.storage.files import Place
+from sweep.log.file_log import EVENTS
+from sweep.storage.disk import Place
 from sweep.study import Listener, Study
 
 NAME = "scale"

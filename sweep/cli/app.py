@@ -25,10 +25,10 @@ from rich.console import Console
 from sweep.config.models import StudyConfig
 from sweep.core.errors import QueryError, StudyError, StudyWarning, SweepError, UserError
 from sweep.core.text import Form, clean, one_line, to_text
-from sweep.log import store
+from sweep.log import file_log as store
 from sweep.runners.interrupt import EXIT_INTERRUPTED, Interrupted, ending_at_once, leaving_in_time
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa

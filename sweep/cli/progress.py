@@ -23,7 +23,7 @@ from sweep.core.history import State
 from sweep.core.outcome import outcome
 from sweep.core.records import Event, Observation
 from sweep.core.text import one_line
-from sweep.storage.files import Place
+from sweep.storage.disk import Place
 from sweep.study import Listener, Study
 
 

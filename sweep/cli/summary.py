@@ -13,7 +13,7 @@ from sweep.core.history import History
 from sweep.core.outcome import Outcome
 from sweep.core.records import Event, Observation
 from sweep.core.text import one_line, to_text
-from sweep.log.store import EVENTS, salvage
+from sweep.log.file_log import EVENTS, salvage
 from sweep.tables.results import Results
 
 

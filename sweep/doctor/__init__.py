@@ -15,8 +15,8 @@ from sweep.config.models import StudyConfig
 from sweep.core.plugins import importable
 from sweep.doctor import machine, nodes, storage, study
 from sweep.doctor.finding import Finding, looked
-from sweep.log import store
-from sweep.storage.files import Place
+from sweep.log import file_log as store
+from sweep.storage.disk import Place
 
 __all__ = ["Finding", "examine"]
 

@@ -15,8 +15,8 @@ from sweep.config.models import DataConfig, StudyConfig
 from sweep.core.errors import SweepError
 from sweep.doctor.finding import Finding
 from sweep.doctor.storage import nearest, scratch
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 
 Seen = dict[str, Any]
 

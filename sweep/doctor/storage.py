@@ -13,8 +13,8 @@ import filelock
 
 from sweep.core.errors import StoreError
 from sweep.doctor.finding import Finding
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 
 FULL_BYTES = 100e6
 SCARCE_BYTES = 2e9

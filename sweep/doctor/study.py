@@ -13,10 +13,11 @@ from sweep.config.models import StudyConfig
 from sweep.core.errors import DamagedLog, StudyWarning, SweepError
 from sweep.core.records import Event
 from sweep.doctor.finding import Finding
-from sweep.log import store
+from sweep.log import file_log as store
 from sweep.pretraining.checkpoint import ENCODER
-from sweep.storage import files, lease
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage import lease
+from sweep.storage.disk import Place
 from sweep.tables.snapshots import TABLES, StudyTables
 
 LOOKED_AT = 1000

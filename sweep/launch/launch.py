@@ -28,7 +28,7 @@ from sweep.core.outcome import Outcome, outcome
 from sweep.core.plugins import importable, resolve
 from sweep.launch.preflight import Prepared, doubts, prepare
 from sweep.launch.retention import Keeper
-from sweep.log import store
+from sweep.log import file_log as store
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import test_trial
 from sweep.proposers import PROPOSERS
@@ -38,8 +38,8 @@ from sweep.runners.devices import Devices, devices
 from sweep.runners.interrupt import Interrupted, StopRequest, ending_at_once
 from sweep.runners.trial_log import LOG, TrialLog
 from sweep.runners.worker import TRIALS, Worker
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.storage.symlinks import refuse_links
 from sweep.study import Listener, Study
 from sweep.tables.results import Results

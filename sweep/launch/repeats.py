@@ -17,8 +17,8 @@ from scipy.stats import t as student
 from sweep.config.models import BudgetConfig, RuleConfig, SpaceConfig, StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.records import Event
-from sweep.log.store import EVENTS, read
-from sweep.storage.files import Place
+from sweep.log.file_log import EVENTS, read
+from sweep.storage.disk import Place
 from sweep.tables.results import Results
 
 SUFFIX = "-repeats"

@@ -11,10 +11,10 @@ from functools import cached_property
 from sweep.config.models import StudyConfig
 from sweep.core.history import State
 from sweep.core.records import Event
-from sweep.log.store import refused
+from sweep.log.file_log import refused
 from sweep.pretraining.checkpoint import ENCODER, drop_state
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.storage.symlinks import is_link, refuse_links
 from sweep.study import Study
 

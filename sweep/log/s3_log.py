@@ -19,9 +19,9 @@ from contextlib import suppress
 
 from sweep.core.errors import DamagedLog, Resumable, StudyError
 from sweep.core.records import Event
-from sweep.log.store import EVENTS, check_seq, decode, encode, refused
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log.file_log import EVENTS, check_seq, decode, encode, refused
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.storage.lease import ObjectLease
 
 SEGMENT = 250
@@ -148,7 +148,7 @@ def end(path: Place) -> int:
 def scan(
     path: Place, *, offset: int = 0, seq: int = 0, end: int | None = None
 ) -> Iterator[tuple[Event, int]]:
-    """Yield each event of a log with the place behind it, as `sweep.log.store.scan` does."""
+    """Yield each event of a log with the place behind it, as `sweep.log.file_log.scan` does."""
     segments, tail = _extent(path, seq)
     if not segments and not tail and seq == 0:
         raise StudyError(f"There is no study at {path.parent}: it has no {path.name}.")

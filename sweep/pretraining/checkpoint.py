@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from sweep.config.models import EncoderConfig
 from sweep.core.errors import ConfigError, StudyError
 from sweep.encoders import ENCODERS, build
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 
 STATE = "state.pt"
 ENCODER = "encoder.safetensors"

@@ -9,8 +9,8 @@ from typing import Any
 
 from sweep.config.models import TrialConfig
 from sweep.core.records import Observation
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

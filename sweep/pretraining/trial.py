@@ -37,8 +37,8 @@ from sweep.pretraining.context import Context
 from sweep.pretraining.cpu.allocator import keep_freed_memory
 from sweep.pretraining.features import encode, encode_all
 from sweep.probes import PROBES, Fitted, Labelled
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 
 JOURNAL = "journal.jsonl"
 

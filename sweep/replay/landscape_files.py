@@ -16,11 +16,11 @@ import pyarrow.parquet
 
 from sweep.core.errors import DataError, UserError
 from sweep.core.records import Cost, Event, Observation
-from sweep.log.store import EVENTS, read
+from sweep.log.file_log import EVENTS, read
 from sweep.replay.landscape import Landscape, Recorded
 from sweep.replay.landscape_rows import is_number, of_table, to_table
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 
 
 def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> Landscape:

@@ -24,7 +24,7 @@ from sweep.core.errors import DataError, UserError
 from sweep.core.text import one_line
 from sweep.replay.landscape import Landscape
 from sweep.replay.statistics import at_end, cells, varied
-from sweep.storage import files
+from sweep.storage import disk as files
 
 Floats = npt.NDArray[np.float64]
 

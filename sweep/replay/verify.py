@@ -11,10 +11,10 @@ from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.plugins import member
 from sweep.core.records import Event
-from sweep.log.store import EVENTS, MemoryLog, read
+from sweep.log.file_log import EVENTS, MemoryLog, read
 from sweep.replay.simulate import Clock
 from sweep.rules import RULES, Rule
-from sweep.storage.files import Place
+from sweep.storage.disk import Place
 from sweep.study import Study
 
 

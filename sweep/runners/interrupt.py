@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 
 STOP_FILE = "stop.request"
 EXIT_RESUMABLE = 75

@@ -25,8 +25,8 @@ from sweep.core.records import Event, Observation, Stage
 from sweep.log.validate import admitted
 from sweep.pretraining.context import Context, TrialFn
 from sweep.runners.trial_log import LOG, TrialLog
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.storage.symlinks import refuse_links
 
 

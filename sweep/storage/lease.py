@@ -26,8 +26,8 @@ from typing import Any
 import filelock
 
 from sweep.core.errors import Resumable, StudyError
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.storage.symlinks import refuse_links
 
 LOCK = "driver.lock"

@@ -1,4 +1,4 @@
-"""The acts of `sweep.storage.files` on an S3-compatible store: the only file that imports s3fs.
+"""The acts of `sweep.storage.disk` on an S3-compatible store: the only file that imports s3fs.
 
 An object appears whole, by one PUT of bytes that were built before (s3fs sends more than 100 MB
 in parts, which also become one object, or none). There is no rename and no append. That one
@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError, IncompleteReadError
 from upath import UPath
 
 from sweep.core.errors import StoreError
-from sweep.storage.files import Seen
+from sweep.storage.disk import Seen
 
 CONFLICT, FAILED = 409, 412
 """HTTP's words for a conditional PUT that met another one, and for one whose condition fails."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sweep.core.errors import StudyError
-from sweep.storage.files import Place
+from sweep.storage.disk import Place
 
 
 def is_link(place: Place) -> bool:

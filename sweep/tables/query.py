@@ -21,8 +21,8 @@ import pyarrow.dataset as ds
 import pyarrow.types as pat
 
 from sweep.core.errors import QueryError, nearest
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.tables.snapshots import TABLES, StudyTables
 
 MEMORY_BYTES = 10**9

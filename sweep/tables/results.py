@@ -14,9 +14,9 @@ import pyarrow as pa
 from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.outcome import Outcome
-from sweep.log.store import EVENTS, find, last
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log.file_log import EVENTS, find, last
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.tables.snapshots import StudyTables
 
 

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from sweep.core.errors import StudyError, SweepError, unknown_name
 from sweep.core.records import Event
-from sweep.log.store import EVENTS, StudyLog, end, refused, salvage, scan
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log.file_log import EVENTS, StudyLog, end, refused, salvage, scan
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.tables.rows import builder
 from sweep.tables.schemas import SCHEMAS, VERSION
 

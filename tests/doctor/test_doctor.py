@@ -17,9 +17,9 @@ from sweep.core.errors import StudyError
 from sweep.doctor import machine, storage, study
 from sweep.doctor.finding import Finding, looked
 from sweep.launch import launch
-from sweep.log import store
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log import file_log as store
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from tests.object_store import Road
 from tests.small import small_study
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sweep.config.models import StudyConfig
 from sweep.launch import launch
-from sweep.log.store import EVENTS
+from sweep.log.file_log import EVENTS
 from sweep.tables.snapshots import FOLDER
 from tests.fuzz.told import told, workshop
 from tests.fuzz.values import JSON

@@ -19,7 +19,7 @@ from sweep.config.models import ProbeConfig, StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.records import Event
 from sweep.launch import launch
-from sweep.log import store
+from sweep.log import file_log as store
 from sweep.probes import Fitted, Labelled, Probe, knn
 from sweep.tables.results import Results
 from tests.processes import wait_until

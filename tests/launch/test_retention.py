@@ -9,9 +9,9 @@ from sweep.core.errors import Resumable
 from sweep.core.history import History
 from sweep.core.records import Decision, Measure, Observation, Verdict
 from sweep.launch.retention import Keeper
-from sweep.log.store import MemoryLog
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log.file_log import MemoryLog
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.study import Study
 from tests.small import small_study
 

@@ -12,10 +12,11 @@ import pytest
 from sweep.core.errors import DamagedLog, Resumable, StudyError, StudyWarning
 from sweep.core.records import Event
 from sweep.log import s3_log
+from sweep.log.file_log import EVENTS, create, encode, end, read, salvage, scan
 from sweep.log.s3_log import SEGMENTS, ObjectLog
-from sweep.log.store import EVENTS, create, encode, end, read, salvage, scan
-from sweep.storage import files, lease
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage import lease
+from sweep.storage.disk import Place
 from tests.object_store import Road
 
 

@@ -13,7 +13,7 @@ import pytest
 from sweep.cli import app
 from sweep.config.models import EncoderConfig
 from sweep.encoders import build
-from sweep.log.store import EVENTS
+from sweep.log.file_log import EVENTS
 from sweep.pretraining import checkpoint
 from tests.safety.logs import Lines, forge, small
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from sweep.core.errors import Resumable, StudyError
-from sweep.storage import files, lease
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage import lease
+from sweep.storage.disk import Place
 from sweep.storage.lease import DRIVER, Driver, FileLease, ObjectLease, driver
 from tests.object_store import Road
 
@@ -96,7 +97,7 @@ def test_a_heart_goes_on_beating_when_a_note_cannot_be_written(
 
 HOLD_THERE = """
 import sys
-from sweep.storage import files
+from sweep.storage import disk as files
 from sweep.storage.lease import ObjectLease
 lease = ObjectLease(files.place(sys.argv[1]))
 print("held", flush=True)

@@ -14,7 +14,7 @@ from sweep.config.models import StudyConfig
 from sweep.core.errors import QueryError, StudyError
 from sweep.core.records import Event, Measure, Observation
 from sweep.core.text import to_text
-from sweep.log.store import EVENTS, EventLog, encode
+from sweep.log.file_log import EVENTS, EventLog, encode
 from sweep.tables.query import query
 from sweep.tables.results import Results
 from sweep.tables.snapshots import TABLES, Snapshots, StudyTables

@@ -19,9 +19,9 @@ from sweep.config.models import StudyConfig, digest
 from sweep.config.space import candidates
 from sweep.core.errors import Resumable, StudyError, StudyWarning, SweepError
 from sweep.core.records import Cost, Event, Measure, Observation
-from sweep.log.store import EVENTS, EventLog, encode, open_log
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log.file_log import EVENTS, EventLog, encode, open_log
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.tables.results import Results, load
 from sweep.tables.rows import builder
 from sweep.tables.schemas import SCHEMAS

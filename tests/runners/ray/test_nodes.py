@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from sweep.log import store
+from sweep.log import file_log as store
 from sweep.tables.results import Results
 from tests.processes import end_group, joined, wait_until
 

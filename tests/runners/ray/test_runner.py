@@ -21,8 +21,8 @@ from sweep.core.errors import ConfigError, Resumable
 from sweep.core.plugins import resolve
 from sweep.core.records import Event, Observation
 from sweep.launch import launch
-from sweep.log import store
-from sweep.log.store import MemoryLog
+from sweep.log import file_log as store
+from sweep.log.file_log import MemoryLog
 from sweep.rules import RULES
 from sweep.runners.ray.cluster import check_address
 from sweep.study import Study

@@ -11,7 +11,7 @@ import pytest
 
 from sweep.core.errors import StudyError, StudyWarning, UserError
 from sweep.core.records import Event, EventKind
-from sweep.log.store import (
+from sweep.log.file_log import (
     EVENTS,
     FORMAT,
     EventLog,
@@ -30,8 +30,8 @@ from sweep.log.store import (
     salvage,
     scan,
 )
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.storage.lease import driver
 
 
@@ -243,7 +243,7 @@ import resource, signal
 from pathlib import Path
 from sweep.core.errors import StudyError
 from sweep.core.records import Event
-from sweep.log.store import EventLog
+from sweep.log.file_log import EventLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 event = lambda seq: Event(seq=seq, time=float(seq), kind="start", trial_id="t")
 with EventLog(Path({str(folder)!r})) as log:

@@ -10,8 +10,8 @@ import pytest
 from upath import UPath
 
 from sweep.core.errors import UserError
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from tests.object_store import Road
 
 

@@ -29,8 +29,8 @@ from sweep.core.errors import (
 from sweep.core.limits import NAME
 from sweep.core.records import Event
 from sweep.log.validate import admitted
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage import disk as files
+from sweep.storage.disk import Place
 from sweep.storage.lease import DRIVER, LOCK, FileLease
 from sweep.storage.symlinks import is_link, refuse_links
 
