@@ -10,8 +10,9 @@ import safetensors.torch
 
 from sweep.core.errors import StudyError
 from sweep.core.limits import NAME
+from sweep.log.study_folder import trial_folder
 from sweep.pretraining.checkpoint import ENCODER, write_encoder
-from sweep.storage import disk as files
+from sweep.storage.location import locate
 from sweep.storage.symlinks import refuse_links
 from sweep.tables.results import Results
 
@@ -37,7 +38,7 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
         trial_id = next((name for name, row in rows.items() if row["winner"]), None)
         if trial_id is None:
             raise StudyError(
-                f"{results.name} has no winner yet. `sweep resume {results.folder}` goes on; "
+                f"{results.name} has no winner yet. `sweep resume {results.location}` goes on; "
                 "--trial ID exports one trial."
             )
     if trial_id not in rows:
@@ -49,17 +50,17 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
         raise StudyError(
             f"No trial is named {trial_id!r}: the tables of {results.name} are forged."
         )
-    source = results.folder / "trials" / trial_id / ENCODER
-    refuse_links(results.folder)
+    source = trial_folder(results.location, trial_id) / ENCODER
+    refuse_links(results.location)
     refuse_links(source.parent, itself=True)
-    if not files.exists(source):
+    if not source.exists():
         raise StudyError(
             f"The encoder of trial {trial_id} ({rows[trial_id]['status']}) was not kept. "
             'resources.keep="all" keeps every one.'
         )
     try:
-        story = dict(json.loads(files.read(source.with_suffix(".json"))))
-        tensors = safetensors.torch.load(files.read(source))
+        story = dict(json.loads(source.with_suffix(".json").read()))
+        tensors = safetensors.torch.load(source.read())
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
         raise StudyError(f"{source} and its JSON cannot be read: {error}.") from error
     about = {
@@ -70,7 +71,7 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
         "normalise": "(image / 255 - mean) / std, per channel",
     }
     try:
-        write_encoder(target, tensors, about)
+        write_encoder(locate(target), tensors, about)
     except (OSError, ValueError) as error:  # the latter: NaN in the JSON
         raise StudyError(f"{target} cannot be written: {error}.") from error
     return about

@@ -21,7 +21,7 @@ from sweep.core.errors import SweepError
 from sweep.core.failures import NODE_LOST
 from sweep.core.history import History, State
 from sweep.core.records import Action, Event, EventKind, Observation, Verdict
-from sweep.log.file_log import Log
+from sweep.log.log import Log
 from sweep.proposers import Proposer
 from sweep.rules import Rule
 

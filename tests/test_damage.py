@@ -62,7 +62,9 @@ root = Path(sys.argv[1])
 sys.path.insert(0, str(root))
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", root / "disk"], check=True)
 from sweep.launch import launch
-from sweep.log import file_log as store
+from sweep.log.codec import encode
+from sweep.log.study_folder import read_log
+from sweep.storage.location import locate
 from sweep.config.models import StudyConfig
 from sweep.core.errors import SweepError
 from harmed import heal
@@ -88,13 +90,13 @@ for harm in ("full", "gone", "read-only"):
         said, code = str(error), error.exit_code
     heal(harm, folder)
     launch.resume(folder, watch=watch)
-    events = store.read(folder / "events.jsonl")[0]
+    events = read_log(locate(folder))
     seen = [(e.trial_id, e.payload["stage"], e.payload["step"])
             for e in events if e.kind == "observation"]
     found[harm] = {
         "said": said,
         "code": code,
-        "lost": [e.seq for e in told if store.encode(e) != store.encode(events[e.seq])],
+        "lost": [e.seq for e in told if encode(e) != encode(events[e.seq])],
         "doubled": len(seen) - len(set(seen)),
         "observations": len(seen),
         "last": events[-1].kind,

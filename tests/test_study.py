@@ -7,7 +7,7 @@ import pytest
 from sweep.config.models import BudgetConfig
 from sweep.core.history import History, State
 from sweep.core.records import Cost, Decision, Measure, Observation, Verdict
-from sweep.log.file_log import MemoryLog
+from sweep.log.log import MemoryLog
 from sweep.rules.baselines import ProbeAll
 from sweep.rules.paper import Paper
 from sweep.study import LOST_NODES, RuleError, Study

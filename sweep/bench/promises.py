@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from sweep.core.records import Event
-from sweep.log.file_log import EVENTS, decode
+from sweep.log.codec import decode
+from sweep.log.study_folder import EVENTS, TRIALS
 from sweep.pretraining.trial import JOURNAL
 from sweep.replay.verify import verify_study
 from sweep.runners.trial_log import LOG
+from sweep.storage.location import locate
 from sweep.tables.results import Results
 
 Stage = tuple[str, str, int]
@@ -56,7 +58,7 @@ def sight(folder: Path) -> Sight:
     lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
     done = {_name(e.trial_id, e.payload["stage"], e.payload["step"]) for e in observations(lines)}
     begun = Counter[Stage]()
-    for trial in (folder / "trials").glob("*"):
+    for trial in (folder / TRIALS).glob("*"):
         for seen in _journal(trial / JOURNAL):
             done.add(_name(trial.name, seen["stage"], seen["step"]))
         text = (trial / LOG).read_text(encoding="utf-8") if (trial / LOG).exists() else ""
@@ -82,7 +84,7 @@ def rows_doubled(folder: Path, now: Sight) -> int:
         (e.trial_id, e.payload["stage"], e.payload["step"], e.payload["fraction"])
         for e in observations(now.lines)
     )
-    rows = Counter(Results(folder).trials["trial_id"].to_pylist())
+    rows = Counter(Results(locate(folder)).trials["trial_id"].to_pylist())
     return sum(n - 1 for counts in (names, rows) for n in counts.values())
 
 
@@ -105,7 +107,7 @@ def verdicts_contradicted(folder: Path, now: Sight) -> int:
             undone += said.get(event.trial_id, action) != action
             if action != "hold":
                 said[event.trial_id] = action
-    return undone + (verify_study(folder).difference is not None)
+    return undone + (verify_study(locate(folder)).difference is not None)
 
 
 def _name(trial_id: str, stage: str, step: int) -> Stage:

@@ -18,7 +18,9 @@ import numpy as np
 from sweep.bench.timing import Figure, in_turn
 from sweep.config.models import StudyConfig, digest
 from sweep.core.records import Cost, Event, EventKind, Measure, Observation, Stage
-from sweep.log.file_log import EVENTS, EventLog, encode
+from sweep.log.codec import encode
+from sweep.log.study_folder import EVENTS, TABLES, open_log
+from sweep.storage.location import locate
 from sweep.tables.query import query
 from sweep.tables.snapshots import Snapshots
 
@@ -37,11 +39,11 @@ def run(*, repeats: int = 9, trials: int = 100_000) -> Figure:
         folder = Path(name) / "bench"
         folder.mkdir()
         write_study(folder, trials)
-        file = folder / "tables" / "trials.parquet"
+        file = folder / TABLES / "trials.parquet"
         beside = SQL.replace("FROM trials", f"FROM '{file}'")
 
         def ours() -> list[dict[str, float]]:
-            rows: list[dict[str, float]] = query([folder], SQL).to_pylist()
+            rows: list[dict[str, float]] = query([locate(folder)], SQL).to_pylist()
             return rows
 
         def baseline() -> list[dict[str, float]]:
@@ -64,7 +66,7 @@ def write_study(folder: Path, trials: int) -> None:
             file.write(encode(event))
         file.flush()
         os.fsync(file.fileno())
-    with EventLog(folder) as log:
+    with open_log(locate(folder)) as log:
         Snapshots(log).write()
 
 

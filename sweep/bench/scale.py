@@ -23,8 +23,8 @@ from sweep.bench.timing import Figure, describe
 from sweep.config.models import StudyConfig
 from sweep.core.records import Event
 from sweep.launch import launch
-from sweep.log.file_log import EVENTS
-from sweep.storage.disk import Place
+from sweep.log.study_folder import EVENTS
+from sweep.storage.location import Location
 from sweep.study import Listener, Study
 
 NAME = "scale"
@@ -107,7 +107,7 @@ class _Clock:
         self.cpu: list[float] = []
 
     @contextmanager
-    def __call__(self, study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
+    def __call__(self, study: Study, config: StudyConfig, folder: Location) -> Iterator[Listener]:
         yield self._hear
 
     def _hear(self, event: Event) -> None:

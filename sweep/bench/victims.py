@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sweep.log.study_folder import TRIALS
 from sweep.runners.ray.guardian import PROC, bearers, bearing, guarded
 from sweep.runners.worker import HOLD
 
@@ -56,7 +57,7 @@ def workers(mark: Mapping[str, str], folder: Path) -> dict[int, str]:
             for link in (PROC / str(pid) / "fd").iterdir():
                 with contextlib.suppress(OSError):
                     target = link.readlink()
-                    if target.name == HOLD and target.parent.parent == folder / "trials":
+                    if target.name == HOLD and target.parent.parent == folder / TRIALS:
                         found[pid] = target.parent.name
     return found
 

@@ -25,10 +25,9 @@ from rich.console import Console
 from sweep.config.models import StudyConfig
 from sweep.core.errors import QueryError, StudyError, StudyWarning, SweepError, UserError
 from sweep.core.text import Form, clean, one_line, to_text
-from sweep.log import file_log as store
+from sweep.log import study_folder
 from sweep.runners.interrupt import EXIT_INTERRUPTED, Interrupted, ending_at_once, leaving_in_time
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.storage.location import Location, locate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,10 +50,10 @@ app = typer.Typer(
 )
 
 ResultsDir = Annotated[
-    Place,
+    Location,
     typer.Option(
         "--results",
-        parser=files.place,
+        parser=locate,
         metavar="DIR",
         help="Of the studies: a folder, or s3://BUCKET/PREFIX.",
     ),
@@ -78,7 +77,7 @@ RepeatTop = Annotated[
     int, typer.Option("--repeat-top", min=0, help="Then train the best K again, with fresh seeds.")
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Fresh seeds for each of these.")]
-RESULTS: Place = Path("results")
+RESULTS = locate("results")
 
 
 @app.command()
@@ -134,7 +133,7 @@ def resume(
     _take_signals(context)
     from sweep.tables.results import Results
 
-    folder = store.find(results, study)
+    folder = study_folder.find(results, study)
     changes = [*(overrides or []), *_resources(runner, address)]
     outcome = None if changes else Results(folder).outcome
     if outcome is None:
@@ -153,10 +152,10 @@ def stop(study: StudyName, results: ResultsDir = RESULTS) -> None:
     Example: sweep stop quickstart
     """
     from sweep.runners.interrupt import request_stop
-    from sweep.storage.lease import driver as driver_of
+    from sweep.storage.lease import holder_of
 
-    folder = store.find(results, study)
-    driver = driver_of(folder)
+    folder = study_folder.find(results, study)
+    driver = holder_of(folder)
     if driver is None:
         raise StudyError(f"Nobody runs {folder}. `sweep resume {folder}` goes on with it.")
     request_stop(folder)
@@ -194,7 +193,7 @@ def list_studies(
     from sweep.tables.query import query
 
     form = _form(as_json, as_csv, as_table)
-    folders = store.listing(results)
+    folders = study_folder.listing(results)
     if not folders and form == "table":
         _say(f"No study in {results}. `sweep run experiments/quickstart.toml` makes one.")
         return
@@ -280,7 +279,7 @@ def query(
         raise QueryError(
             'A query names a study and then a SELECT: sweep query STUDY "SELECT d FROM trials".'
         )
-    folders = [store.find(results, study) for study in studies]
+    folders = [study_folder.find(results, study) for study in studies]
 
     def too_late() -> None:
         _say(f"Error: The query took longer than {seconds:g} s and was ended.", err=True)
@@ -402,7 +401,7 @@ def replay(
         from sweep.replay.verify import verify_study
 
         for name in tables:
-            said = verify_study(store.find(results, name))
+            said = verify_study(study_folder.find(results, name))
             _say(f"{name}: {said.verdicts} verdicts reproduced.")
             if said.difference is not None:
                 raise StudyError(f"{name} differs: {said.difference}.")
@@ -648,7 +647,7 @@ def _dry_run(study: StudyConfig, path: Path) -> None:
         _say(f"money       {guess.money:.2f}")
 
 
-def _end(outcome: Outcome, folder: Place) -> None:
+def _end(outcome: Outcome, folder: Location) -> None:
     """Print what a study came to; exit 1 where every trial failed."""
     from sweep.cli.summary import of_study, of_trials
     from sweep.tables.results import Results
@@ -661,19 +660,19 @@ def _end(outcome: Outcome, folder: Place) -> None:
     _say("\n".join(of_study(found, outcome)))
 
 
-def _table(name: str, results: Place, columns: list[str] | None) -> Landscape:
+def _table(name: str, results: Location, columns: list[str] | None) -> Landscape:
     """Return the table at a path, or of a study."""
     from sweep.replay.landscape_files import load
 
     given = dict(_column(text) for text in columns or [])
-    return load(Path(name) if _is_file(name) else store.find(results, name), columns=given)
+    return load(Path(name) if _is_file(name) else study_folder.find(results, name), columns=given)
 
 
 def _is_file(name: str) -> bool:
     return Path(name).suffix in (".parquet", ".csv")
 
 
-def _about(name: str, results: Place) -> dict[str, Any]:
+def _about(name: str, results: Location) -> dict[str, Any]:
     """Return where a table comes from: a study's config, or a file's name.
 
     A table is given away: of the images' path only the last part goes with it.
@@ -693,14 +692,14 @@ def _column(text: str) -> tuple[str, str]:
     return ours.strip(), theirs.strip()
 
 
-def _repeat(folder: Place, top: int, seeds: int, *, quiet: bool) -> None:
+def _repeat(folder: Location, top: int, seeds: int, *, quiet: bool) -> None:
     """Train the leaders again, in a study of their own, and print what they come to."""
     from sweep.launch import launch
     from sweep.launch.repeats import SUFFIX, intervals, plan
 
     again = folder.with_name(folder.name + SUFFIX)
     _say(f"\nThe best {top} again, {seeds} fresh seeds each, in {again}:")
-    if store.is_study(again):
+    if study_folder.is_study(again):
         launch.resume(again, watch=_watcher(quiet=quiet), warn=_note)
     else:
         config = plan(folder, top=top, seeds=seeds)
@@ -708,7 +707,7 @@ def _repeat(folder: Place, top: int, seeds: int, *, quiet: bool) -> None:
     _show(intervals(_load(folder.parent, again.name)), "table")
 
 
-def _load(results: Place, study: str) -> Results:
+def _load(results: Location, study: str) -> Results:
     from sweep.tables.results import load
 
     return load(study, results=results)

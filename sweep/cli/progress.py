@@ -23,7 +23,8 @@ from sweep.core.history import State
 from sweep.core.outcome import outcome
 from sweep.core.records import Event, Observation
 from sweep.core.text import one_line
-from sweep.storage.disk import Place
+from sweep.log.study_folder import trial_folder
+from sweep.storage.location import Location
 from sweep.study import Listener, Study
 
 
@@ -39,7 +40,7 @@ class Watcher:
         self._console, self._quiet = console, quiet
 
     @contextlib.contextmanager
-    def __call__(self, study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
+    def __call__(self, study: Study, config: StudyConfig, folder: Location) -> Iterator[Listener]:
         if self._quiet:
             yield lambda event: None
             return
@@ -60,7 +61,7 @@ class Watcher:
 class _Lines:
     """One line for each thing worth knowing, in the order in which it happened."""
 
-    def __init__(self, console: Console, study: Study, folder: Place) -> None:
+    def __init__(self, console: Console, study: Study, folder: Location) -> None:
         self._console, self._study, self._folder = console, study, folder
         self._seconds: dict[str, float] = {}
         self._zone = ""
@@ -88,7 +89,7 @@ class _Lines:
                 before, self._zone = self._zone, _bounds(payload["lo"], payload["hi"])
                 return None if before == self._zone else f"zone {self._zone}"
             case "failure":
-                log = self._folder / "trials" / event.trial_id / "log.txt"
+                log = trial_folder(self._folder, event.trial_id) / "log.txt"
                 then = "given up" if payload["final"] else "will be tried again"
                 return f"failed: {payload['error']} ({then}; see {log})"
             case "idle":
@@ -119,7 +120,7 @@ class _Lines:
 class _View:
     """The live view: states, zone, best so far, probes, budget, time left."""
 
-    def __init__(self, study: Study, config: StudyConfig, folder: Place) -> None:
+    def __init__(self, study: Study, config: StudyConfig, folder: Location) -> None:
         self._study, self._config, self._folder = study, config, folder
         self._began = time.monotonic()
         self._fractions: dict[str, float] = {}

@@ -13,7 +13,8 @@ from sweep.core.history import History
 from sweep.core.outcome import Outcome
 from sweep.core.records import Event, Observation
 from sweep.core.text import one_line, to_text
-from sweep.log.file_log import EVENTS, salvage
+from sweep.log.log import salvage
+from sweep.log.study_folder import log_of, trial_folder
 from sweep.tables.results import Results
 
 
@@ -28,9 +29,9 @@ def of_study(found: Results, outcome: Outcome) -> list[str]:
     lines.append(_winner(outcome))
     lines.append("")
     sql = "SELECT d, lambd, alpha, accuracy FROM trials"
-    lines.append(f'Query   sweep query {found.folder} "{sql}"')
+    lines.append(f'Query   sweep query {found.location} "{sql}"')
     if outcome.winner is not None:
-        lines.append(f"Export  sweep export {found.folder} -o encoder.safetensors")
+        lines.append(f"Export  sweep export {found.location} -o encoder.safetensors")
     return lines
 
 
@@ -39,10 +40,10 @@ def of_trials(found: Results) -> list[str]:
     rows = found.sql("SELECT status, count(*) AS n FROM trials GROUP BY status ORDER BY n DESC")
     lines = ["trials  " + ", ".join(f"{row['n']} {row['status']}" for row in rows.to_pylist())]
     if found.sql("SELECT coalesce(max(failures), 0) AS n FROM studies").to_pylist()[0]["n"]:
-        lines.append(_causes([event for event, _ in salvage(found.folder / EVENTS)]))
+        lines.append(_causes([event for event, _ in salvage(log_of(found.location))]))
     failed = found.sql("SELECT trial_id, reason FROM trials WHERE status = 'failed' LIMIT 5")
     for row in failed.to_pylist():
-        log = found.folder / "trials" / row["trial_id"] / "log.txt"
+        log = trial_folder(found.location, row["trial_id"]) / "log.txt"
         lines.append(one_line(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
     return lines
 
@@ -84,7 +85,7 @@ def explained(found: Results, trial_id: str) -> pa.Table:
     Raises:
         StudyError: the study has no such trial.
     """
-    events = [event for event, _ in salvage(found.folder / EVENTS)]
+    events = [event for event, _ in salvage(log_of(found.location))]
     ids = [event.trial_id for event in events if event.kind == "candidate"]
     if trial_id not in ids:
         raise StudyError(unknown_name("The trial", trial_id, ids))

@@ -15,15 +15,15 @@ from sweep.config.models import StudyConfig
 from sweep.core.plugins import importable
 from sweep.doctor import machine, nodes, storage, study
 from sweep.doctor.finding import Finding, looked
-from sweep.log import file_log as store
-from sweep.storage.disk import Place
+from sweep.log.study_folder import find
+from sweep.storage.location import Location
 
 __all__ = ["Finding", "examine"]
 
 
 def examine(
     *,
-    results: Place,
+    results: Location,
     name: str | None = None,
     config: Path | None = None,
     address: str | None = None,
@@ -39,7 +39,7 @@ def examine(
     Raises:
         UserError: there is no such study or config.
     """
-    folder = None if name is None else store.find(results, name)
+    folder = None if name is None else find(results, name)
     told, beside = None, None
     if config is not None:
         told, beside = StudyConfig.load(config), config.resolve().parent

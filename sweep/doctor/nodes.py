@@ -14,9 +14,8 @@ from typing import Any
 from sweep.config.models import DataConfig, StudyConfig
 from sweep.core.errors import SweepError
 from sweep.doctor.finding import Finding
-from sweep.doctor.storage import nearest, scratch
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.doctor.storage import nearest
+from sweep.storage.location import Location, locate
 
 Seen = dict[str, Any]
 
@@ -34,7 +33,7 @@ def data_here(config: StudyConfig) -> Iterator[Finding]:
 
 
 def findings(
-    results: Place, config: StudyConfig | None, address: str | None, path: str | None
+    results: Location, config: StudyConfig | None, address: str | None, path: str | None
 ) -> Iterator[Finding]:
     """Yield whether Ray starts, or can be joined, and what each of its nodes sees.
 
@@ -54,11 +53,11 @@ def findings(
         seen = f"{how}: {found.nodes} nodes, {found.cpus:g} CPU, {found.gpus:g} GPU in all"
         yield Finding(check="ray", state="ok", seen=seen.replace("1 nodes", "1 node"))
         ours = here(fields, path)
-        token = scratch(nearest(results))
+        token = nearest(results).scratch("doctor")
         files_made = [token]
         try:
             with suppress(OSError):  # what is wrong with the storage is told elsewhere
-                files.write(token, secrets.token_hex(8).encode())
+                token.write(secrets.token_hex(8).encode())
             for node in nodes():
                 note = token.with_name(token.name.replace(".tmp", f".{node.id[:12]}.tmp"))
                 files_made.append(note)
@@ -80,7 +79,7 @@ def findings(
         finally:
             for file in files_made:
                 with suppress(OSError):
-                    files.remove(file)
+                    file.remove()
 
 
 def here(sets: dict[str, Any], path: str | None = None) -> Seen:
@@ -105,8 +104,8 @@ def look(token: str, note: str, sets: dict[str, Any], path: str | None) -> Seen:
     """Return what a node sees; run there. It reads the driver's token and leaves a note."""
     seen = here(sets, path)
     try:
-        seen["token"] = files.read(files.place(token)).decode()
-        files.write(files.place(note), str(os.getpid()).encode())
+        seen["token"] = locate(token).read().decode()
+        locate(note).write(str(os.getpid()).encode())
         seen["note"] = str(os.getpid())
     except (OSError, SweepError) as error:
         seen["storage"] = str(error)
@@ -140,12 +139,12 @@ def compared(name: str, has: str, ours: Seen, theirs: Seen) -> Iterator[Finding]
             yield Finding(check=check, state="ok", seen=f"the same as here, digest {digest}")
 
 
-def shared(name: str, token: Place, note: Place, theirs: Seen) -> Iterator[Finding]:
+def shared(name: str, token: Location, note: Location, theirs: Seen) -> Iterator[Finding]:
     """Yield whether a node's place of results is the driver's."""
     check = f"results on {name}"
     cure = "Name storage that all nodes see, with --results DIR or --results s3://BUCKET/PREFIX."
     try:
-        said, left = files.read(token).decode(), files.read(note).decode()
+        said, left = token.read().decode(), note.read().decode()
     except OSError:
         said, left = "", ""
     if "storage" in theirs:

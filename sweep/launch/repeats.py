@@ -17,14 +17,14 @@ from scipy.stats import t as student
 from sweep.config.models import BudgetConfig, RuleConfig, SpaceConfig, StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.records import Event
-from sweep.log.file_log import EVENTS, read
-from sweep.storage.disk import Place
+from sweep.log.study_folder import read_log
+from sweep.storage.location import Location
 from sweep.tables.results import Results
 
 SUFFIX = "-repeats"
 
 
-def plan(folder: Place, *, top: int, seeds: int) -> StudyConfig:
+def plan(folder: Location, *, top: int, seeds: int) -> StudyConfig:
     """Return the study that trains the best `top` models of a study `seeds` times more.
 
     Args:
@@ -42,7 +42,7 @@ def plan(folder: Place, *, top: int, seeds: int) -> StudyConfig:
     if not probed:
         raise StudyError(f"Nothing of {found.name} was probed, so it has no leader to repeat.")
     probed.sort(key=lambda row: -row["accuracy"])
-    events, _ = read(folder / EVENTS)
+    events = read_log(folder)
     points = {e.trial_id: dict(e.payload["point"]) for e in events if e.kind == "candidate"}
     leaders: list[dict[str, Any]] = []
     for row in probed:  # two seeds of one point are one leader
@@ -101,7 +101,7 @@ def intervals(found: Results) -> pa.Table:
     Columns: the varied fields, seeds, mean, sd (over seeds), and lo, hi: Student's 95 %
     interval of the mean, null for one seed.
     """
-    events, _ = read(found.folder / EVENTS)
+    events = read_log(found.location)
     points = {e.trial_id: dict(e.payload["point"]) for e in events if e.kind == "candidate"}
     groups: dict[tuple[tuple[str, Any], ...], list[float]] = {}
     for row in found.trials.select(["trial_id", "accuracy"]).to_pylist():

@@ -11,11 +11,11 @@ from functools import cached_property
 from sweep.config.models import StudyConfig
 from sweep.core.history import State
 from sweep.core.records import Event
-from sweep.log.file_log import refused
+from sweep.log.log import refused
+from sweep.log.study_folder import trial_folder
 from sweep.pretraining.checkpoint import ENCODER, drop_state
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
-from sweep.storage.symlinks import is_link, refuse_links
+from sweep.storage.location import Location
+from sweep.storage.symlinks import refuse_links
 from sweep.study import Study
 
 
@@ -28,7 +28,7 @@ class Keeper:
         folder: of the study.
     """
 
-    def __init__(self, study: Study, config: StudyConfig, folder: Place) -> None:
+    def __init__(self, study: Study, config: StudyConfig, folder: Location) -> None:
         self._study, self._keep, self._folder = study, config.resources.keep, folder
 
     def __call__(self, event: Event) -> None:
@@ -55,17 +55,17 @@ class Keeper:
         return told
 
     def _drop(self, trial_id: str) -> None:
-        encoder = self._folder / "trials" / trial_id / ENCODER
-        if is_link(encoder.parent):
+        encoder = trial_folder(self._folder, trial_id) / ENCODER
+        if encoder.parent.link_target() is not None:
             refuse_links(encoder.parent, itself=True)
         try:
             drop_state(encoder.parent)
-            if self._keep == "all" or not files.exists(encoder):
+            if self._keep == "all" or not encoder.exists():
                 return
             if trial_id not in self._told:
                 self._study.record("dropped", {}, trial_id=trial_id)
                 self._told.add(trial_id)
-            files.remove(encoder.with_suffix(".json"))
-            files.remove(encoder)
+            encoder.with_suffix(".json").remove()
+            encoder.remove()
         except OSError as error:
             raise refused(encoder.parent, error, self._folder) from error

@@ -37,8 +37,7 @@ from sweep.pretraining.context import Context
 from sweep.pretraining.cpu.allocator import keep_freed_memory
 from sweep.pretraining.features import encode, encode_all
 from sweep.probes import PROBES, Fitted, Labelled
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.storage.location import Location
 
 JOURNAL = "journal.jsonl"
 
@@ -64,7 +63,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     torch.set_num_threads(context.threads)
     if context.device == "cpu":
         keep_freed_memory()
-    journal = _Journal(context.folder)
+    journal = _Journal(context.location)
     watch = _Watch(context.share)
     past = journal.read()
     yield from past
@@ -104,7 +103,7 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
     The probe is fitted again: it is deterministic, so it is the one that was selected.
     """
     torch.set_num_threads(context.threads)
-    journal = _Journal(context.folder)
+    journal = _Journal(context.location)
     for seen in journal.read():
         if seen.stage == "tested":
             return seen
@@ -131,7 +130,7 @@ test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest 
 
 def _encoder(config: TrialConfig, context: Context) -> nn.Module:
     """Return the encoder that the trial wrote; of plug-ins it may be the config's alone."""
-    path = context.folder / checkpoint.ENCODER
+    path = context.location / checkpoint.ENCODER
     own = (config.encoder.name,)
     return checkpoint.load_encoder(path, device=context.device, plugins=own).encoder
 
@@ -148,7 +147,7 @@ def _trained(config: TrialConfig, context: Context) -> nn.Module | None:
 def _state(context: Context) -> dict[str, Any] | None:
     """Return where training stopped, or None where it begins with step 0."""
     try:
-        return checkpoint.load_state(context.folder, context.device)
+        return checkpoint.load_state(context.location, context.device)
     except StudyError as error:
         _say(f"{error} The training begins again with step 0.")
         return None
@@ -195,19 +194,19 @@ def _pretrain(
         next_chance = time.monotonic() - saved_at + context.heartbeat_seconds
         late = next_chance >= context.checkpoint_seconds
         if (late or progress.step in marks) and progress.step < steps:
-            checkpoint.save_state(context.folder, run.state_dict())
+            checkpoint.save_state(context.location, run.state_dict())
             saved_at = time.monotonic()
         yield from _look(config, context, data, run, marks, done)
     if progress is None:
         raise RuntimeError("pretraining took no step")  # no checkpoint is of the last step
     if progress.status == "ok":
         checkpoint.save_encoder(
-            context.folder / checkpoint.ENCODER, run.encoder, _about(config, data)
+            context.location / checkpoint.ENCODER, run.encoder, _about(config, data)
         )
-    checkpoint.drop_state(context.folder)
+    checkpoint.drop_state(context.location)
     detail = {"device": _device_name(context.device), "precision": run.precision}
     if progress.status == "ok":
-        detail["checkpoint"] = str(context.folder / checkpoint.ENCODER)
+        detail["checkpoint"] = str(context.location / checkpoint.ENCODER)
     yield Observation(
         stage="trained",
         step=progress.step,
@@ -386,9 +385,9 @@ class _Journal:
     that follows: the study has those observations, and knows them when they are made again.
     """
 
-    def __init__(self, folder: Place) -> None:
-        files.make(folder)
-        files.tidy(folder)
+    def __init__(self, folder: Location) -> None:
+        folder.make_folder()
+        folder.tidy()
         self._path = folder / JOURNAL
         self._seen: list[Observation] = []
         data, whole = self._data(), 0
@@ -400,19 +399,19 @@ class _Journal:
         if b"\n" in data[whole:]:
             _say(f"{self._path} is damaged behind {len(self._seen)} lines, which count.")
         if whole < len(data):
-            files.cut(self._path, whole)
+            self._path.cut(whole)
 
     def read(self) -> list[Observation]:
         return list(self._seen)
 
     def write(self, seen: Observation) -> None:
         line = json.dumps(seen.to_json(), separators=(",", ":"), allow_nan=False) + "\n"
-        files.append(self._path, line.encode())
+        self._path.append(line.encode())
         self._seen.append(seen)
 
     def _data(self) -> bytes:
         try:
-            return files.read(self._path)
+            return self._path.read()
         except FileNotFoundError:
             return b""
 

@@ -16,14 +16,13 @@ import pyarrow.parquet
 
 from sweep.core.errors import DataError, UserError
 from sweep.core.records import Cost, Event, Observation
-from sweep.log.file_log import EVENTS, read
+from sweep.log.study_folder import read_log
 from sweep.replay.landscape import Landscape, Recorded
 from sweep.replay.landscape_rows import is_number, of_table, to_table
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.storage.location import Address, locate
 
 
-def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> Landscape:
+def load(source: Address, *, columns: Mapping[str, str] | None = None) -> Landscape:
     """Read a study's folder, a Parquet or a CSV file.
 
     Args:
@@ -34,23 +33,23 @@ def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> La
         DataError: it cannot be read, lacks a column, holds a candidate twice, or a number
             that cannot be.
     """
-    path = files.place(source)
-    if not isinstance(path, Path) or path.is_dir():
+    location = locate(source)
+    if location.is_folder():
         if columns:
             raise DataError("A study's folder needs no column map; its columns are known.")
-        return of_events(path.name, read(path / EVENTS)[0])
+        return of_events(location.name, read_log(location))
     try:
-        with path.open("rb") as file:  # by us: Arrow knows no name that is not UTF-8
-            if path.suffix == ".csv":
+        with location.open_read() as file:  # by us: Arrow knows no name that is not UTF-8
+            if location.path.suffix == ".csv":
                 table = pyarrow.csv.read_csv(file)
             else:
                 table = pyarrow.parquet.read_table(file)
         _ = table.column_names  # decoded here, where what is no text is answered
     except FileNotFoundError:
-        raise DataError(f"There is no table {path}.") from None
+        raise DataError(f"There is no table {location}.") from None
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}.") from error
-    return of_table(path.stem, table, columns=columns)
+        raise DataError(f"{location} cannot be read as a table: {error}.") from error
+    return of_table(location.path.stem, table, columns=columns)
 
 
 def write(landscape: Landscape, path: Path, *, about: Mapping[str, Any]) -> None:

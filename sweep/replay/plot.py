@@ -24,7 +24,7 @@ from sweep.core.errors import DataError, UserError
 from sweep.core.text import one_line
 from sweep.replay.landscape import Landscape
 from sweep.replay.statistics import at_end, cells, varied
-from sweep.storage import disk as files
+from sweep.storage.location import locate
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def write(landscape: Landscape, found: pa.Table, path: Path) -> None:
     with style.context(["default", STYLE]):
         draw(landscape, found).savefig(sink, format=form, dpi=150, metadata=UNDATED[form])
     try:
-        files.write(path, sink.getvalue())
+        locate(path).write(sink.getvalue())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error}.") from error
 

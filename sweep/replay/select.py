@@ -17,7 +17,7 @@ from sweep.core.errors import DataError, unknown_name
 from sweep.core.history import History, State
 from sweep.core.outcome import Outcome, outcome
 from sweep.core.records import Decision, Measure, Observation, Verdict, Zone
-from sweep.log.file_log import MemoryLog
+from sweep.log.log import MemoryLog
 from sweep.replay.landscape import Landscape
 from sweep.rules.goldilocks import Goldilocks
 from sweep.study import Study

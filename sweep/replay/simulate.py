@@ -26,7 +26,7 @@ from sweep.config.models import BudgetConfig
 from sweep.core.errors import ConfigError, UserError
 from sweep.core.outcome import outcome
 from sweep.core.records import Observation
-from sweep.log.file_log import MemoryLog
+from sweep.log.log import MemoryLog
 from sweep.proposers import PROPOSERS, Proposer
 from sweep.replay.landscape import Landscape, Recorded
 from sweep.replay.rule_specs import ONLINE, Contender, contenders

@@ -11,10 +11,11 @@ from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.plugins import member
 from sweep.core.records import Event
-from sweep.log.file_log import EVENTS, MemoryLog, read
+from sweep.log.log import MemoryLog
+from sweep.log.study_folder import read_log
 from sweep.replay.simulate import Clock
 from sweep.rules import RULES, Rule
-from sweep.storage.disk import Place
+from sweep.storage.location import Location
 from sweep.study import Study
 
 
@@ -118,9 +119,9 @@ def _words(event: Event) -> str:
     return f"{event.kind} of {event.trial_id or 'the study'}"
 
 
-def verify_study(folder: Place) -> Verified:
+def verify_study(folder: Location) -> Verified:
     """Return whether the rule in a study's config says again what its log holds."""
-    events, _ = read(folder / EVENTS)
+    events = read_log(folder)
     if not events or events[0].kind != "study":
         raise StudyError(f"{folder} holds a log that never began: there is nothing to verify.")
     said = events[0].payload["config"]

@@ -16,13 +16,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import FrameType
 
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.log.study_folder import stop_file
+from sweep.storage.location import Location
 
-STOP_FILE = "stop.request"
 EXIT_RESUMABLE = 75
 EXIT_INTERRUPTED = 130
 
@@ -101,12 +99,12 @@ class StopRequest:
         folder: of the study; `sweep stop` writes a file there.
     """
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: Location) -> None:
         self.exit_code: int | None = None
-        self._file = folder / STOP_FILE
+        self._file = stop_file(folder)
         self._looked = 0.0
-        self._period_seconds = 1.0 if isinstance(folder, Path) else 5.0
-        files.remove(self._file)
+        self._period_seconds = folder.storage.poll_seconds
+        self._file.remove()
 
     def installed(self) -> contextlib.AbstractContextManager[None]:
         """Take the signals over for a while, and give them back."""
@@ -116,7 +114,7 @@ class StopRequest:
         """True once somebody asked; looks for the file now and then."""
         if self.exit_code is None and time.monotonic() - self._looked >= self._period_seconds:
             with contextlib.suppress(OSError):  # the study's own writes will say so
-                if files.exists(self._file):
+                if self._file.exists():
                     self.exit_code = EXIT_RESUMABLE
             self._looked = time.monotonic()
         return self.exit_code is not None
@@ -128,9 +126,9 @@ class StopRequest:
             raise Interrupted(self.exit_code)
 
 
-def request_stop(folder: Place) -> None:
+def request_stop(folder: Location) -> None:
     """Ask the driver of the study in `folder` to stop; it ends resumable."""
-    files.write(folder / STOP_FILE, b"")
+    stop_file(folder).write(b"")
 
 
 @contextlib.contextmanager

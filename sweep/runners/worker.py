@@ -13,10 +13,7 @@ import logging
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, get_args
-
-import filelock
 
 from sweep.config.models import TrialConfig
 from sweep.core.errors import unknown_name
@@ -25,8 +22,7 @@ from sweep.core.records import Event, Observation, Stage
 from sweep.log.validate import admitted
 from sweep.pretraining.context import Context, TrialFn
 from sweep.runners.trial_log import LOG, TrialLog
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.storage.location import Location
 from sweep.storage.symlinks import refuse_links
 
 
@@ -56,10 +52,10 @@ class Worker:
 
     def __init__(self, config: TrialConfig, context: Context, *, path: str | None = None) -> None:
         importable(path)
-        files.make(context.folder)
-        refuse_links(context.folder, itself=True)
-        self._hold = _hold(context.folder)
-        self._log = TrialLog(context.folder / LOG)
+        context.location.make_folder()
+        refuse_links(context.location, itself=True)
+        self._hold = _hold(context.location)
+        self._log = TrialLog(context.location / LOG)
         with self._logged():
             function = resolve("The trial", config.trial, TRIALS)
             self._observations: Iterator[Observation] = iter(function(config, context))
@@ -116,18 +112,15 @@ def _check(seen: Any) -> None:
     admitted(event, line.encode())
 
 
-def _hold(folder: Place) -> contextlib.ExitStack:
+def _hold(folder: Location) -> contextlib.ExitStack:
     """Take a trial's folder, once whoever has it is gone; the kernel takes it from the dead.
 
     An object store has no such locks; there the log's one driver is what keeps workers apart.
     """
     held = contextlib.ExitStack()
-    if not isinstance(folder, Path):
-        return held
-    lock = filelock.FileLock(folder / HOLD, timeout=PATIENCE_SECONDS, thread_local=False)
     try:
-        held.enter_context(lock)
-    except filelock.Timeout:
+        held.enter_context((folder / HOLD).lock(seconds=PATIENCE_SECONDS))
+    except TimeoutError:
         raise TimeoutError(
             f"Another worker holds {folder} and has not let go for {PATIENCE_SECONDS:g} s."
         ) from None

@@ -21,8 +21,7 @@ import pyarrow.dataset as ds
 import pyarrow.types as pat
 
 from sweep.core.errors import QueryError, nearest
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.storage.location import Location
 from sweep.tables.snapshots import TABLES, StudyTables
 
 MEMORY_BYTES = 10**9
@@ -48,7 +47,11 @@ _ROWS = 65_536  # of a batch of the result
 
 
 def query(
-    folders: Sequence[Place], sql: str, *, seconds: float = 30.0, memory_bytes: int = MEMORY_BYTES
+    folders: Sequence[Location],
+    sql: str,
+    *,
+    seconds: float = 30.0,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> pa.Table:
     """Return the rows of one SELECT over the tables of one or more studies.
 
@@ -69,7 +72,7 @@ def query(
     words = set(re.findall(r"\w+", sql.lower()))
     names = [name for name in TABLES if name in words] or TABLES
     studies = [
-        StudyTables(folder) for folder in {files.absolute(folder): None for folder in folders}
+        StudyTables(folder) for folder in dict.fromkeys(folder.absolute() for folder in folders)
     ]
     run = partial(_run, sql=sql, seconds=seconds, memory_bytes=memory_bytes)
     if len(studies) == 1:

@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -22,14 +20,13 @@ import pyarrow.parquet as pq
 
 from sweep.core.errors import StudyError, SweepError, unknown_name
 from sweep.core.records import Event
-from sweep.log.file_log import EVENTS, StudyLog, end, refused, salvage, scan
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.log.log import StudyLog, refused, salvage
+from sweep.log.study_folder import log_of, tables_folder
+from sweep.storage.location import Location
 from sweep.tables.rows import builder
 from sweep.tables.schemas import SCHEMAS, VERSION
 
 TABLES = tuple(SCHEMAS)
-FOLDER = "tables"
 _KEY = b"sweep"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
 
@@ -104,11 +101,12 @@ class Snapshots:
             for event, offset in self._log.since(self._mark.offset, self._mark.seq + 1):
                 self._add(event, offset)
         if self._mark != self._written:
-            folder = self._log.folder / FOLDER
+            folder = tables_folder(self._log.folder)
             try:
-                files.make(folder, under=self._log.folder)
+                folder.make_folder(under=self._log.folder)
                 for name, table in self._builders.items():
-                    files.write(folder / f"{name}.parquet", _parquet(table.table(), self._mark))
+                    data = _parquet(table.table(), self._mark)
+                    (folder / f"{name}.parquet").write(data)
             except OSError as error:
                 raise refused(folder, error, self._log.folder) from error
             self._written = self._mark
@@ -117,7 +115,7 @@ class Snapshots:
 
     def __enter__(self) -> Snapshots:
         """Remove what a killed driver left half-written."""
-        files.tidy(self._log.folder / FOLDER)
+        tables_folder(self._log.folder).tidy()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -142,10 +140,10 @@ class StudyTables:
         StudyError: there is no study.
     """
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: Location) -> None:
         self._folder = folder
-        self._log = folder / EVENTS
-        self._end = end(self._log)
+        self._log = log_of(folder)
+        self._end = self._log.end()
         self._tails: dict[Mark, list[Event]] = {}
 
     def table(self, name: str) -> pa.Table:
@@ -192,9 +190,9 @@ class StudyTables:
 
     def _open(self, name: str) -> tuple[pa.NativeFile, Mark] | None:
         """Return the snapshot, if it is one: in memory, so that it outlives its replacement."""
-        place = self._folder / FOLDER / f"{name}.parquet"
+        location = tables_folder(self._folder) / f"{name}.parquet"
         try:
-            file = _mapped(place)
+            file = pa.BufferReader(location.view())
             schema = pq.read_schema(file)
             mark = Mark(**json.loads(schema.metadata[_KEY]))
             usable = self._usable(mark) and _fits(schema, name)
@@ -231,21 +229,15 @@ class StudyTables:
             if mark == START:
                 events = salvage(self._log, end=self._end)
             else:
-                events = scan(self._log, offset=mark.offset, seq=mark.seq + 1, end=self._end)
+                events = self._log.scan(offset=mark.offset, seq=mark.seq + 1, end=self._end)
             self._tails[mark] = [event for event, _ in events]
         return self._tails[mark]
 
 
-def read(folder: Place) -> dict[str, pa.Table]:
+def read(folder: Location) -> dict[str, pa.Table]:
     """Return every table of a study, all as of the same event."""
     tables = StudyTables(folder)
     return {name: tables.table(name) for name in TABLES}
-
-
-def _mapped(place: Place) -> Any:  # a pa.NativeFile, which has no types
-    if isinstance(place, Path):
-        return pa.memory_map(str(place))
-    return pa.BufferReader(files.read(place))
 
 
 def _fits(schema: pa.Schema, name: str) -> bool:

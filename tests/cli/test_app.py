@@ -307,7 +307,7 @@ def test_a_damaged_study_is_shown_up_to_the_damage_with_one_note_and_not_resumed
         assert f"is damaged at line {len(lines) - 1}" in err
     code, _, err = call("resume", folder, capsys=capsys)
     assert code == 2
-    assert "What stands before it is whole; restore the file from a copy." in err
+    assert "The lines before it are whole; restore the file from a copy." in err
 
 
 def test_init_writes_a_config_that_dry_run_reads(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -16,6 +15,7 @@ from sweep.core.records import Observation
 from sweep.rules import Rule
 from sweep.rules.goldilocks import Goldilocks
 from sweep.rules.paper import Paper
+from sweep.storage.location import locate
 from tests.histories import play, study_of
 
 ALPHAS = [1.0, 2.0, 3.0, 4.0, 2.5, 1.5, 2.2, 3.5]
@@ -33,7 +33,7 @@ def watched(
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=110, highlight=False)
     study = study_of(rule or Paper(round=4), len(alphas))
-    with Watcher(console, quiet=quiet)(study, StudyConfig(), Path("results/x")) as listener:
+    with Watcher(console, quiet=quiet)(study, StudyConfig(), locate("results/x")) as listener:
         study.listen(listener)
         play(study, alphas, ACCURACIES)
     return screen.getvalue()
@@ -69,7 +69,7 @@ def test_a_failure_names_the_log_even_in_the_live_view() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=200, highlight=False)
     study = study_of(Paper(round=4), 1)
-    with Watcher(console)(study, StudyConfig(), Path("results/x")) as listener:
+    with Watcher(console)(study, StudyConfig(), locate("results/x")) as listener:
         study.listen(listener)
         study.start("t0")
         study.observe("t0", Observation(stage="pretrain", step=1, fraction=0.5))

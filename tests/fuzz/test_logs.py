@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from sweep.config.models import StudyConfig
 from sweep.launch import launch
-from sweep.log.file_log import EVENTS
-from sweep.tables.snapshots import FOLDER
+from sweep.log.study_folder import EVENTS, TABLES
 from tests.fuzz.told import told, workshop
 from tests.fuzz.values import JSON
 
@@ -76,9 +75,9 @@ def use(
         study = folder / "results" / "study"
         study.mkdir()
         (study / EVENTS).write_bytes(data)
-        (study / FOLDER).mkdir()
+        (study / TABLES).mkdir()
         for name, table in (tables or {}).items():
-            (study / FOLDER / name).write_bytes(table)
+            (study / TABLES / name).write_bytes(table)
         trial = next((e["trial_id"] for e in _events(data) if e.get("trial_id")), "x")
         given = [word.format(trial=trial, out=folder / "out") for word in words]
         if words[0] == "resume":
@@ -198,7 +197,7 @@ def test_a_log_that_is_nested_deeply(
 def test_tables_with_damaged_bytes_or_of_another_name(
     picked: st.DataObject, words: list[str], made: Path, ground: Path
 ) -> None:
-    tables = {path.name: path.read_bytes() for path in sorted((made / FOLDER).iterdir())}
+    tables = {path.name: path.read_bytes() for path in sorted((made / TABLES).iterdir())}
     names = st.sampled_from(sorted(tables))
     for _ in range(picked.draw(st.integers(1, 3))):
         name = picked.draw(names)

@@ -19,8 +19,9 @@ from sweep.config.models import ProbeConfig, StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.records import Event
 from sweep.launch import launch
-from sweep.log import file_log as store
+from sweep.log.study_folder import EVENTS, read_log
 from sweep.probes import Fitted, Labelled, Probe, knn
+from sweep.storage.location import locate
 from sweep.tables.results import Results
 from tests.processes import wait_until
 from tests.small import small_study
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def events_of(folder: Path) -> list[Event]:
-    return store.read(folder / store.EVENTS)[0]
+    return read_log(locate(folder))
 
 
 def run(study: StudyConfig, results: Path) -> Any:
@@ -86,8 +87,8 @@ def wait_for(folder: Path, stage: str, count: int, seconds: float = 120.0) -> No
     """Wait until so many trials have reached a stage."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if (folder / store.EVENTS).exists():
-            text = (folder / store.EVENTS).read_text(encoding="utf-8")
+        if (folder / EVENTS).exists():
+            text = (folder / EVENTS).read_text(encoding="utf-8")
             if text.count(f'"stage":"{stage}"') >= count:
                 return
         time.sleep(0.02)
@@ -334,6 +335,6 @@ def test_results_that_cannot_be_written_are_a_sentence(
 def test_a_driver_that_died_before_its_first_event_left_nothing_in_the_way(tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
-    (folder / store.EVENTS).touch()
+    (folder / EVENTS).touch()
     run(small_study("train.epochs=1", "rule.name=none"), tmp_path)
-    assert json.loads((folder / store.EVENTS).read_text().splitlines()[0])["kind"] == "study"
+    assert json.loads((folder / EVENTS).read_text().splitlines()[0])["kind"] == "study"

@@ -1,38 +1,20 @@
-"""The log keeps what it was told, and says when it cannot."""
+"""A log on a disk: torn lines are cut off, damaged lines are named, and nothing is lost."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sweep.core.errors import StudyError, StudyWarning, UserError
-from sweep.core.records import Event, EventKind
-from sweep.log.file_log import (
-    EVENTS,
-    FORMAT,
-    EventLog,
-    Log,
-    MemoryLog,
-    check_writable,
-    create,
-    decode,
-    encode,
-    end,
-    find,
-    last,
-    listing,
-    open_log,
-    read,
-    salvage,
-    scan,
-)
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
-from sweep.storage.lease import driver
+from sweep.core.errors import StudyError, StudyWarning
+from sweep.core.records import Event
+from sweep.log.codec import FORMAT, decode, encode
+from sweep.log.log import salvage
+from sweep.log.study_folder import EVENTS, create, log_of, open_log, read_log
+from sweep.storage.lease import holder_of
+from sweep.storage.location import Location, locate
 
 
 def event(seq: int, **payload: object) -> Event:
@@ -43,115 +25,20 @@ def lines(count: int) -> bytes:
     return b"".join(encode(event(seq)) for seq in range(count))
 
 
+def two_events() -> list[tuple[Event, int]]:
+    return [(event(0), len(lines(1))), (event(1), len(lines(2)))]
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    create(tmp_path, "study")
-    return tmp_path / "study"
+def folder(tmp_path: Path) -> Location:
+    return create(locate(tmp_path), "study")
 
 
-@pytest.fixture(params=["memory", "disk", "object store"])
-def log(request: pytest.FixtureRequest) -> Iterator[Log]:
-    if request.param == "memory":
-        yield MemoryLog()
-        return
-    kind = {"disk": "tmp_path", "object store": "bucket"}[request.param]
-    with open_log(create(request.getfixturevalue(kind), "study")) as opened:
-        yield opened
-
-
-# Every log ---------------------------------------------------------------------------
-
-
-def test_a_log_gives_back_what_it_was_told(log: Log) -> None:
-    told = [event(0, text='é "x"\n\u2028\udcff', value=0.1 + 0.2, none=None), event(1, items=[1])]
-    for one in told:
-        log.append(one)
-    assert list(log.read()) == told
-    assert list(log.read()) == told, "and again"
-
-
-def test_a_log_refuses_an_event_out_of_turn(log: Log) -> None:
-    log.append(event(0))
-    for seq in (0, 2):
-        with pytest.raises(ValueError, match=f"event {seq} stands where event 1 is due"):
-            log.append(event(seq))
-    log.append(event(1))
-    assert [one.seq for one in log.read()] == [0, 1]
-
-
-# The log of a study that lies somewhere ----------------------------------------------
-
-
-def test_nan_is_refused_and_nothing_is_written(root: Place) -> None:
-    folder = create(root, "study")
-    with open_log(folder) as log:
-        log.append(event(0))
-        with pytest.raises(ValueError, match="not JSON compliant"):
-            log.append(event(1, value=float("nan")))
-        log.append(event(1))
-    assert read(folder / EVENTS)[0] == [event(0), event(1)]
-
-
-def test_a_log_that_is_opened_again_goes_on(root: Place) -> None:
-    folder = create(root, "study")
-    for seq in range(3):
-        with open_log(folder) as log:
-            assert log.seq == seq - 1
-            log.append(event(seq))
-            assert log.offset == end(folder / EVENTS)
-    assert read(folder / EVENTS) == ([event(seq) for seq in range(3)], log.offset)
-
-
-def test_a_closed_log_takes_no_more(root: Place) -> None:
-    with open_log(create(root, "study")) as log:
-        log.append(event(0))
-    with pytest.raises(ValueError, match=r"log .* is closed"):
-        log.append(event(1))
-
-
-def test_reading_goes_on_where_it_stopped(root: Place) -> None:
-    folder = create(root, "study")
-    behind = []
-    with open_log(folder) as log:
-        for seq in range(3):
-            log.append(event(seq))
-            behind.append(log.offset)
-        for start, offset in enumerate(behind, start=1):
-            assert [one.seq for one, _ in log.since(offset, start)] == list(range(start, 3))
-    path = folder / EVENTS
-    assert [offset for _, offset in scan(path)] == behind
-    for start, offset in enumerate(behind, start=1):
-        events, last = read(path, offset=offset, seq=start)
-        assert [one.seq for one in events] == list(range(start, 3))
-        assert last == behind[-1]
-    assert [one.seq for one, _ in scan(path, end=behind[1])] == [0, 1]
-    with pytest.raises(StudyError, match=r"has no (line|event) that begins at"):
-        read(path, offset=behind[0] + 5, seq=1)
-    with pytest.raises(StudyError, match=r"There is no study at"):
-        read(root / "nowhere" / EVENTS)
-
-
-def test_a_log_of_a_newer_sweep_is_refused_in_a_sentence(root: Place) -> None:
-    kinds: tuple[EventKind, ...] = ("study", "session")
-    for kind in kinds:
-        folder = create(root, kind)
-        with open_log(folder) as log:
-            log.append(Event(seq=0, time=0.0, kind=kind, payload={"format": FORMAT + 1}))
-        newer = r"written by a newer sweep: .* format 2, and this one reads 1"
-        with pytest.raises(StudyError, match=newer):
-            read(folder / EVENTS)
-        with pytest.raises(StudyError, match=newer):
-            open_log(folder)
-
-
-# The log on disk ---------------------------------------------------------------------
-
-
-def test_a_newer_sweeps_events_may_have_fields_of_tomorrow(folder: Path) -> None:
+def test_a_newer_sweeps_events_may_have_fields_of_tomorrow(folder: Location) -> None:
     line = encode(Event(seq=0, time=0.0, kind="study", payload={"format": FORMAT + 1}))
-    (folder / EVENTS).write_bytes(line.replace(b'"seq"', b'"tomorrow":1,"seq"'))
+    (folder / EVENTS).write(line.replace(b'"seq"', b'"tomorrow":1,"seq"'))
     with pytest.raises(StudyError, match="written by a newer sweep"):
-        read(folder / EVENTS)
+        read_log(folder)
 
 
 def test_an_event_is_one_line_of_ascii() -> None:
@@ -163,21 +50,21 @@ def test_an_event_is_one_line_of_ascii() -> None:
 
 @pytest.mark.parametrize("kept", range(1, len(encode(event(2)))))
 def test_a_line_torn_anywhere_is_skipped_and_nothing_is_glued_to_it(
-    folder: Path, kept: int
+    folder: Location, kept: int
 ) -> None:
-    (folder / EVENTS).write_bytes(lines(2) + encode(event(2))[:kept])
-    assert read(folder / EVENTS) == ([event(0), event(1)], len(lines(2)))
-    with EventLog(folder) as log:
+    (folder / EVENTS).write(lines(2) + encode(event(2))[:kept])
+    assert list(log_of(folder).scan()) == two_events()
+    with open_log(folder) as log:
         log.append(event(2, again=True))
-    assert read(folder / EVENTS)[0] == [event(0), event(1), event(2, again=True)]
+    assert read_log(folder) == [event(0), event(1), event(2, again=True)]
 
 
-def test_a_last_line_whose_text_never_reached_the_disk_is_torn_too(folder: Path) -> None:
-    (folder / EVENTS).write_bytes(lines(2) + b"\0" * 40 + b'"payload":{}}\n')
-    assert read(folder / EVENTS) == ([event(0), event(1)], len(lines(2)))
-    with EventLog(folder) as log:
+def test_a_last_line_whose_text_never_reached_the_disk_is_torn_too(folder: Location) -> None:
+    (folder / EVENTS).write(lines(2) + b"\0" * 40 + b'"payload":{}}\n')
+    assert list(log_of(folder).scan()) == two_events()
+    with open_log(folder) as log:
         log.append(event(2))
-    assert (folder / EVENTS).read_bytes() == lines(3)
+    assert (folder / EVENTS).read() == lines(3)
 
 
 @pytest.mark.parametrize(
@@ -192,61 +79,56 @@ def test_a_last_line_whose_text_never_reached_the_disk_is_torn_too(folder: Path)
         encode(event(1))[:-1] + b" " + encode(event(1)),
     ],
 )
-def test_a_damaged_line_in_the_middle_is_named_and_left_alone(folder: Path, damage: bytes) -> None:
+def test_a_damaged_line_in_the_middle_is_named_and_left_alone(
+    folder: Location, damage: bytes
+) -> None:
     data = lines(1) + damage + encode(event(2))
-    (folder / EVENTS).write_bytes(data)
+    (folder / EVENTS).write(data)
     with pytest.raises(StudyError, match=r"events.jsonl is damaged at line 2: .*from a copy"):
-        read(folder / EVENTS)
+        read_log(folder)
     with pytest.raises(StudyError, match="is damaged at line 2"):
-        EventLog(folder)
-    assert (folder / EVENTS).read_bytes() == data
-    assert driver(folder) is None, "the study is let go of"
+        open_log(folder)
+    assert (folder / EVENTS).read() == data
+    assert holder_of(folder) is None, "the study is let go of"
 
 
-def test_a_whole_last_line_out_of_turn_is_damage(folder: Path) -> None:
-    (folder / EVENTS).write_bytes(lines(1) + encode(event(5)))
+def test_a_whole_last_line_out_of_turn_is_damage(folder: Location) -> None:
+    (folder / EVENTS).write(lines(1) + encode(event(5)))
     with pytest.raises(StudyError, match="line 2: event 5 stands where event 1 is due"):
-        read(folder / EVENTS)
+        read_log(folder)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"{}\n", encode(event(0))])
-def test_the_last_event_is_told_of_a_log_that_looks_whole(folder: Path, damage: bytes) -> None:
-    (folder / EVENTS).write_bytes(lines(1) + damage + encode(event(1)))
-    assert last(folder / EVENTS) == (None if damage else event(1))
-    (folder / EVENTS).write_bytes(lines(2) + damage + b'{"seq":2')
-    assert last(folder / EVENTS) is None
+def test_the_last_event_is_told_of_a_log_that_looks_whole(folder: Location, damage: bytes) -> None:
+    (folder / EVENTS).write(lines(1) + damage + encode(event(1)))
+    assert log_of(folder).last() == (None if damage else event(1))
+    (folder / EVENTS).write(lines(2) + damage + b'{"seq":2')
+    assert log_of(folder).last() is None
 
 
-def test_the_last_event_of_a_log_on_an_object_store(bucket: Place) -> None:
-    with open_log(create(bucket, "study")) as log:
-        for seq in range(3):
-            log.append(event(seq))
-        assert last(bucket / "study" / EVENTS) == event(2)
+def test_what_stands_before_damage_can_be_read_with_a_warning(folder: Location) -> None:
+    (folder / EVENTS).write(lines(2) + b"{\n" + encode(event(2)))
+    with pytest.warns(StudyWarning, match=r"damaged at line 3.*The lines before it are whole"):
+        assert [one.seq for one, _ in salvage(log_of(folder))] == [0, 1]
 
 
-def test_what_stands_before_damage_can_be_read_with_a_warning(folder: Path) -> None:
-    (folder / EVENTS).write_bytes(lines(2) + b"{\n" + encode(event(2)))
-    with pytest.warns(StudyWarning, match=r"damaged at line 3.*What stands before it is whole"):
-        assert [one.seq for one, _ in salvage(folder / EVENTS)] == [0, 1]
-
-
-def test_a_line_begins_behind_another(folder: Path) -> None:
-    (folder / EVENTS).write_bytes(lines(3))
-    assert [one.seq for one, _ in scan(folder / EVENTS, end=len(lines(2)) + 5)] == [0, 1]
+def test_a_line_begins_behind_another(folder: Location) -> None:
+    (folder / EVENTS).write(lines(3))
+    assert [one.seq for one, _ in log_of(folder).scan(end=len(lines(2)) + 5)] == [0, 1]
     with pytest.raises(StudyError, match="no line that begins at byte 5"):
-        read(folder / EVENTS, offset=5, seq=1)
+        list(log_of(folder).scan(offset=5, seq=1))
 
 
-def test_a_disk_that_refuses_closes_the_log_for_good(folder: Path) -> None:
+def test_a_disk_that_refuses_closes_the_log_for_good(folder: Location) -> None:
     script = f"""
 import resource, signal
-from pathlib import Path
 from sweep.core.errors import StudyError
 from sweep.core.records import Event
-from sweep.log.file_log import EventLog
+from sweep.log.study_folder import open_log
+from sweep.storage.location import locate
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 event = lambda seq: Event(seq=seq, time=float(seq), kind="start", trial_id="t")
-with EventLog(Path({str(folder)!r})) as log:
+with open_log(locate({str(folder)!r})) as log:
     log.append(event(0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (log.offset + 20, log.offset + 20))
     try:
@@ -262,80 +144,7 @@ with EventLog(Path({str(folder)!r})) as log:
     refused, closed = done.stdout.splitlines()
     assert "File too large. Free some space there, then `sweep resume" in refused
     assert "closed" in closed
-    assert (folder / EVENTS).stat().st_size == len(lines(1)) + 20
-    with EventLog(folder) as log:
-        log.append(event(1))
-    assert (folder / EVENTS).read_bytes() == lines(2)
-
-
-# Where studies lie -------------------------------------------------------------------
-
-
-def begun(results: Place, name: str) -> Place:
-    folder = create(results, name)
+    assert log_of(folder).end() == len(lines(1)) + 20
     with open_log(folder) as log:
-        log.append(event(0))
-    return folder
-
-
-def test_a_study_is_found_by_name_and_by_path(root: Place) -> None:
-    folder = begun(root / "results", "one")
-    assert find(root / "results", "one") == folder
-    assert find(root / "results", "one/") == folder
-    assert find(root / "elsewhere", str(folder)) == folder
-    assert listing(root / "results") == [folder]
-
-
-def test_a_missing_study_is_answered_with_those_there_are(root: Place) -> None:
-    begun(root, "cifar10")
-    begun(root, "stl10")
-    files.make(root / "notes")
-    with pytest.raises(StudyError, match=r"'cifar1' is not known. Did you mean 'cifar10'.*stl10"):
-        find(root, "cifar1")
-    for odd in ("", ".", "..", "notes", "cifar10/trials"):
-        with pytest.raises(StudyError, match=r"Known: cifar10, stl10\. They lie in"):
-            find(root, odd)
-    with pytest.raises(StudyError, match=r"none at all in .*sweep run experiments/quickstart"):
-        find(root / "nowhere", "cifar10")
-
-
-def test_a_name_cannot_leave_the_folder(root: Place) -> None:
-    for name in ("", ".", "..", "../x", "a/b", "/etc", "a\n", "-x", "x" * 101):
-        with pytest.raises(StudyError, match="A study cannot be named"):
-            create(root / "results", name)
-    assert files.names(root) == []
-
-
-def test_a_study_that_exists_is_not_begun_again(root: Place) -> None:
-    begun(root, "one")
-    with pytest.raises(StudyError, match=r"exists already. `sweep resume .*one` goes on with it"):
-        create(root, "one")
-
-
-def test_a_driver_that_died_before_its_first_event_leaves_the_name_free(root: Place) -> None:
-    with open_log(create(root, "one")):
-        pass
-    assert create(root, "one") == root / "one"
-
-
-def test_somebody_elses_folder_is_left_alone(root: Place) -> None:
-    files.make(root / "photos")
-    files.write(root / "photos" / "cat.png", b"")
-    with pytest.raises(StudyError, match=r"is no study but holds 'cat.png'"):
-        create(root, "photos")
-
-
-def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StudyError, match="is no folder"):
-        create(tmp_path, "file")
-
-
-def test_results_that_cannot_be_written_are_refused_in_a_sentence(tmp_path: Path) -> None:
-    check_writable(tmp_path / "a" / "b")
-    assert list((tmp_path / "a" / "b").iterdir()) == []
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot be written to .*Name another .*--results DIR"):
-        check_writable(tmp_path / "file" / "results")
-    with pytest.raises(UserError, match="cannot be written to"):
-        create(tmp_path / "file", "one")
+        log.append(event(1))
+    assert (folder / EVENTS).read() == lines(2)

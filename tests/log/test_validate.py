@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sweep.core.records import Measure, Observation
-from sweep.log.file_log import decode
+from sweep.log.codec import decode
 from sweep.log.validate import _PAYLOADS, DEEPEST, OF_TRIALS
 
 ZONE = {"lo": None, "hi": 1.5, "through": 3}

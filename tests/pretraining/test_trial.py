@@ -16,6 +16,7 @@ from sweep.core.records import Observation
 from sweep.pretraining import checkpoint
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import JOURNAL, run_trial, test_trial
+from sweep.storage.location import Location
 from tests.small import small_trial
 
 
@@ -98,7 +99,7 @@ def test_a_cut_costs_at_most_the_seconds_between_checkpoints(
     saved = [0]
     save = checkpoint.save_state
 
-    def noted(folder: Path, state: dict[str, Any]) -> None:
+    def noted(folder: Location, state: dict[str, Any]) -> None:
         save(folder, state)
         saved.append(next(clock))
 

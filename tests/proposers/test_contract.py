@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sweep.core.history import State
-from sweep.log.file_log import MemoryLog
+from sweep.log.log import MemoryLog
 from sweep.proposers import PROPOSERS
 from sweep.rules.baselines import ProbeAll
 from sweep.study import Study

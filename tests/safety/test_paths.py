@@ -13,8 +13,9 @@ import pytest
 from sweep.cli import app
 from sweep.config.models import EncoderConfig
 from sweep.encoders import build
-from sweep.log.file_log import EVENTS
+from sweep.log.study_folder import EVENTS
 from sweep.pretraining import checkpoint
+from sweep.storage.location import locate
 from tests.safety.logs import Lines, forge, small
 
 CONFIG = """
@@ -40,7 +41,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
     outside = tmp_path / "outside"
     outside.mkdir()
     encoder = build(EncoderConfig(name="small_conv"), (1, 8, 8))
-    checkpoint.save_encoder(outside / checkpoint.ENCODER, encoder, {"secret": True})
+    checkpoint.save_encoder(locate(outside / checkpoint.ENCODER), encoder, {"secret": True})
     for name in ("state.pt", "log.txt", "journal.jsonl"):
         (outside / name).write_text("mine\n")
     return tmp_path / "results" / "small"
@@ -192,7 +193,7 @@ def test_a_link_in_a_studys_folder_is_not_written_through(
     words = ["resume", "small", "budget.trials=9", "--results", folder.parent]
     code, said = call(*words, capsys=capsys)
     assert code == 2
-    assert f"{what} is a link to {target}, and a study writes into its own folder" in said
+    assert f"{what} is a link to {target}, and a study writes only into its own folder" in said
     assert contents(tmp_path / "outside") == before
 
 
@@ -219,7 +220,7 @@ def test_a_link_in_a_trials_folder_is_not_written_through(
     call("resume", "small", "--results", folder.parent, capsys=capsys)
     assert contents(tmp_path / "outside") == before
     reason = (folder / EVENTS).read_text(encoding="utf-8")
-    assert "and a study writes into its own folder alone" in reason
+    assert "and a study writes only into its own folder" in reason
 
 
 def test_a_stopped_trials_folder_that_is_a_link_is_not_cleared(

@@ -14,6 +14,7 @@ import pytest
 from sweep.cli import app
 from sweep.core.errors import QueryError
 from sweep.core.text import to_text
+from sweep.storage.location import locate
 from sweep.tables.query import query
 from tests.tables.test_query import study
 
@@ -60,7 +61,7 @@ READS = [
 )
 def test_no_file_is_read(folder: Path, sql: str, file: str) -> None:
     with pytest.raises(QueryError) as caught:
-        query([folder], sql.format(file=file))
+        query([locate(folder)], sql.format(file=file))
     assert SECRET not in str(caught.value)
 
 
@@ -90,7 +91,7 @@ def test_no_file_is_read(folder: Path, sql: str, file: str) -> None:
 )
 def test_nothing_else_is_reached(folder: Path, sql: str) -> None:
     with pytest.raises(QueryError):
-        query([folder], sql)
+        query([locate(folder)], sql)
 
 
 @pytest.mark.parametrize(
@@ -144,20 +145,20 @@ def test_nothing_else_is_reached(folder: Path, sql: str) -> None:
 def test_nothing_is_changed_or_written(folder: Path, sql: str) -> None:
     before = {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()}
     with pytest.raises(QueryError):
-        query([folder], sql)
+        query([locate(folder)], sql)
     after = {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()}
     assert before == after
 
 
 def test_the_settings_tell_no_path_of_this_machine(folder: Path) -> None:
-    told = query([folder], "SELECT value FROM duckdb_settings()")["value"].to_pylist()
+    told = query([locate(folder)], "SELECT value FROM duckdb_settings()")["value"].to_pylist()
     paths = [
         value for value in told if value and (str(folder.parent) in value or ".duckdb" in value)
     ]
     assert paths == []
-    assert query([folder], "SELECT current_setting('secret_directory') AS x").to_pylist() == [
-        {"x": "-"}
-    ]
+    assert query(
+        [locate(folder)], "SELECT current_setting('secret_directory') AS x"
+    ).to_pylist() == [{"x": "-"}]
 
 
 def test_the_variables_of_python_are_out_of_reach(folder: Path) -> None:
@@ -165,22 +166,22 @@ def test_the_variables_of_python_are_out_of_reach(folder: Path) -> None:
     assert frame.num_rows == 1
     for name in ("frame", "SECRET", "folder", "tables", "connection", "settings", "sys"):
         with pytest.raises(QueryError, match=rf"There is no table '{name}'"):
-            query([folder], f"SELECT * FROM {name}")
+            query([locate(folder)], f"SELECT * FROM {name}")
 
 
 def test_text_that_is_no_text_is_refused(folder: Path) -> None:
     with pytest.raises(QueryError, match="and this is none"):
-        query([folder], "SELECT '\udcff'")
-    assert query([folder], "SELECT 'a\0b' AS x").to_pylist() == [{"x": "a\0b"}]
+        query([locate(folder)], "SELECT '\udcff'")
+    assert query([locate(folder)], "SELECT 'a\0b' AS x").to_pylist() == [{"x": "a\0b"}]
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
 def test_values_that_python_does_not_have_are_shown(folder: Path, form: str) -> None:
-    table = query([folder], "SELECT * FROM test_all_types()")
+    table = query([locate(folder)], "SELECT * FROM test_all_types()")
     text = to_text(table, form)  # type: ignore[arg-type]
     if form == "json":
         assert len(json.loads(text)) == 3
-    table = query([folder], "SELECT 'infinity'::TIMESTAMP AS t, '290000-01-01'::DATE AS d")
+    table = query([locate(folder)], "SELECT 'infinity'::TIMESTAMP AS t, '290000-01-01'::DATE AS d")
     assert to_text(table, form)  # type: ignore[arg-type]
 
 

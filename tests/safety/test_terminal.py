@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sweep.cli import app
-from sweep.log.file_log import EVENTS
+from sweep.log.study_folder import EVENTS
 from tests.safety.logs import Lines, forge, small
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt\r\b\x7f\x00[red]x[/red] [link=http://x]y[/link]"

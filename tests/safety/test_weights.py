@@ -22,6 +22,7 @@ from sweep.encoders import build
 from sweep.pretraining import checkpoint
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import run_trial
+from sweep.storage.location import locate
 from tests.safety.attacks import Acts, acted, module_that_acts
 from tests.small import small_trial
 
@@ -33,7 +34,7 @@ def exported(folder: Path, **changes: Any) -> Path:
         "encoder": config.model_dump(mode="json"), "shape": [1, 8, 8], "mean": [0.5], "std": [0.2],
     } | changes  # fmt: skip
     path = folder / "encoder.safetensors"
-    checkpoint.save_encoder(path, build(config, (1, 8, 8)), about)
+    checkpoint.save_encoder(locate(path), build(config, (1, 8, 8)), about)
     return path
 
 
@@ -63,7 +64,7 @@ def test_a_state_with_a_pickle_in_it_is_no_state(tmp_path: Path, how: str) -> No
         data = pickle.dumps(Acts(tmp_path), protocol=2)
     (tmp_path / checkpoint.STATE).write_bytes(signed(data))
     with pytest.raises(StudyError, match="is no state of ours"):
-        checkpoint.load_state(tmp_path, "cpu")
+        checkpoint.load_state(locate(tmp_path), "cpu")
     assert not acted(tmp_path)
 
 
@@ -73,7 +74,7 @@ def test_a_state_with_a_flipped_byte_is_read_or_left(tmp_path: Path, place: int)
     data[place % len(data)] ^= 0xFF
     (tmp_path / checkpoint.STATE).write_bytes(signed(bytes(data)))
     with contextlib.suppress(StudyError):  # anything else would reach the user
-        assert isinstance(checkpoint.load_state(tmp_path, "cpu"), dict)
+        assert isinstance(checkpoint.load_state(locate(tmp_path), "cpu"), dict)
 
 
 def test_a_pickle_in_place_of_an_export_is_refused(tmp_path: Path) -> None:

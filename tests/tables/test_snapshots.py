@@ -19,9 +19,9 @@ from sweep.config.models import StudyConfig, digest
 from sweep.config.space import candidates
 from sweep.core.errors import Resumable, StudyError, StudyWarning, SweepError
 from sweep.core.records import Cost, Event, Measure, Observation
-from sweep.log.file_log import EVENTS, EventLog, encode, open_log
-from sweep.storage import disk as files
-from sweep.storage.disk import Place
+from sweep.log.codec import encode
+from sweep.log.study_folder import EVENTS, open_log
+from sweep.storage.location import Location, locate
 from sweep.tables.results import Results, load
 from sweep.tables.rows import builder
 from sweep.tables.schemas import SCHEMAS
@@ -136,7 +136,7 @@ def write(folder: Path, story: tuple[Event, ...]) -> Path:
 
 
 def snapshot(folder: Path) -> None:
-    with EventLog(folder) as log:
+    with open_log(locate(folder)) as log:
         Snapshots(log).write()
 
 
@@ -164,7 +164,7 @@ def test_an_empty_study_has_every_column() -> None:
 
 def test_a_trial_is_one_row_with_all_that_is_known_of_it(folder: Path) -> None:
     first = candidates(CONFIG, "data")[0]
-    assert row(read(folder)["trials"], 0) == {
+    assert row(read(locate(folder))["trials"], 0) == {
         "study": "hand-made",
         "trial_id": first.trial_id,
         "index": 0,
@@ -244,18 +244,24 @@ def test_a_collapsed_spectrum_stays_degenerate_and_has_no_alpha() -> None:
 
 
 def test_failures_leave_their_error_and_the_attempt(folder: Path) -> None:
-    trial = row(read(folder)["trials"], 3)
+    trial = row(read(locate(folder))["trials"], 3)
     assert (trial["status"], trial["reason"], trial["attempt"]) == ("failed", "E: no!", 2)
 
 
 def test_there_is_one_winner_the_last_named(folder: Path) -> None:
-    assert read(folder)["trials"]["winner"].to_pylist() == [False, False, True, False, False]
+    assert read(locate(folder))["trials"]["winner"].to_pylist() == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
     before = fold(EVENTS_OF_STUDY[:-6])["trials"]
     assert before["winner"].to_pylist() == [True, False, False, False]
 
 
 def test_the_study_is_one_row(folder: Path) -> None:
-    study = row(read(folder)["studies"], 0)
+    study = row(read(locate(folder))["studies"], 0)
     config = json.loads(study.pop("config"))
     assert config["budget"]["probes"] == 9
     tree = CONFIG.model_dump(mode="json")
@@ -294,7 +300,7 @@ def test_a_budget_without_a_study_before_it_is_a_row(folder: Path) -> None:
 
 
 def test_observations_measures_spectra_and_verdicts_have_a_row_each(folder: Path) -> None:
-    tables = read(folder)
+    tables = read(locate(folder))
     first = tables["trials"]["trial_id"][0].as_py()
     assert tables["observations"].num_rows == 10
     assert row(tables["observations"], 2) == {
@@ -345,7 +351,7 @@ def test_a_varied_field_of_any_kind_is_a_column(
         folder = write(tmp_path / str(known), story[:known])
         snapshot(folder)
         write(folder, story)
-        table = read(folder)["trials"]
+        table = read(locate(folder))["trials"]
         assert table.schema.field("my_field").type == kind
         assert table["my_field"].to_pylist() == told
 
@@ -394,28 +400,28 @@ def test_a_snapshot_and_the_tail_are_the_whole_fold_at_every_prefix(
     snapshot(folder)
     for end in {taken, min(taken + 1, len(EVENTS_OF_STUDY)), len(EVENTS_OF_STUDY)}:
         write(folder, EVENTS_OF_STUDY[:end])
-        same(read(folder), fold(EVENTS_OF_STUDY[:end]))
+        same(read(locate(folder)), fold(EVENTS_OF_STUDY[:end]))
 
 
 @pytest.mark.parametrize("taken", [0, 12, len(EVENTS_OF_STUDY)])
 def test_a_snapshot_and_the_tail_are_the_whole_fold_on_an_object_store(
-    bucket: Place, taken: int
+    bucket: Location, taken: int
 ) -> None:
     folder = bucket / "s"
-    with open_log(folder) as log, Snapshots(log) as snapshots:
+    with open_log(locate(folder)) as log, Snapshots(log) as snapshots:
         for event in EVENTS_OF_STUDY[:taken]:
             log.append(event)
         snapshots.write()
         for event in EVENTS_OF_STUDY[taken:]:
             log.append(event)
-        same(read(folder), fold(EVENTS_OF_STUDY))
-    for source in (StudyTables(folder).source(name) for name in TABLES):
+        same(read(locate(folder)), fold(EVENTS_OF_STUDY))
+    for source in (StudyTables(locate(folder)).source(name) for name in TABLES):
         assert isinstance(source, ds.Dataset)
-    same(read(folder), fold(EVENTS_OF_STUDY))
+    same(read(locate(folder)), fold(EVENTS_OF_STUDY))
     for name in TABLES:
         place = folder / "tables" / f"{name}.parquet"
-        files.write(place, files.read(place)[:-20])
-    same(read(folder), fold(EVENTS_OF_STUDY))
+        place.write(place.read()[:-20])
+    same(read(locate(folder)), fold(EVENTS_OF_STUDY))
 
 
 def test_tables_of_different_snapshots_agree(tmp_path: Path) -> None:
@@ -426,7 +432,7 @@ def test_tables_of_different_snapshots_agree(tmp_path: Path) -> None:
     write(folder, EVENTS_OF_STUDY[:27])
     snapshot(folder)
     (folder / "tables" / "trials.parquet").write_bytes(old)
-    same(read(folder), fold(EVENTS_OF_STUDY[:27]))
+    same(read(locate(folder)), fold(EVENTS_OF_STUDY[:27]))
 
 
 @pytest.mark.parametrize(
@@ -435,7 +441,7 @@ def test_tables_of_different_snapshots_agree(tmp_path: Path) -> None:
 def test_a_snapshot_that_cannot_be_used_is_made_up_for_from_the_log(
     folder: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = read(folder)
+    whole = read(locate(folder))
     if harm == "version":
         monkeypatch.setattr("sweep.tables.snapshots.VERSION", 0)
         monkeypatch.setattr("sweep.tables.snapshots.START", replace(START, version=0))
@@ -459,13 +465,13 @@ def test_a_snapshot_that_cannot_be_used_is_made_up_for_from_the_log(
             for place in range(8, len(data), 97):
                 data[place] ^= 0xFF
             path.write_bytes(data)
-    same(read(folder), whole)
+    same(read(locate(folder)), whole)
 
 
 def test_tables_are_of_one_moment_although_the_log_grows(folder: Path) -> None:
     write(folder, EVENTS_OF_STUDY[:15])
     snapshot(folder)
-    tables = StudyTables(folder)
+    tables = StudyTables(locate(folder))
     write(folder, EVENTS_OF_STUDY)
     snapshot(folder)
     same({name: tables.table(name) for name in TABLES}, fold(EVENTS_OF_STUDY[:15]))
@@ -481,14 +487,14 @@ def test_of_a_damaged_log_the_tables_tell_what_stands_before_the_damage(
     with (folder / EVENTS).open("ab") as file:
         file.write(b"{}\n" + encode(EVENTS_OF_STUDY[27]))
     with pytest.warns(StudyWarning, match="is damaged at line 28"):
-        same(read(folder), fold(EVENTS_OF_STUDY[:27]))
+        same(read(locate(folder)), fold(EVENTS_OF_STUDY[:27]))
     with pytest.raises(StudyError, match="is damaged at line 28"):
-        EventLog(folder)
+        open_log(locate(folder))
 
 
 def test_reading_writes_nothing(folder: Path) -> None:
     before = sorted(folder.rglob("*"))
-    read(folder)
+    read(locate(folder))
     assert sorted(folder.rglob("*")) == before
 
 
@@ -498,7 +504,7 @@ def test_the_driver_writes_when_it_is_time_and_at_the_end(tmp_path: Path) -> Non
     now = [0.0]
     tables = folder / "tables"
     with (
-        EventLog(folder) as log,
+        open_log(locate(folder)) as log,
         Snapshots(log, period_seconds=10.0, clock=lambda: now[0]) as snapshots,
     ):
         for event in EVENTS_OF_STUDY[:10]:
@@ -513,16 +519,16 @@ def test_the_driver_writes_when_it_is_time_and_at_the_end(tmp_path: Path) -> Non
             log.append(event)
             snapshots.update(event)
         assert (tables / "observations.parquet").read_bytes() == written
-        same(read(folder), fold(EVENTS_OF_STUDY))
+        same(read(locate(folder)), fold(EVENTS_OF_STUDY))
     assert (tables / "observations.parquet").read_bytes() != written
     assert sorted(path.name for path in tables.iterdir()) == sorted(f"{n}.parquet" for n in TABLES)
-    same(read(folder), fold(EVENTS_OF_STUDY))
+    same(read(locate(folder)), fold(EVENTS_OF_STUDY))
 
 
 def test_nothing_is_made_where_a_study_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     folder.mkdir()
-    with EventLog(folder) as log:
+    with open_log(locate(folder)) as log:
         snapshots = Snapshots(log)
         for event in EVENTS_OF_STUDY:
             log.append(event)
@@ -536,7 +542,7 @@ def test_nothing_is_made_where_a_study_is_gone(tmp_path: Path) -> None:
 def test_slow_snapshots_are_taken_seldom(tmp_path: Path) -> None:
     folder = write(tmp_path / "s", EVENTS_OF_STUDY)
     clock = iter([0.0, 10.0, 10.0, 13.0, 72.9, 73.0, 73.0, 73.0])
-    with EventLog(folder) as log:
+    with open_log(locate(folder)) as log:
         snapshots = Snapshots(log, period_seconds=10.0, share=20.0, clock=lambda: next(clock))
         snapshots.update(EVENTS_OF_STUDY[-1])  # due at 10; writes from 10 to 13
         snapshots.update(EVENTS_OF_STUDY[-1])  # 72.9: not before 13 + 20 x 3
@@ -551,7 +557,7 @@ def test_results_are_loaded_by_path_and_by_name(folder: Path) -> None:
         assert results == Results(folder)
         assert results.name == "hand-made"
         assert results.trials.num_rows == 5
-        tables = read(folder)
+        tables = read(locate(folder))
         for name in TABLES:
             assert getattr(results, name).equals(tables[name])
 
@@ -567,9 +573,9 @@ def test_the_config_is_the_one_last_changed(folder: Path) -> None:
 
 def test_a_missing_study_or_table_is_named(folder: Path) -> None:
     with pytest.raises(StudyError, match="There is no study at"):
-        StudyTables(folder / "nowhere")
+        StudyTables(locate(folder / "nowhere"))
     with pytest.raises(StudyError, match=r"The table 'trails' is not known. Did you mean 'trials'"):
-        StudyTables(folder).table("trails")
+        StudyTables(locate(folder)).table("trails")
 
 
 def test_tables_are_read_without_duckdb_or_torch(folder: Path) -> None:

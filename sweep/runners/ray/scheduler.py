@@ -19,7 +19,7 @@ from sweep.config.models import RuleConfig
 from sweep.core.history import State
 from sweep.core.outcome import Outcome, outcome
 from sweep.core.records import Action, Measure, Observation, Verdict, Zone
-from sweep.log.file_log import MemoryLog
+from sweep.log.log import MemoryLog
 from sweep.rules import Rule
 from sweep.rules.paper import Paper
 from sweep.study import Study

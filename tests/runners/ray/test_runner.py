@@ -21,10 +21,11 @@ from sweep.core.errors import ConfigError, Resumable
 from sweep.core.plugins import resolve
 from sweep.core.records import Event, Observation
 from sweep.launch import launch
-from sweep.log import file_log as store
-from sweep.log.file_log import MemoryLog
+from sweep.log.log import MemoryLog
+from sweep.log.study_folder import EVENTS, read_log
 from sweep.rules import RULES
 from sweep.runners.ray.cluster import check_address
+from sweep.storage.location import locate
 from sweep.study import Study
 from sweep.tables.results import Results
 from tests.processes import MARK, end_group, marked, wait_for_end_of_all, wait_until
@@ -41,7 +42,7 @@ def run(study: StudyConfig, results: Path) -> Any:
 
 
 def events_of(folder: Path) -> list[Event]:
-    return store.read(folder / store.EVENTS)[0]
+    return read_log(locate(folder))
 
 
 def verdicts(events: list[Event]) -> list[tuple[str, str, str]]:
@@ -385,7 +386,7 @@ def names(folder: Path) -> list[tuple[str, str, int]]:
 def wait_for(folder: Path, text: str, count: int, seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        log = folder / store.EVENTS
+        log = folder / EVENTS
         if log.exists() and log.read_text(encoding="utf-8").count(text) >= count:
             return
         time.sleep(0.1)
