@@ -30,9 +30,8 @@ from sweep.config.models import (
     CriteriaConfig,
     DataConfig,
     EncoderConfig,
-    ObjectiveConfig,
+    MethodConfig,
     ProbeConfig,
-    ProjectorConfig,
     TrainConfig,
     TrialConfig,
 )
@@ -180,8 +179,7 @@ def _ours(
     config = TrialConfig(
         data=DataConfig(),
         encoder=EncoderConfig(name="resnet18"),
-        projector=ProjectorConfig(d=d),
-        objective=ObjectiveConfig(lambd=LAMBD),
+        method=MethodConfig.model_validate({"d": d, "lambd": LAMBD}),
         augment=AugmentConfig(),
         train=TrainConfig(batch=batch, epochs=10_000),
         criteria=CriteriaConfig(),
@@ -192,7 +190,7 @@ def _ours(
     if device == "cpu":
         keep_freed_memory()  # as `sweep.pretraining.trial` does
     return pretrain(
-        begin(config, shape, device),
+        begin(config, shape, device, images=len(images_NCHW)),
         torch.from_numpy(images_NCHW).to(device),
         config,
         device=device,

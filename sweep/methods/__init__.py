@@ -1,21 +1,61 @@
-"""Objectives: a function of the two views' projections that returns the loss.
+"""Methods: how an encoder is trained without labels.
 
-A member is made from an `ObjectiveConfig`. It sees the whole batch of one trial on one
-device: a loss that correlates over the batch would mean something else on a part of it.
+A member is a factory `name(*, key=default)` that returns what builds the method around an encoder:
+a module that takes a `Batch` and returns a `Loss` (`base`). A method whose loss compares two views
+is a loss and `TwoViews` (`two_views`). Imports `core` and `config`. To add one: a file here, and a
+line in `METHODS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from torch import Tensor
+from torch import nn
 
-from sweep.config.models import ObjectiveConfig
+from sweep.config.models import MethodConfig
+from sweep.core import plugins
+from sweep.core.errors import ConfigError
 from sweep.methods.barlow_twins import barlow_twins
+from sweep.methods.base import Batch, Builder, Facts, Loss, Method
+from sweep.methods.byol import byol
+from sweep.methods.diet import diet
+from sweep.methods.simclr import simclr
+from sweep.methods.vicreg import vicreg
 
-Objective = Callable[[Tensor, Tensor], Tensor]
-"""z_a, z_b [B, d], floating point -> scalar, differentiable."""
+__all__ = ["METHODS", "Batch", "Builder", "Facts", "Loss", "Method", "bind", "build"]
 
-OBJECTIVES: dict[str, Callable[[ObjectiveConfig], Objective]] = {
+METHODS: Mapping[str, Callable[..., Builder]] = {
     "barlow_twins": barlow_twins,
+    "byol": byol,
+    "diet": diet,
+    "simclr": simclr,
+    "vicreg": vicreg,
 }
+
+
+def bind(config: MethodConfig) -> plugins.Bound[Builder]:
+    """Return the method that a config names, its keys checked; raise `ConfigError`."""
+    return plugins.bind("The method", config.name, METHODS, config.parameters, where="method")
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """Return the keys with a default of one member, as JSON; raise `ConfigError`."""
+    return plugins.defaults("The method", name, METHODS)
+
+
+def build(config: MethodConfig, encoder: nn.Module, facts: Facts) -> Method:
+    """Return the method with fresh weights around an encoder, on torch's default device.
+
+    Raises:
+        ConfigError: no such method, a wrong key, or a module without `encoder`.
+    """
+    bound = bind(config)
+    builder = bound.make()
+    with bound.guarded():
+        method = builder(encoder, facts)
+    if not isinstance(getattr(method, "encoder", None), nn.Module):
+        raise ConfigError(
+            f"The method {config.name!r} has no `encoder`, the module that is measured and probed."
+        )
+    return method

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 import warnings
@@ -24,19 +25,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sweep import criteria, probes
 from sweep.config.models import DataConfig, TrialConfig
 from sweep.core.errors import StudyError
-from sweep.core.plugins import resolve
 from sweep.core.records import Cost, Measure, Observation
-from sweep.criteria import CRITERIA
-from sweep.criteria.spectrum import Moments
+from sweep.criteria.encoded import Encoded
 from sweep.datasets.cache import Data, load
 from sweep.datasets.images import Split
 from sweep.pretraining import checkpoint, train
 from sweep.pretraining.context import Context
 from sweep.pretraining.cpu.allocator import keep_freed_memory
-from sweep.pretraining.features import encode, encode_all
-from sweep.probes import PROBES, Fitted, Labelled
+from sweep.pretraining.features import encode, encode_all, encode_views
+from sweep.probes import Fitted, Labelled
 from sweep.storage import files
 from sweep.storage.files import Place
 
@@ -72,6 +72,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     if any(seen.broken for seen in past) or done >= {"trained", "measured", "probed"}:
         return
     data = load(config.data)
+    steps = max((seen.step for seen in past), default=0)
     encoder = _trained(config, context) if "trained" in done else None
     if encoder is None:
         names: set[tuple[str, int]] = {(seen.stage, seen.step) for seen in past}
@@ -82,8 +83,8 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
             yield timed
             if timed.broken:
                 return
+            steps = timed.step
         encoder = _encoder(config, context)
-    steps = train.total_steps(config, len(data.splits.pretrain))
     if "measured" not in done:
         seen = _measure(config, context, data, encoder, step=steps, fraction=1.0)
         seen = replace(seen, cost=watch.lap())
@@ -110,15 +111,16 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
             return seen
     watch = _Watch(context.share)
     data = load(config.data)
+    steps = max((seen.step for seen in journal.read()), default=0)
     if (encoder := _trained(config, context)) is None:
-        for _ in _pretrain(config, context, data, set()):
-            pass
+        for seen in _pretrain(config, context, data, set()):
+            steps = seen.step
         encoder = _encoder(config, context)
     fitted = _probe(config, context, data, encoder)
     measure = _test_accuracy(config, context, data, encoder, fitted)
     seen = Observation(
         stage="tested",
-        step=train.total_steps(config, len(data.splits.pretrain)),
+        step=steps,
         measures=(measure,),
         cost=watch.lap(),
     )
@@ -167,10 +169,11 @@ def _pretrain(
     At a mark the state is saved before the trial is looked at, so that a trial which is
     told to wait there goes on from there. `done` names the looks that the journal holds.
     """
-    images = on_device(data.splits.pretrain, context.device)
+    run = train.begin(config, data.shape, context.device, images=len(data.splits.pretrain))
+    split = data.splits.train if run.method.uses_labels else data.splits.pretrain
+    images = on_device(split, context.device)
     steps = train.total_steps(config, len(images))
     marks = _marks(config, steps)
-    run = train.begin(config, data.shape, context.device)
     if (state := _state(context)) is not None:
         run.load_state_dict(state)
         yield from _look(config, context, data, run, marks, done)
@@ -186,6 +189,7 @@ def _pretrain(
         std=data.std,
         heartbeat_seconds=context.heartbeat_seconds,
         marks=tuple(marks),
+        labels=_labels(split) if run.method.uses_labels else None,
     ):
         fraction = progress.step / steps
         loss = _loss(progress)
@@ -212,7 +216,7 @@ def _pretrain(
         stage="trained",
         step=progress.step,
         fraction=progress.step / steps,
-        measures=(_loss(progress),),
+        measures=(_loss(progress), *_parts(run)),
         detail=detail,
     )
 
@@ -235,11 +239,27 @@ def _look(
     if (fraction := marks.get(run.step)) is None:
         return
     encoder = run.encoder.eval()
-    if fraction in config.criteria.at and ("measured", run.step) not in done:
-        yield _measure(config, context, data, encoder, step=run.step, fraction=fraction)
+    parts = _parts(run)
+    if fraction in config.criteria.at:
+        if ("measured", run.step) not in done:
+            seen = _measure(config, context, data, encoder, step=run.step, fraction=fraction)
+            yield replace(seen, measures=(*seen.measures, *parts))
+        parts = []
     if fraction in config.probe.at and ("probed", run.step) not in done:
-        yield _probed(config, context, data, encoder, step=run.step, fraction=fraction)
+        seen = _probed(config, context, data, encoder, step=run.step, fraction=fraction)
+        yield replace(seen, measures=(*seen.measures, *parts))
     run.encoder.train()
+
+
+def _parts(run: train.Run) -> list[Measure]:
+    """Return the parts of the loss as measures, averaged over the last steps."""
+    detail = {"steps": len(run.parts)}
+    return [
+        Measure(name=name, value=value, detail=detail)
+        if math.isfinite(value)
+        else Measure(name=name, value=None, status="nonfinite", detail=detail)
+        for name, value in run.mean_parts().items()
+    ]
 
 
 def _loss(progress: train.Progress) -> Measure:
@@ -263,20 +283,13 @@ def _measure(
     Features are float32 whatever pretraining used: alpha reads the spectrum's tail.
     """
     log.info("measure at step %d", step)
-    split = data.splits.pretrain
-    count = min(config.criteria.images, len(split))
-    rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
-    moments = Moments()
-    for h_BD in encode(
-        encoder, split.images[rows], mean=data.mean, std=data.std, device=context.device
-    ):
-        moments.update(h_BD)
-    features = moments.features()
+    encoded, count = _encoded(config, context, data, encoder)
     measures = []
-    for name in config.criteria.names:
-        measure = resolve("The criterion", name, CRITERIA)(config.criteria)(features)
+    for bound in criteria.bind(config.criteria):
+        measure = bound.make()(encoded)
         detail = {**measure.detail, "images": count, "split": "pretrain"}
         measures.append(replace(measure, detail=detail))
+    features = encoded.moments
     spectrum = [float(f"{value:.7g}") for value in features.eigenvalues_D if np.isfinite(value)]
     return Observation(
         stage="measured",
@@ -285,6 +298,34 @@ def _measure(
         measures=tuple(measures),
         detail={"spectrum": spectrum},
     )
+
+
+def _encoded(
+    config: TrialConfig, context: Context, data: Data, encoder: nn.Module
+) -> tuple[Encoded, int]:
+    """Return the features of fixed pretraining images, and how many images these are."""
+    split = data.splits.pretrain
+    count = min(config.criteria.images, len(split))
+    rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
+
+    def batches() -> Iterator[Tensor]:
+        return encode(
+            encoder, split.images[rows], mean=data.mean, std=data.std, device=context.device
+        )
+
+    def augmented(images: int, views: int) -> Tensor:
+        return encode_views(
+            encoder,
+            split.images[rows[:images]],
+            config.augment,
+            views=views,
+            seed=config.data.seed,
+            mean=data.mean,
+            std=data.std,
+            device=context.device,
+        )
+
+    return Encoded(batches, augmented), count
 
 
 def _probed(
@@ -324,7 +365,7 @@ def _probe(config: TrialConfig, context: Context, data: Data, encoder: nn.Module
     splits = _labelled_data(config, data).splits
     train_split = _labelled(splits.train, encoder, data, context)
     validation = _labelled(splits.validation, encoder, data, context)
-    return resolve("The probe", config.probe.name, PROBES)(config.probe)(train_split, validation)
+    return probes.bind(config.probe).make()(train_split, validation)
 
 
 def _labelled_data(config: TrialConfig, data: Data) -> Data:
@@ -336,8 +377,12 @@ def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) ->
     features_ND = encode_all(
         encoder, split.images, mean=data.mean, std=data.std, device=context.device
     )
-    labels_N = torch.from_numpy(np.array(split.labels, dtype=np.int64)).to(features_ND.device)
-    return Labelled(features_ND=features_ND, labels_N=labels_N)
+    return Labelled(features_ND=features_ND, labels_N=_labels(split).to(features_ND.device))
+
+
+def _labels(split: Split) -> Tensor:
+    """Return the labels of a split, int64 [N]."""
+    return torch.from_numpy(np.array(split.labels, dtype=np.int64))
 
 
 def on_device(split: Split, device: str) -> Tensor:
