@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from sweep.bench.timing import Figure, in_turn, of_ceiling
-from sweep.config.models import ProbeConfig
 from sweep.probes import Labelled, linear
 from sweep.probes.labelled import accuracy
 
@@ -45,7 +44,7 @@ def run(
         Labelled(features_ND=h.to(device), labels_N=y.to(device))
         for h, y in zip(torch.split(h_ND, sizes), torch.split(labels_N, sizes), strict=True)
     )
-    probe = linear.make(ProbeConfig())
+    probe = linear()
 
     def score(predict: Callable[[Tensor], Tensor]) -> float:
         return 100 * accuracy(predict(test.features_ND), test.labels_N)

@@ -120,8 +120,7 @@ def _events(trials: int) -> Iterator[Event]:
         trial_id = f"{index:010x}"
         candidate = {
             **{key: tree[key] for key in ("data", "encoder", "augment", "train", "seed")},
-            "projector": tree["projector"] | {"d": d},
-            "objective": tree["objective"] | {"lambd": lambd},
+            "method": tree["method"] | {"d": d, "lambd": lambd},
         }
         point = {"d": d, "lambd": lambd}
         yield event("candidate", {"point": point, "config": candidate, "index": index}, trial_id)

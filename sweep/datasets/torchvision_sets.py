@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
-from sweep.datasets._checks import existing_path, refuse_options
+from sweep.datasets._checks import existing_path
 from sweep.datasets._decode import Images, resize
 from sweep.datasets._rows import Indices, Labels, limited, split_rows
 from sweep.datasets.images import Split, Splits
@@ -67,7 +68,7 @@ def _cifar(config: DataConfig, name: str) -> Splits:
     )
 
 
-def stl10(config: DataConfig) -> Splits:
+def _stl10(config: DataConfig) -> Splits:
     """Read 5,000 training, 8,000 test and 100,000 unlabelled images, 3 x 96 x 96.
 
     Pretraining uses the unlabelled images and the labelled images of the train split.
@@ -91,8 +92,19 @@ def stl10(config: DataConfig) -> Splits:
     )
 
 
-cifar10 = partial(_cifar, name="cifar10")
-cifar100 = partial(_cifar, name="cifar100")
+def cifar10() -> Callable[[DataConfig], Splits]:
+    """Return what reads CIFAR-10; it has no keys."""
+    return partial(_cifar, name="cifar10")
+
+
+def cifar100() -> Callable[[DataConfig], Splits]:
+    """Return what reads CIFAR-100; it has no keys."""
+    return partial(_cifar, name="cifar100")
+
+
+def stl10() -> Callable[[DataConfig], Splits]:
+    """Return what reads STL-10; it has no keys."""
+    return _stl10
 
 
 def _splits(
@@ -147,7 +159,6 @@ def _nchw(images_NHWC: Images) -> Images:
 
 def _open(config: DataConfig, name: str, **split: Any) -> Any:
     """Return torchvision's data set; download it if `config.download` is true."""
-    refuse_options(config, name)
     root = _root(config, name)
     try:
         return reader(name)(root, download=config.download, **split)

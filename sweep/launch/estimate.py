@@ -8,11 +8,12 @@ work at once slow each other down, and a cluster's devices may be others than th
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from sweep.config.models import TrialConfig
+from sweep.config.models import TrialConfig, digest
 from sweep.config.space import Candidate
 from sweep.datasets.cache import Data
 from sweep.encoders import build
@@ -50,7 +51,8 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
     if data is None:
         return None
     torch.set_num_threads(devices.cpu)
-    ordered = sorted(prepared.candidates, key=_size)
+    sizes = _sizes(prepared.candidates, data)
+    ordered = sorted(prepared.candidates, key=lambda candidate: sizes[candidate.trial_id])
     ends = (ordered[0], ordered[-1])
     least, most = (_trial_seconds(end.config, data, devices) for end in ends)
     budget = prepared.config.budget.trials
@@ -72,7 +74,7 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
 def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     device = "cuda" if devices.gpu else "cpu"
     images = on_device(data.splits.pretrain, device)
-    run = train.begin(config, data.shape, device)
+    run = train.begin(config, data.shape, device, images=len(images))
     steps = train.total_steps(config, len(images))
     began, first = 0.0, 0
     for progress in train.pretrain(
@@ -86,9 +88,20 @@ def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     return (time.perf_counter() - began) / done * steps
 
 
-def _size(candidate: Candidate) -> tuple[int, int, int]:
-    config = candidate.config
-    return config.train.epochs, config.encoder.width or 0, config.projector.d
+def _sizes(candidates: Sequence[Candidate], data: Data) -> dict[str, int]:
+    """Return what orders candidates by their time: epochs times weights of the method."""
+    weights: dict[str, int] = {}
+    sizes = {}
+    for candidate in candidates:
+        config = candidate.config
+        key = digest(config.model_dump(mode="json", include={"encoder", "method"}))
+        if key not in weights:
+            with torch.device("meta"):
+                images = len(data.splits.pretrain)
+                method = train.build_method(config, data.shape, images=images)
+            weights[key] = sum(weight.numel() for weight in method.parameters())
+        sizes[candidate.trial_id] = config.train.epochs * weights[key]
+    return sizes
 
 
 def _encoder(candidate: Candidate, data: Data) -> torch.nn.Module:

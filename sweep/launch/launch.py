@@ -25,14 +25,12 @@ from typing import Any
 from sweep.config.models import StudyConfig, TrialConfig, digest
 from sweep.core.errors import StudyError, SweepError
 from sweep.core.outcome import Outcome, outcome
-from sweep.core.plugins import importable, resolve
+from sweep.core.plugins import importable
 from sweep.launch.preflight import Prepared, doubts, prepare
 from sweep.launch.retention import Keeper
 from sweep.log import store
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import test_trial
-from sweep.proposers import PROPOSERS
-from sweep.rules import RULES
 from sweep.runners import local
 from sweep.runners.devices import Devices, devices
 from sweep.runners.interrupt import Interrupted, StopRequest, ending_at_once
@@ -109,7 +107,7 @@ def run(
     """
     path = None if isinstance(config, StudyConfig) else Path(config).resolve().parent
     if not isinstance(config, StudyConfig):
-        config = StudyConfig.load(config, overrides)
+        config = StudyConfig.load(config, overrides, warn=warn)
     importable(path)
     results = files.place(results)
     store.check_vacant(results, config.name)
@@ -120,7 +118,7 @@ def run(
         folder = store.create(results, config.name)
         _check_conditions(folder, warn)
         with store.open_log(folder) as log, Snapshots(log) as snapshots:
-            study = _study(config, log, backend, snapshots)
+            study = _study(prepared, log, backend, snapshots)
             study.record("study", _birth(prepared, path))
             _session(study, config, backend)
             return _drive(study, prepared, folder, backend, watch)
@@ -155,7 +153,8 @@ def resume(
     path = Path(birth["path"]) if birth.get("path") else None
     importable(path)
     before = StudyConfig.parse(last, source=f"The config in the log of {folder}")
-    config = StudyConfig.parse(before.model_dump(mode="json"), overrides, source="the change")
+    change = before.model_dump(mode="json")
+    config = StudyConfig.parse(change, overrides, source="the change", warn=warn)
     _only_allowed_changes(before, config)
     prepared = prepare(config)
     if prepared.data_digest != birth["data_digest"]:
@@ -174,7 +173,7 @@ def resume(
         store.open_log(folder) as log,
         Snapshots(log) as snapshots,
     ):
-        study = _study(config, log, backend, snapshots)
+        study = _study(prepared, log, backend, snapshots)
         _session(study, config, backend)
         if config != before:
             changed = config.model_dump(mode="json")
@@ -289,11 +288,11 @@ def _local_backend(config: StudyConfig, path: Path | None) -> Backend:
     )
 
 
-def _study(config: StudyConfig, log: store.Log, backend: Backend, snapshots: Snapshots) -> Study:
-    rule = config.rule_in_full
+def _study(prepared: Prepared, log: store.Log, backend: Backend, snapshots: Snapshots) -> Study:
+    config = prepared.config
     return Study(
-        rule=resolve("The rule", rule.name, RULES)(rule),
-        proposer=resolve("The proposer", config.space.proposer, PROPOSERS)(config.seed),
+        rule=prepared.rule,
+        proposer=prepared.proposer,
         log=log,
         budget=config.budget,
         workers=backend.devices.parallel,

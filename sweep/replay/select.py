@@ -8,18 +8,18 @@ for suggestion in selector.ask(4):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
-from sweep.config.models import RuleConfig
 from sweep.core.errors import DataError, unknown_name
 from sweep.core.history import History, State
 from sweep.core.outcome import Outcome, outcome
 from sweep.core.records import Decision, Measure, Observation, Verdict, Zone
 from sweep.log.store import MemoryLog
 from sweep.replay.landscape import Landscape
-from sweep.rules.goldilocks import Goldilocks
+from sweep.replay.rule_specs import RuleSpec
+from sweep.rules import Rule
 from sweep.study import Study
 
 
@@ -40,7 +40,7 @@ class Selector:
         criteria: name -> {id: value} of anything else known without labels: `rankme`, `loss`,
             or hyperparameters; what explains nothing gets no say.
         images: that an accuracy is read from, for its noise.
-        rule: settings of the rule `goldilocks`.
+        rule: a rule, or its name with keys: `"goldilocks:tolerance=0.002"`.
 
     Raises:
         DataError: fewer than two models, no alpha that is a number, or an id that `alphas`
@@ -59,12 +59,12 @@ class Selector:
         *,
         criteria: Mapping[str, Mapping[str, float]] | None = None,
         images: int | None = None,
-        rule: RuleConfig | None = None,
+        rule: str | Rule = "goldilocks",
     ) -> None:
         if len(alphas) < 2:
             raise DataError(f"There is nothing to choose among {len(alphas)} models.")
         self._images = images
-        self._rule = Goldilocks.from_config(rule or RuleConfig())
+        self._rule = RuleSpec.parse(rule).make_rule() if isinstance(rule, str) else rule
         self._study = Study(rule=_silent, log=MemoryLog())
         extra = criteria or {}
         for name, values in extra.items():
@@ -84,7 +84,7 @@ class Selector:
         self._asked: set[str] = set()
 
     @classmethod
-    def of(cls, landscape: Landscape, *, rule: RuleConfig | None = None) -> Selector:
+    def of(cls, landscape: Landscape, *, rule: str | Rule = "goldilocks") -> Selector:
         """Return the selector of a table, the accuracies that it holds told already."""
         alphas: dict[str, float] = {}
         criteria: dict[str, dict[str, float]] = {}
@@ -131,7 +131,8 @@ class Selector:
         if n < 1:
             raise ValueError(f"n is {n}, but must be >= 1.")
         working = self.history.count(State.PROBING)
-        self._study.rule = replace(self._rule, batch=n + working)
+        batched = getattr(self._rule, "batched", None)
+        self._study.rule = batched(n + working) if batched else self._rule
         self._study.record("session", {})
         self._study.rule = _silent
         found = [

@@ -1,8 +1,8 @@
 """The runner over recorded tables: the same rule, step and budget, on a virtual clock.
 
 `simulate` plays one order of a landscape with M workers; `compare` plays many, for several
-contenders, and puts intervals on what they come to: candidates are drawn anew with
-replacement (seeds of one point together), all contenders play the same draws and orders, and
+rules, and puts intervals on what they come to: candidates are drawn anew with
+replacement (seeds of one point together), all specs play the same draws and orders, and
 the interval is that of the mean over a draw's orders.
 """
 
@@ -27,10 +27,10 @@ from sweep.core.errors import ConfigError, UserError
 from sweep.core.outcome import outcome
 from sweep.core.records import Observation
 from sweep.log.store import MemoryLog
-from sweep.proposers import PROPOSERS, Proposer
+from sweep.proposers import Proposer
 from sweep.replay.landscape import Landscape, Recorded
-from sweep.replay.rule_specs import ONLINE, Contender, contenders
-from sweep.rules import RULES, Rule
+from sweep.replay.rule_specs import RuleSpec, rule_specs
+from sweep.rules import Rule
 from sweep.study import Study
 
 # One order ---------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def compare(
 
     Args:
         landscape: complete.
-        rules: as `Contender.parse` reads them.
+        rules: as `RuleSpec.parse` reads them.
         parallel: M workers.
         orders: of the table itself; their figures are the estimates.
         draws: of candidates, for the intervals; each is played in a few orders.
@@ -268,7 +268,7 @@ def compare(
     if not 0 <= leave_out < 1:
         raise ConfigError(f"leave_out is {leave_out:g}, but must be >= 0 and < 1.")
     landscape = landscape.complete()
-    who = contenders(rules)
+    who = rule_specs(rules)
     nested = max(1, orders // (5 * max(draws, 1)))
     chunk = max(1, min(25, orders // 4))
     tasks: list[_Task] = [
@@ -299,17 +299,17 @@ def compare(
 def _figures(
     given: Mapping[str, list[Played]],
     drawn: Mapping[str, list[list[Played]]],
-    contender: Contender,
-    first: Contender,
+    spec: RuleSpec,
+    first: RuleSpec,
 ) -> dict[str, float | None]:
-    """Return one contender's figures over the table, with their intervals over the draws."""
+    """Return one spec's figures over the table, with their intervals over the draws."""
     row: dict[str, float | None] = {}
     for name, figure in FIGURES.items():
-        row[name] = _finite(figure(given[contender.label]))
-        row[f"{name}_lo"], row[f"{name}_hi"] = _interval(map(figure, drawn[contender.label]))
+        row[name] = _finite(figure(given[spec.label]))
+        row[f"{name}_lo"], row[f"{name}_hi"] = _interval(map(figure, drawn[spec.label]))
     regret = FIGURES["mean_regret"]
-    row["less_regret"] = regret(given[first.label]) - regret(given[contender.label])
-    pairs = zip(drawn[first.label], drawn[contender.label], strict=True)
+    row["less_regret"] = regret(given[first.label]) - regret(given[spec.label])
+    pairs = zip(drawn[first.label], drawn[spec.label], strict=True)
     paired = [regret(one) - regret(other) for one, other in pairs]
     row["less_regret_lo"], row["less_regret_hi"] = _interval(paired)
     return row
@@ -333,7 +333,7 @@ _Task = tuple[str, int, int]
 
 def _play(
     landscape: Landscape,
-    who: Sequence[Contender],
+    who: Sequence[RuleSpec],
     parallel: int,
     budget: BudgetConfig | None,
     leave_out: float,
@@ -345,26 +345,25 @@ def _play(
     if kind == "draw":
         landscape = _drawn(landscape, seed, number)
     kept = max(1, round((1 - leave_out) * len(landscape)))
-    out: dict[str, list[Played]] = {contender.label: [] for contender in who}
+    out: dict[str, list[Played]] = {spec.label: [] for spec in who}
     for which in range(number, number + count) if kind == "table" else range(count):
         stream = [seed, 0, which] if kind == "table" else [seed, 2, number, which]
         part = _in_order(landscape, np.random.default_rng(stream), kept)
-        for contender in who:
-            rule = contender.rule
-            if contender.matched is not None:
-                probes = out[contender.matched][-1].probes
-                rule = rule.model_copy(update={"probes": max(1, probes)})
+        for spec in who:
+            keys: dict[str, Any] = {}
+            if spec.matched is not None:
+                keys["probes"] = max(1, out[spec.matched][-1].probes)
             _, played = simulate(
                 part,
-                RULES[rule.name](rule),
+                spec.make_rule(**keys),
                 range(kept),
                 parallel=parallel,
                 budget=budget,
-                online=rule.name in ONLINE,
-                early=contender.early,
-                proposer=PROPOSERS[contender.proposer](1000 * which + 1),
+                online=spec.online,
+                early=spec.early,
+                proposer=spec.make_proposer(seed=1000 * which + 1),
             )
-            out[contender.label].append(played)
+            out[spec.label].append(played)
     return out
 
 

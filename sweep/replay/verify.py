@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweep import rules
 from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
-from sweep.core.plugins import member
 from sweep.core.records import Event
 from sweep.log.store import EVENTS, MemoryLog, read
 from sweep.replay.simulate import Clock
-from sweep.rules import RULES, Rule
+from sweep.rules import Rule
 from sweep.storage.files import Place
 from sweep.study import Study
 
@@ -125,6 +125,5 @@ def verify_study(folder: Place) -> Verified:
         raise StudyError(f"{folder} holds a log that never began: there is nothing to verify.")
     said = events[0].payload["config"]
     config = StudyConfig.parse(said, source=f"The config in the log of {folder}")
-    with member("The rule", config.rule.name, RULES) as maker:
-        rule = maker(config.rule_in_full)
+    rule = rules.bind(config.rule, seed=config.seed).make()
     return verify(events, rule, config)

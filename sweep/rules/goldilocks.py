@@ -22,12 +22,12 @@ by replays; see the README for the tables they were set on, and for what was tri
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
-from sweep.config.models import RuleConfig
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict, Zone
 from sweep.prediction.response import Prediction, predict
@@ -48,29 +48,20 @@ class Goldilocks:
         tolerance: of accuracy, 0 to 1: the expected gain at which it stops.
         confidence: of the zone.
         risk: that the best model of all is given up before its end; 0 gives nobody up.
-        eager: probe while others are still being pretrained.
+        eager: probe while others are still being pretrained. By default a study fills it in:
+            true where trials are measured on the way, or a proposer orders them.
         features: over what the response is fitted. The varied fields make it surer of
             itself than it should be: on two of three tables it then does worse than chance.
     """
 
-    round: int = 10
-    batch: int | None = None
-    tolerance: float = 0.0005
-    confidence: float = 0.9
-    risk: float = 0.05
-    eager: bool = False
+    round: Annotated[int, Field(ge=4)] = 10
+    batch: Annotated[int, Field(gt=0)] | None = None
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.0005
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    risk: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    eager: bool | None = None
     features: Literal["criteria", "everything"] = "criteria"
-
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> Goldilocks:
-        return cls(
-            round=config.round,
-            tolerance=config.tolerance,
-            confidence=config.confidence,
-            risk=config.risk,
-            eager=bool(config.eager),
-            features=config.features,
-        )
+    needs: ClassVar[frozenset[str]] = frozenset({"alpha"})
 
     def __call__(self, history: History) -> Decision:
         early = self._give_up(history)
@@ -97,6 +88,10 @@ class Goldilocks:
             reason = chosen.get(row, why)
             verdicts.append(Verdict(trial_id=history.trial_ids[row], action=action, reason=reason))
         return Decision(zone=zone, verdicts=(*early, *verdicts))
+
+    def batched(self, probes: int) -> Goldilocks:
+        """Return the rule with so many probes at once."""
+        return replace(self, batch=probes)
 
     @property
     def spread(self) -> int:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from sweep.config.models import RuleConfig
 from sweep.core.history import History, State
 from sweep.core.records import Action, Decision, Verdict
 
@@ -28,11 +29,8 @@ class Halving:
         eta: of those at a rung, one in `eta` goes on.
     """
 
-    eta: float = 3.0
-
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> Halving:
-        return cls(eta=config.eta)
+    eta: Annotated[float, Field(gt=1)] = 3.0
+    online: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Decision:
         verdicts = _probe_whoever_finished(history)
@@ -68,11 +66,8 @@ class Asha:
         eta: of those that have reached a rung, one in `eta` goes on.
     """
 
-    eta: float = 3.0
-
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> Asha:
-        return cls(eta=config.eta)
+    eta: Annotated[float, Field(gt=1)] = 3.0
+    online: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Decision:
         verdicts = _probe_whoever_finished(history)

@@ -119,8 +119,8 @@ class Trials:
             data = _part(config, "data")
             dataset = data.get("name") or data.get("path") or "cluttered_digits"
             row |= {
-                "d": as_type(_part(config, "projector").get("d"), pa.int64()),
-                "lambd": as_type(_part(config, "objective").get("lambd"), pa.float64()),
+                "d": as_type(_part(config, "method").get("d"), pa.int64()),
+                "lambd": as_type(_part(config, "method").get("lambd"), pa.float64()),
                 "seed": as_type(config.get("seed"), pa.int64()),
                 "encoder": _part(config, "encoder").get("name"),
                 "dataset": dataset,
@@ -219,7 +219,7 @@ class Trials:
 def column(name: str) -> str:
     """Return the column of a field or measure: short, and a word in SQL.
 
-    `train.lr` is `lr`, `objective.lambd` is `lambd`, `encoder.name` is `encoder`,
+    `train.lr` is `lr`, `method.lambd` is `lambd`, `encoder.name` is `encoder`,
     `augment.crop_min` is `augment_crop_min`; `lambda`, which SQL reserves, is `lambd`.
     """
     name = _FIELD.get(name, name).removesuffix(".name")

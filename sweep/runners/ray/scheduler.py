@@ -15,13 +15,14 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.trainable import FunctionTrainable, Trainable
 
 import sweep.runners.ray.cluster  # noqa: F401  # its settings must precede ray
+from sweep import rules
 from sweep.config.models import RuleConfig
+from sweep.core.errors import ConfigError
 from sweep.core.history import State
 from sweep.core.outcome import Outcome, outcome
 from sweep.core.records import Action, Measure, Observation, Verdict, Zone
 from sweep.log.store import MemoryLog
 from sweep.rules import Rule
-from sweep.rules.paper import Paper
 from sweep.study import Study
 
 
@@ -32,18 +33,18 @@ class GoldilocksScheduler(TrialScheduler):
     probe, and `accuracy` after the probe. Between the two the scheduler says whether the
     probe is worth it: the trial goes on, is stopped, or waits, paused on its checkpoint.
     A trial that has no checkpoint to pause on is probed instead. Results with neither
-    number pass. Held trials are decided when nothing else runs. Equivalent to the rule
-    `paper` of a study.
+    number pass. Held trials are decided when nothing else runs. Equivalent to the same rule in
+    a study.
 
     Args:
         alpha: name of the criterion in the results.
         accuracy: name of the accuracy; higher is better.
-        round: M of the authors' rule, 4 or more.
-        sync: exact rounds; otherwise the bracket moves after each probe.
-        rule: any other rule, in place of `round` and `sync`.
+        rule: the name of a rule, of `sweep.rules.RULES` or `"package.module:name"`, or the rule
+            itself.
+        keys: of the rule that is named.
 
     Raises:
-        ValueError: `round` is below 4.
+        ConfigError: no such rule, a key that it does not take, or keys beside a rule itself.
 
     Example:
         >>> tuner = tune.Tuner(
@@ -52,7 +53,7 @@ class GoldilocksScheduler(TrialScheduler):
         ...     tune_config=tune.TuneConfig(scheduler=GoldilocksScheduler(round=4)),
         ... )  # doctest: +SKIP
 
-    Source: Agrawal et al., NeurIPS 2022, section 5; see `sweep.rules.paper`.
+    `GoldilocksScheduler(rule="paper", round=4)` is the rule of the alpha-ReQ authors.
     """
 
     _supports_buffered_results = False
@@ -62,14 +63,12 @@ class GoldilocksScheduler(TrialScheduler):
         *,
         alpha: str = "alpha",
         accuracy: str = "accuracy",
-        round: int = 10,
-        sync: bool = False,
-        rule: Rule | None = None,
+        rule: str | Rule = "goldilocks",
+        **keys: Any,
     ) -> None:
         TrialScheduler.__init__(self)
-        RuleConfig(round=round, sync=sync)
         self._alpha, self._accuracy = alpha, accuracy
-        self._study = Study(rule=rule or Paper(round=round, sync=sync), log=MemoryLog())
+        self._study = Study(rule=_rule(rule, keys), log=MemoryLog())
         self._results: dict[str, int] = {}
 
     @property
@@ -149,6 +148,17 @@ class GoldilocksScheduler(TrialScheduler):
             return "continue"  # it ends by itself
         state = study.history.state_of(name)
         return "continue" if state == State.PROBED else study.action(name)
+
+
+def _rule(rule: str | Rule, keys: Mapping[str, Any]) -> Rule:
+    """Return the rule that is named, with its keys, or the rule itself."""
+    if isinstance(rule, str):
+        return rules.bind(RuleConfig(name=rule, **keys)).make()
+    if keys:
+        raise ConfigError(
+            f"{', '.join(keys)}: keys belong to a rule that is named; give them to the rule itself."
+        )
+    return rule
 
 
 def _observation(stage: Any, step: int, name: str, value: Any) -> Observation:
