@@ -1,7 +1,8 @@
 """Barlow Twins (Zbontar, Jing, Misra, LeCun and Deny, ICML 2021), as its authors published it.
 
-Variants under the same name are other objectives at the same lambda: solo-learn scales the
-loss, alpha-ReQ's authors normalise rows first, others divide by the unbiased deviation.
+Other repositories give the name to variants, which are other losses at the same lambda:
+solo-learn scales the loss, alpha-ReQ's authors normalise rows first, others divide by the
+unbiased deviation.
 Shapes: B images, d outputs of the projector.
 """
 
@@ -28,15 +29,18 @@ def barlow_twins(
 ) -> Builder:
     """Return what builds Barlow Twins around an encoder.
 
+    Parts: `invariance` = mean_i (1 - C_ii)^2, and `redundancy` = mean_i sum_{j != i} C_ij^2, so
+    that loss = d (invariance + lambd * redundancy).
+
     Args:
-        d: outputs of the projector, the paper's d.
+        d: outputs of the projector; 8192 in the paper, 2048 in solo-learn for CIFAR.
         hidden: width of the projector's hidden layers; by default d.
         layers: linear layers of the projector; 2 in alpha-ReQ (fastssl), 3 in Barlow Twins.
-        lambd: weight of the redundancy term; 5e-3 in Barlow Twins (section 3.2).
-        scale: factor of the whole loss; 1 in the paper, 0.1 or 0.024 in solo-learn.
+        lambd: weight of the redundancy term; 5e-3 in Barlow Twins (section 2.2).
+        scale: factor of the whole loss; 1 in the paper, 0.1 in solo-learn for CIFAR.
         unbiased: divide by the unbiased deviation of the batch, as some repositories do.
         joint_batch_norm: both views in one batch, with one set of batch-norm statistics; the
-            original runs them apart.
+            original runs one view after the other.
     """
 
     def loss(z_a: Tensor, z_b: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -104,7 +108,7 @@ def diagonal_terms(c_dd: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _standardised(z_Bd: Tensor, unbiased: bool) -> Tensor:
-    """Equivalent to `batch_norm` without affine, which on a CPU loses digits to a large mean."""
+    """Equivalent to `batch_norm` without affine; on a CPU that loses digits where the mean is large."""
     full_Bd = z_Bd if z_Bd.dtype == torch.float64 else z_Bd.float()
     centred_Bd = full_Bd - full_Bd.mean(0)
     variance_d = centred_Bd.square().mean(0)

@@ -21,7 +21,7 @@ class Facts:
     Args:
         dim: features of the encoder.
         shape: (C, H, W) of the images.
-        images: images of the pretraining split.
+        images: images of the pretraining split, which `Batch.rows` numbers.
     """
 
     dim: int
@@ -48,13 +48,14 @@ class Batch:
 
     Args:
         images: uint8 [B, C, H, W], on the device, not augmented.
-        rows: int64 [B], on the device: which images of the pretraining split these are.
-        draws: generator on the device; all random numbers of the step come from it.
+        rows: int64 [B], on the device: which images these are, numbered from 0 within the split
+            that is trained on: `pretrain`, or `train` for a method with `uses_labels`.
+        draws: generator on the device, from which all random numbers of the step are drawn.
         view: `view()` returns a random view of each image, another one at each call.
         done: share of training that is done, 0 to 1.
         labels: int64 [B] for a method with `uses_labels`, else None.
-        gather: returns the outputs of all ranks, [ranks * B, d], and is differentiable; on one
-            process it returns its argument. A loss over the batch calls it on its outputs.
+        gather: [B, d] -> [ranks * B, d], the outputs of all ranks, differentiable; in one process
+            it returns its argument. A loss that compares images with each other calls it.
     """
 
     images: Tensor
@@ -74,8 +75,9 @@ class Loss:
         value: scalar, differentiable.
         outputs: [B, d]; training ends as collapsed once none of the d varies over the batch.
             None where a method has no such outputs.
-        parts: parts of the loss, scalars, so scaled that they compare across d. Each is recorded
-            as a measure of its name, averaged over the last steps.
+        parts: parts of the loss, detached scalars, scaled per output so that they compare across
+            d; the same names in each step. Each is recorded as a measure of its name, averaged
+            over the last steps, so it may not have the name of another measure.
     """
 
     value: Tensor
@@ -84,14 +86,15 @@ class Loss:
 
 
 class Method(nn.Module):
-    """A module that holds the encoder and whatever else is trained, and returns the loss.
+    """A module that holds the encoder and all else that is trained, and returns the loss.
 
-    Its `state_dict` is the checkpoint, so that every state that a step changes is a parameter or
-    a buffer. All random numbers come from `batch.draws`.
+    Its `state_dict` is the checkpoint, so everything that a step changes must be a parameter or a
+    buffer. All random numbers must be drawn from `batch.draws` or come with `batch.view`.
 
     Attributes:
         encoder: the network that is measured, probed and exported.
-        uses_labels: True for a supervised baseline: it is trained on the labelled training split.
+        uses_labels: True for a supervised baseline, which is trained on the split `train` and
+            gets the labels of its images.
     """
 
     encoder: nn.Module

@@ -1,6 +1,6 @@
-"""BYOL (Grill et al., NeurIPS 2020): predict a slow copy's projection of the other view.
+"""BYOL (Grill et al., NeurIPS 2020): predict what a slow copy projects the other view to.
 
-Shapes: B images, C channels, H x W pixels, d outputs of the projector.
+Shapes: B images, C channels, H x W pixels, D features, d outputs of the projector.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ def byol(
     """Return what builds BYOL around an encoder.
 
     Args:
-        d: outputs of projector and predictor; 256 in the paper.
+        d: outputs of projector and predictor; 256 in the paper (appendix A).
         hidden: width of their hidden layers; 4096 in the paper.
         layers: linear layers of projector and predictor; 2 in the paper.
-        tau: share of the target that stays in a step, at the start; 0.996 in the paper for 1000
-            epochs of ImageNet, 0.99 in solo-learn for CIFAR. It rises to 1 with half a cosine.
+        tau: share of the target's weights that a step keeps, at the start of training: 0.996 in
+            the paper for 1000 epochs of ImageNet, 0.99 in solo-learn for CIFAR.
     """
 
     def build(encoder: nn.Module, facts: Facts) -> Method:
         return Byol(
             encoder,
-            mlp(facts.dim, d, hidden=hidden, layers=layers),
-            mlp(d, d, hidden=hidden, layers=layers),
+            mlp(facts.dim, d, hidden=hidden, layers=layers, bias=False),
+            mlp(d, d, hidden=hidden, layers=layers, bias=False),
             tau=tau,
         )
 
@@ -47,11 +47,11 @@ def byol(
 
 
 class Byol(Method):
-    """Online encoder, projector and predictor; and the target, their moving average.
+    """Online encoder, projector and predictor; and the target, a moving average of the first two.
 
     Args:
-        encoder: [B, C, H, W] -> features.
-        projector: features -> [B, d].
+        encoder: [B, C, H, W] -> [B, D].
+        projector: [B, D] -> [B, d].
         predictor: [B, d] -> [B, d].
         tau: see `byol`.
     """
@@ -68,9 +68,11 @@ class Byol(Method):
         self._tau = tau
 
     def forward(self, batch: Batch) -> Loss:
-        """Move the target after the online networks, and return the loss of two views.
+        """Move the target towards the online networks, and return the loss of both views.
 
-        The target moves before the views are drawn, because the step before moved the weights.
+        The target moves first, because the optimiser's step before this call moved the weights.
+        So its tau is that of one step later than in the authors' code. Parts: `regression`, the
+        mean of `byol_loss` over both directions, 0 to 4.
         """
         self._follow(batch.done)
         x_a, x_b = batch.view(), batch.view(second=True)
@@ -78,21 +80,38 @@ class Byol(Method):
         p_a, p_b = self.predictor(z_a), self.predictor(z_b)
         with torch.no_grad():
             t_a, t_b = self.target(x_a), self.target(x_b)
-        value = (byol_loss(p_a, t_b) + byol_loss(p_b, t_a)) / 2
-        return Loss(value=value, outputs=z_a, parts={"regression": value.detach()})
+        value = byol_loss(p_a, t_b) + byol_loss(p_b, t_a)
+        return Loss(value=value, outputs=z_a, parts={"regression": value.detach() / 2})
 
     @torch.no_grad()
     def _follow(self, done: float) -> None:
-        tau = 1 - (1 - self._tau) * (math.cos(math.pi * done) + 1) / 2
+        tau = tau_at(done, start=self._tau)
         online = [*self.encoder.parameters(), *self.projector.parameters()]
         for slow, fast in zip(self.target.parameters(), online, strict=True):
             slow.lerp_(fast, 1 - tau)
 
 
-def byol_loss(p_Bd: Tensor, target_Bd: Tensor) -> Tensor:
-    """Return the mean of 2 - 2 cos(p, target): squared distance of unit vectors, 0 to 4.
+def tau_at(done: float, *, start: float) -> float:
+    """Return tau = 1 - (1 - start) (cos(pi done) + 1) / 2: from `start` at 0 to 1 at the end.
 
-    Source: equation 2.
+    Args:
+        done: share of training that is done, 0 to 1.
+        start: tau at the start.
+
+    Source: section 3.3, implementation details.
+    """
+    return 1 - (1 - start) * (math.cos(math.pi * done) + 1) / 2
+
+
+def byol_loss(p_Bd: Tensor, target_Bd: Tensor) -> Tensor:
+    """Return the mean over the batch of 2 - 2 cos(p, target), 0 to 4.
+
+    This is the squared distance of the two vectors after each is divided by its length.
+
+    Args:
+        p_Bd, target_Bd: floating point [B, d]; half precisions are computed in float32.
+
+    Source: equation 2, for one direction; BYOL's loss is the sum of both directions.
     """
     p_Bd, target_Bd = full_precision(p_Bd), full_precision(target_Bd)
     with torch.autocast(p_Bd.device.type, enabled=False):

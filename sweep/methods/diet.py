@@ -1,6 +1,6 @@
-"""DIET (Balestriero, 2023, arXiv 2302.10260): each image is a class of its own, and one view of it.
+"""DIET (Balestriero, 2023, arXiv 2302.10260): each image is a class of its own.
 
-No projector and no second view: a linear classifier on the features names the image.
+A linear classifier on the features of one view names the image. There is no projector.
 Shapes: B images, D features, N images of the pretraining split.
 """
 
@@ -22,7 +22,7 @@ def diet(*, label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.8) -> Build
     """Return what builds DIET around an encoder.
 
     Args:
-        label_smoothing: of the cross-entropy; 0.8 in the paper.
+        label_smoothing: of the cross-entropy; 0.8 in the paper (algorithm 1).
     """
 
     def build(encoder: nn.Module, facts: Facts) -> Method:
@@ -52,8 +52,8 @@ class Diet(Method):
     def forward(self, batch: Batch) -> Loss:
         """Return the cross-entropy of one view of each image with the image's own number.
 
-        Parts: `instance_loss`, the cross-entropy as a share of log N, the loss of a classifier
-        that knows nothing; `instance_accuracy`, the share of images that are named right.
+        Parts: `instance_loss`, the cross-entropy divided by log N, the loss of equal logits;
+        `instance_accuracy`, the share of images whose own logit is the largest.
         """
         h_BD = self.encoder(batch.view())
         logits_BN = full_precision(self.classifier(h_BD))

@@ -1,6 +1,6 @@
 """SimCLR (Chen, Kornblith, Norouzi and Hinton, ICML 2020): find the other view of an image.
 
-Shapes: B images, d outputs of the projector; 2B views of a batch.
+Shapes: B images, d outputs of the projector; N = 2B views of a batch.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ def simclr(
     temperature: Positive = 0.5,
     joint_batch_norm: bool = False,
 ) -> Builder:
-    """Return what builds SimCLR around an encoder.
+    """Return what builds SimCLR around an encoder. Its parts are those of `nt_xent`.
 
     Args:
-        d: outputs of the projector; 128 in the paper.
-        hidden: width of the projector's hidden layers; by default the encoder's features.
+        d: outputs of the projector; 128 in the paper (section 2.1). A batch norm follows them, as
+            in the authors' code.
+        hidden: width of the projector's hidden layers; by default the encoder's features, as in
+            the paper.
         layers: linear layers of the projector; 2 in the paper.
         temperature: divides the cosines; 0.5 in the paper for CIFAR-10 (appendix B.9).
         joint_batch_norm: both views in one batch, with one set of batch-norm statistics.
@@ -38,7 +40,8 @@ def simclr(
         return nt_xent(z_a, z_b, temperature=temperature)
 
     def build(encoder: nn.Module, facts: Facts) -> Method:
-        projector = mlp(facts.dim, d, hidden=hidden or facts.dim, layers=layers)
+        width = hidden or facts.dim
+        projector = mlp(facts.dim, d, hidden=width, layers=layers, last_norm=True)
         return TwoViews(encoder, projector, loss, joint_batch_norm=joint_batch_norm)
 
     return build
@@ -52,7 +55,7 @@ def nt_xent(z_a: Tensor, z_b: Tensor, *, temperature: float) -> tuple[Tensor, di
         temperature: > 0.
 
     Returns:
-        The mean over all 2B views of -log(exp(s_ij / t) / sum_{k != i} exp(s_ik / t)), where s are
+        The mean over all N views of -log(exp(s_ij / t) / sum_{k != i} exp(s_ik / t)), where s are
         cosines and j is the other view of i. Parts: `positive`, the mean of s_ij, and
         `negative`, the mean over i of t log mean_k exp(s_ik / t), k over the views of other images.
 

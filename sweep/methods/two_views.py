@@ -1,4 +1,4 @@
-"""Methods whose loss compares the projections of two views; and the projector.
+"""What methods share whose loss compares the projections of two views, and the projector.
 
 Shapes: B images, C channels, H x W pixels, D features, d outputs of the projector.
 """
@@ -23,7 +23,7 @@ TwoViewLoss = Callable[[Tensor, Tensor], tuple[Tensor, Mapping[str, Tensor]]]
 
 
 class TwoViews(Method):
-    """Encoder and projector, seen by a loss of two views.
+    """An encoder and a projector, trained by a loss of two views.
 
     Args:
         encoder: [B, C, H, W] -> [B, D].
@@ -69,7 +69,7 @@ def mlp(
 ) -> nn.Sequential:
     """Return Linear-BN-ReLU ... Linear, from `dim` inputs to d outputs.
 
-    Before a batch norm no bias, as in alpha-ReQ's code (fastssl).
+    A layer before a batch norm has no bias, as in alpha-ReQ's code (fastssl).
 
     Args:
         dim: inputs.
@@ -77,7 +77,7 @@ def mlp(
         hidden: width of the hidden layers; by default d.
         layers: linear layers.
         bias: of the last layer.
-        last_norm: a batch norm behind the last layer.
+        last_norm: whether a batch norm follows the last layer.
     """
     modules: list[nn.Module] = []
     width = hidden or d

@@ -15,7 +15,7 @@ from sweep.methods.base import Builder, Facts, Method
 from sweep.methods.two_views import Layers, Positive, TwoViews, Width, check_pair, mlp
 
 EPS = 1e-4
-"""Added to the variance before the root (section 4.1)."""
+"""Added to the variance before the square root (algorithm 1, in the appendix)."""
 
 
 def vicreg(
@@ -28,14 +28,14 @@ def vicreg(
     cov_coeff: Positive = 1.0,
     joint_batch_norm: bool = False,
 ) -> Builder:
-    """Return what builds VICReg around an encoder.
+    """Return what builds VICReg around an encoder. Its parts are the three terms of `vicreg_terms`.
 
     Args:
         d: outputs of the projector; 8192 in the paper, 2048 in solo-learn for CIFAR.
         hidden: width of the projector's hidden layers; by default d.
         layers: linear layers of the projector; 3 in the paper.
-        sim_coeff, std_coeff, cov_coeff: weights of invariance, variance and covariance, by the
-            names of the authors' code; 25, 25, 1 in the paper.
+        sim_coeff, std_coeff, cov_coeff: weights of invariance, variance and covariance, named as
+            in the authors' code; 25, 25 and 1 in the paper (section 4.2).
         joint_batch_norm: both views in one batch, with one set of batch-norm statistics.
     """
 
@@ -55,8 +55,9 @@ def vicreg(
 def vicreg_terms(z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
     """Return the three terms of the loss, each a mean over the d outputs.
 
-    invariance: mean squared difference of the views. variance: mean of relu(1 - deviation), over
-    both views. covariance: sum of squared off-diagonal covariances over d, added for both views.
+    invariance: mean squared difference of the views.
+    variance: mean over outputs and views of relu(1 - standard deviation).
+    covariance: sum of squared off-diagonal covariances divided by d, added for both views.
 
     Args:
         z_a, z_b: floating point [B, d]; B and d at least 2.
@@ -64,8 +65,8 @@ def vicreg_terms(z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
     Raises:
         ValueError: shapes that differ or are not [B, d].
 
-    Source: equations 1 to 5 in the scaling of the authors' code: the invariance is divided by d,
-    and the variance is the mean over both views.
+    Source: equations 1 to 6, scaled as in the authors' code: the invariance is divided by d, and
+    the variance is the mean over both views.
     """
     check_pair(z_a, z_b)
     terms = [_spread(z_Bd) for z_Bd in (z_a, z_b)]
