@@ -17,9 +17,9 @@ from sweep.config.models import TrialConfig, digest
 from sweep.config.space import Candidate
 from sweep.datasets.cache import Data
 from sweep.encoders import build
-from sweep.launch.preflight import Prepared
+from sweep.launch.preflight import Prepared, method_of
 from sweep.pretraining import train
-from sweep.pretraining.trial import on_device
+from sweep.pretraining.images import training_images
 from sweep.runners.devices import Devices
 
 SECONDS = 3.0
@@ -73,12 +73,21 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
 
 def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     device = "cuda" if devices.gpu else "cpu"
-    images = on_device(data.splits.pretrain, device)
-    run = train.begin(config, data.shape, device, images=len(images))
+    run = train.begin(config, data.shape, device, images=len(data.splits.pretrain))
+    images, labels = training_images(
+        run.method, data.splits, name=config.method.name, device=device
+    )
     steps = train.total_steps(config, len(images))
     began, first = 0.0, 0
     for progress in train.pretrain(
-        run, images, config, device=device, mean=data.mean, std=data.std, heartbeat_seconds=0.0
+        run,
+        images,
+        config,
+        device=device,
+        mean=data.mean,
+        std=data.std,
+        heartbeat_seconds=0.0,
+        labels=labels,
     ):
         if first == 0:  # warm-up: compilation, allocation
             began, first = time.perf_counter(), progress.step
@@ -96,9 +105,7 @@ def _sizes(candidates: Sequence[Candidate], data: Data) -> dict[str, int]:
         config = candidate.config
         key = digest(config.model_dump(mode="json", include={"encoder", "method"}))
         if key not in weights:
-            with torch.device("meta"):
-                images = len(data.splits.pretrain)
-                method = train.build_method(config, data.shape, images=images)
+            method = method_of(config, data)
             weights[key] = sum(weight.numel() for weight in method.parameters())
         sizes[candidate.trial_id] = config.train.epochs * weights[key]
     return sizes

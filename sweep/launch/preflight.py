@@ -16,6 +16,8 @@ from sweep.config.space import Candidate, candidates
 from sweep.core.errors import ConfigError, DataError
 from sweep.core.plugins import Bound, resolve
 from sweep.datasets.cache import Data, fingerprint, load
+from sweep.methods import Method
+from sweep.pretraining.images import training_split
 from sweep.pretraining.members import bind_trial
 from sweep.pretraining.train import build_method
 from sweep.proposers import Proposer
@@ -61,7 +63,7 @@ def prepare(config: StudyConfig) -> Prepared:
         data_digest = fingerprint(config.data) if config.data.path else ""
     space = candidates(config, data_digest, bind_trial)
     if data is not None:
-        checked = set[str]()
+        checked = dict[str, int]()
         for candidate in space:
             _check_trial(candidate.config, data, checked)
         _check_labels(config, data, prepared_rule)
@@ -121,37 +123,47 @@ def doubts(prepared: Prepared) -> list[str]:
     return sentences
 
 
-def _check_trial(trial: TrialConfig, data: Data, checked: set[str]) -> None:
-    """Build the method without its weights, and ask each criterion whether it can be measured.
+def _check_trial(trial: TrialConfig, data: Data, checked: dict[str, int]) -> None:
+    """Build a candidate's members once, and compare its batch with the images it is trained on.
 
     Args:
         trial: the candidate.
         data: the images.
-        checked: members that were built already; each is built once.
+        checked: digest of members that were built already -> images that they are trained on.
     """
-    images = len(data.splits.pretrain)
+    parts = trial.model_dump(mode="json", include={"encoder", "method", "criteria", "probe"})
+    key = digest(parts)
+    if key not in checked:
+        checked[key] = _check_members(trial, data)
+    images = checked[key]
     if images < trial.train.batch:
         raise DataError(
             f"There are {images} images to pretrain on, fewer than a batch of "
             f"{trial.train.batch}. Set train.batch to {images} or less, or give more images."
         )
-    parts = trial.model_dump(mode="json", include={"encoder", "method", "criteria", "probe"})
-    key = digest(parts)
-    if key in checked:
-        return
-    checked.add(key)
+
+
+def _check_members(trial: TrialConfig, data: Data) -> int:
+    """Build the method without its weights, and ask each criterion whether it can be measured.
+
+    Returns:
+        The number of images that the method is trained on.
+    """
     probes.bind(trial.probe).make()
-    dim = _dim(trial, data)
-    used = min(trial.criteria.images, images)
+    method = method_of(trial, data)
+    split = training_split(method, data.splits, name=trial.method.name)
+    dim = int(method.encoder.dim)  # type: ignore[arg-type]  # encoders.build saw an int
+    used = min(trial.criteria.images, len(data.splits.pretrain))
     for bound in criteria.bind(trial.criteria):
         check = getattr(bound.make(), "check", None)
         if check is not None:
             with bound.guarded():
                 check(dim=dim, images=used)
+    return len(split)
 
 
-def _dim(trial: TrialConfig, data: Data) -> int:
-    """Build a candidate's method and return the width of its encoder's features.
+def method_of(trial: TrialConfig, data: Data) -> Method:
+    """Return a candidate's method, built once.
 
     The package's own members are built without memory for their weights; a plug-in may read its
     weights as it builds, so it is built for real.
@@ -159,7 +171,7 @@ def _dim(trial: TrialConfig, data: Data) -> int:
     ours = encoders.bind(trial.encoder).ours and methods.bind(trial.method).ours
     images = len(data.splits.pretrain)
     with torch.random.fork_rng(devices=[]), torch.device("meta" if ours else "cpu"):
-        return int(build_method(trial, data.shape, images=images).encoder.dim)  # type: ignore[arg-type]  # build saw an int
+        return build_method(trial, data.shape, images=images)
 
 
 def _check_labels(config: StudyConfig, data: Data, rule: Rule) -> None:

@@ -2,8 +2,8 @@
 
 A member is a factory `name(*, key=default)` that returns what builds the method around an encoder:
 a module that takes a `Batch` and returns a `Loss` (`base`). A method whose loss compares two views
-is a loss and `TwoViews` (`two_views`). Imports `core` and `config`. To add one: a file here, and a
-line in `METHODS`.
+is a loss and `TwoViews` (`two_views`). Imports `core` and `config`. To add a method: a file here,
+and a line in `METHODS`. Your own, in a file beside the config: docs/methods.md.
 """
 
 from __future__ import annotations
@@ -35,12 +35,20 @@ METHODS: Mapping[str, Callable[..., Builder]] = {
 
 
 def bind(config: MethodConfig) -> plugins.Bound[Builder]:
-    """Return the method that a config names, its keys checked; raise `ConfigError`."""
+    """Return the method that a config names, with its keys checked.
+
+    Raises:
+        ConfigError: no such method, or a key or value that it does not take.
+    """
     return plugins.bind("The method", config.name, METHODS, config.parameters, where="method")
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Return the keys with a default of one member, as JSON; raise `ConfigError`."""
+    """Return the keys of a method that have a default, as JSON.
+
+    Raises:
+        ConfigError: no such method.
+    """
     return plugins.defaults("The method", name, METHODS)
 
 
@@ -48,14 +56,20 @@ def build(config: MethodConfig, encoder: nn.Module, facts: Facts) -> Method:
     """Return the method with fresh weights around an encoder, on torch's default device.
 
     Raises:
-        ConfigError: no such method, a wrong key, or a module without `encoder`.
+        ConfigError: no such method, a wrong key, no module, or a module without `encoder`.
     """
     bound = bind(config)
     builder = bound.make()
     with bound.guarded():
         method = builder(encoder, facts)
+    if not isinstance(method, nn.Module):
+        raise ConfigError(
+            f"The method {config.name!r} built a {type(method).__name__}, and must build a module: "
+            "derive it from sweep.methods.Method."
+        )
     if not isinstance(getattr(method, "encoder", None), nn.Module):
         raise ConfigError(
-            f"The method {config.name!r} has no `encoder`, the module that is measured and probed."
+            f"The method {config.name!r} has no `encoder`, the module that is measured and probed. "
+            "Set self.encoder to the encoder that its builder is given."
         )
     return method

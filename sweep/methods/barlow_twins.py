@@ -108,7 +108,7 @@ def diagonal_terms(c_dd: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _standardised(z_Bd: Tensor, unbiased: bool) -> Tensor:
-    """Equivalent to `batch_norm` without affine; on a CPU that loses digits where the mean is large."""
+    """Equivalent to `batch_norm` without affine, which on a CPU loses digits to a large mean."""
     full_Bd = z_Bd if z_Bd.dtype == torch.float64 else z_Bd.float()
     centred_Bd = full_Bd - full_Bd.mean(0)
     variance_d = centred_Bd.square().mean(0)

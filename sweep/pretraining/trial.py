@@ -16,7 +16,6 @@ import logging
 import math
 import sys
 import time
-import warnings
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 from sweep import criteria, probes
 from sweep.config.models import DataConfig, TrialConfig
-from sweep.core.errors import StudyError
+from sweep.core.errors import ConfigError, StudyError
 from sweep.core.records import Cost, Measure, Observation
 from sweep.criteria.encoded import Encoded
 from sweep.datasets.cache import Data, load
@@ -36,11 +35,15 @@ from sweep.pretraining import checkpoint, train
 from sweep.pretraining.context import Context
 from sweep.pretraining.cpu.allocator import keep_freed_memory
 from sweep.pretraining.features import encode, encode_all, encode_views
+from sweep.pretraining.images import labels_of, training_images
 from sweep.probes import Fitted, Labelled
 from sweep.storage import files
 from sweep.storage.files import Place
 
 JOURNAL = "journal.jsonl"
+
+TAKEN = ("loss", "accuracy", "test_accuracy")
+"""Names of measures that a part of the loss may not have, besides those of the criteria."""
 
 log = logging.getLogger(__name__)
 """Tells when a stage begins; a worker sends it to the trial's log file."""
@@ -170,8 +173,9 @@ def _pretrain(
     told to wait there goes on from there. `done` names the looks that the journal holds.
     """
     run = train.begin(config, data.shape, context.device, images=len(data.splits.pretrain))
-    split = data.splits.train if run.method.uses_labels else data.splits.pretrain
-    images = on_device(split, context.device)
+    images, labels = training_images(
+        run.method, data.splits, name=config.method.name, device=context.device
+    )
     steps = train.total_steps(config, len(images))
     marks = _marks(config, steps)
     if (state := _state(context)) is not None:
@@ -189,7 +193,7 @@ def _pretrain(
         std=data.std,
         heartbeat_seconds=context.heartbeat_seconds,
         marks=tuple(marks),
-        labels=_labels(split) if run.method.uses_labels else None,
+        labels=labels,
     ):
         fraction = progress.step / steps
         loss = _loss(progress)
@@ -216,7 +220,7 @@ def _pretrain(
         stage="trained",
         step=progress.step,
         fraction=progress.step / steps,
-        measures=(_loss(progress), *_parts(run)),
+        measures=(_loss(progress), *_parts(config, run)),
         detail=detail,
     )
 
@@ -239,7 +243,7 @@ def _look(
     if (fraction := marks.get(run.step)) is None:
         return
     encoder = run.encoder.eval()
-    parts = _parts(run)
+    parts = _parts(config, run)
     if fraction in config.criteria.at:
         if ("measured", run.step) not in done:
             seen = _measure(config, context, data, encoder, step=run.step, fraction=fraction)
@@ -251,14 +255,23 @@ def _look(
     run.encoder.train()
 
 
-def _parts(run: train.Run) -> list[Measure]:
-    """Return the parts of the loss as measures, averaged over the last steps."""
-    detail = {"steps": len(run.parts)}
+def _parts(config: TrialConfig, run: train.Run) -> list[Measure]:
+    """Return the parts of the loss as measures, averaged over the last steps.
+
+    Raises:
+        ConfigError: a part has the name of another measure.
+    """
+    means, detail = run.mean_parts(), {"steps": len(run.parts)}
+    if taken := sorted(means.keys() & {*TAKEN, *config.criteria.names}):
+        raise ConfigError(
+            f"The method {config.method.name!r} calls a part of its loss {taken[0]!r}, which is "
+            f"the name of another measure. Call it method_{taken[0]}, for example."
+        )
     return [
         Measure(name=name, value=value, detail=detail)
         if math.isfinite(value)
         else Measure(name=name, value=None, status="nonfinite", detail=detail)
-        for name, value in run.mean_parts().items()
+        for name, value in means.items()
     ]
 
 
@@ -377,23 +390,7 @@ def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) ->
     features_ND = encode_all(
         encoder, split.images, mean=data.mean, std=data.std, device=context.device
     )
-    return Labelled(features_ND=features_ND, labels_N=_labels(split).to(features_ND.device))
-
-
-def _labels(split: Split) -> Tensor:
-    """Return the labels of a split, int64 [N]."""
-    return torch.from_numpy(np.array(split.labels, dtype=np.int64))
-
-
-def on_device(split: Split, device: str) -> Tensor:
-    """Return a split's images, uint8 [N, C, H, W], on the device if they fit into half of it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        images = torch.from_numpy(split.images)  # never written: pages stay shared
-    if device == "cpu":
-        return images
-    free, _ = torch.cuda.mem_get_info(device)
-    return images.to(device) if images.numel() < free // 2 else images
+    return Labelled(features_ND=features_ND, labels_N=labels_of(split).to(features_ND.device))
 
 
 def _about(config: TrialConfig, data: Data) -> dict[str, Any]:
