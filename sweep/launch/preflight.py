@@ -163,10 +163,10 @@ def _check_members(trial: TrialConfig, data: Data) -> int:
 
 
 def method_of(trial: TrialConfig, data: Data) -> Method:
-    """Return a candidate's method, built once.
+    """Return a candidate's method, to look at and not to train.
 
-    The package's own members are built without memory for their weights; a plug-in may read its
-    weights as it builds, so it is built for real.
+    The package's own members are built without memory for their weights. A plug-in may read its
+    weights while it is built, so it is built with weights.
     """
     ours = encoders.bind(trial.encoder).ours and methods.bind(trial.method).ours
     images = len(data.splits.pretrain)
