@@ -56,7 +56,7 @@ def test_the_json_beside_it_tells_how_images_are_normalised(folder: Path, tmp_pa
     loaded = sweep.load_encoder(tmp_path / "encoder.safetensors")
     assert loaded.mean == tuple(about["mean"])
     assert loaded.shape == (1, 8, 8)
-    assert about["config"]["objective"]["name"] == "barlow_twins"
+    assert about["config"]["method"]["name"] == "barlow_twins"
     assert about["study"] == "small"
 
 

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
+from sweep.config.models import AugmentConfig
 from sweep.core.errors import ConfigError, DataError
+from sweep.methods import Batch, Loss, Method
 from sweep.methods.two_views import TwoViews
-from sweep.pretraining.train import Run, pretrain, total_steps
+from sweep.pretraining.train import AVERAGED, Run, Views, pretrain, total_steps
 from tests.runs import IMAGES, SHAPE, fresh, going, same, trained, trial, weights
 
 
@@ -42,6 +45,60 @@ def test_the_same_seed_gives_the_same_weights_however_often_it_reports(precision
     assert same(often, seldom)
     assert [progress.step for progress in many] == list(range(1, 16))
     assert few == many[-1:]
+
+
+def test_the_parts_of_the_loss_are_averaged_over_the_last_steps() -> None:
+    config = trial(train={"epochs": 6})
+    run = fresh(config)
+    invariances: list[float] = []
+    for _ in going(run, config):
+        invariances.append(float(run.parts[-1]["invariance"]))
+        expected = sum(invariances[-AVERAGED:]) / len(invariances[-AVERAGED:])
+        assert run.mean_parts()["invariance"] == pytest.approx(expected)
+    assert len(invariances) == 30
+
+
+def test_a_part_that_keeps_its_graph_is_detached_and_may_come_in_some_steps_only() -> None:
+    class Odd(Method):
+        def __init__(self, encoder: nn.Module) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, batch: Batch) -> Loss:
+            value = self.encoder(batch.view()).square().mean()
+            late = {"late": value} if batch.done > 0.5 else {}
+            return Loss(value=value, parts={**late, "square": value})
+
+    config = trial()
+    run = fresh(config)
+    run.method = Odd(run.encoder)
+    for progress in going(run, config):
+        assert set(run.mean_parts()) == ({"square", "late"} if progress.step > 8 else {"square"})
+    assert not any(part.requires_grad for parts in run.parts for part in parts.values())
+
+
+def test_augmentation_is_one_function_to_a_function_mode() -> None:
+    class Names(TorchFunctionMode):
+        called: ClassVar[list[str]] = []
+
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            self.called.append(getattr(func, "__name__", ""))
+            return func(*args, **(kwargs or {}))
+
+    views = Views(
+        images=IMAGES,
+        recipes=AugmentConfig(),
+        draws=torch.Generator().manual_seed(0),
+        mean=torch.zeros(3),
+        std=torch.ones(3),
+        layout=torch.channels_last,
+    )
+    with Names() as names:
+        views()
+    assert names.called.count("augment") == 1
+    assert len(names.called) < 10
 
 
 def test_neither_weights_nor_training_touch_the_global_generator() -> None:
