@@ -1,9 +1,9 @@
 """The step: record the event, charge the budget, ask the rule. Runners only act.
 
-A `Study` is driven by one runner, in one thread: it says which trial to put to work
-(`next`), takes in what trials report (`start`, `observe`, `fail`), and answers with
-what the trial is to do. Every event is in the log before anybody acts on it. The
-same class serves the runner in process, Ray Tune, a user's own scheduler and a replay.
+One runner drives a `Study`, in one thread. The study names the trial to put to work (`next`),
+takes in what trials report (`start`, `observe`, `fail`), and answers what the trial is to do.
+Every event is in the log before anything acts on it. The same class serves the runner in
+process, Ray Tune, a user's own scheduler and a replay.
 """
 
 from __future__ import annotations
@@ -11,48 +11,61 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sweep.config.models import BudgetConfig
 from sweep.core.errors import SweepError
-from sweep.core.failures import NODE_LOST
+from sweep.core.events import (
+    BudgetChanged,
+    CandidateAdded,
+    Decided,
+    Event,
+    Idled,
+    Observed,
+    SessionBegan,
+    StudyFinished,
+    TrialEvent,
+    TrialFailed,
+    TrialStarted,
+    ZoneMoved,
+)
+from sweep.core.failures import NODE_LOST, Failure
 from sweep.core.history import History, State
-from sweep.core.records import Action, Event, EventKind, Observation, Verdict
-from sweep.log.store import Log
+from sweep.core.records import Action, Observation, Verdict
+from sweep.log.log import Log
 from sweep.proposers import Proposer
 from sweep.rules import Rule
 
 Listener = Callable[[Event], None]
 
-
 LOST_NODES = 100
-"""Nodes that a trial may lose before that counts against it: no study goes on for ever."""
+"""Attempts of one trial that a lost node may end before such an attempt counts as a failure."""
 
 WAITS = (State.PAUSED, State.WAITING, State.HELD)
-"""States of a trial that is not at work until it is told to go on."""
+"""States of a trial that does nothing until it is told to continue."""
 
 MAY: Mapping[Action, tuple[State, ...]] = {
     "continue": WAITS,
     "hold": (State.TRAINING, *WAITS),
     "stop": tuple(state for state in State if not state.final),
 }
-"""Of whom a rule may say what."""
+"""The states in which each action is allowed."""
 
 
 class RuleError(SweepError):
-    """A rule said something of a trial that does not wait."""
+    """A rule gave a verdict that the trial's state does not allow."""
 
 
 class Study:
     """A study under way.
 
     Args:
-        rule: decides who is probed.
+        rule: decides which trials are probed.
         proposer: names the candidate that is pretrained next; by default the first in order.
-        log: where events go; events that it holds already are folded in first.
+        log: takes the events; the events that it already holds are folded in first.
         budget: limits; None fields are without limit.
         workers: M, trials at work at once.
         retries: attempts after the first.
@@ -84,7 +97,7 @@ class Study:
         self._retries = retries
         self._price = price_per_device_hour
         self._listeners = list(listeners)
-        self._seen: dict[str, set[tuple[str, int]]] = {}
+        self._stages: dict[str, set[tuple[str, int]]] = {}  # (stage, step) observed
         self._attempts: dict[str, int] = {}
         self._sessions: list[list[float]] = []
         self._failures: dict[str, Counter[str]] = {}
@@ -110,22 +123,13 @@ class Study:
 
     # What a runner calls -------------------------------------------------------------
 
-    def record(
-        self,
-        kind: EventKind,
-        payload: Mapping[str, Any],
-        *,
-        trial_id: str = "",
-    ) -> Event:
-        """Put one event into the log, fold it in, tell the listeners, and ask the rule."""
-        event = Event(
-            seq=self.history.seq + 1,
-            time=self._clock(),
-            kind=kind,
-            trial_id=trial_id,
-            attempt=self._attempts.get(trial_id, 0),
-            payload=payload,
-        )
+    def record(self, event: Event) -> None:
+        """Log one event, fold it in, tell the listeners, and ask the rule where it may answer.
+
+        Args:
+            event: made without `seq`, `time` and `attempt`, which are filled in here.
+        """
+        event = self._stamped(event)
         self._log.append(event)
         self._fold(event)
         self._charge()
@@ -133,84 +137,94 @@ class Study:
             listener(event)
         if _asks(event):
             self._ask()
-        return event
 
     def add(self, trial_id: str, point: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-        """Add a candidate to the end of the order; one that is there already is left alone."""
+        """Add a candidate to the end of the order; do nothing if the study has it already."""
         if trial_id not in self.history:
-            payload = {"point": dict(point), "config": dict(config), "index": len(self.history)}
-            self.record("candidate", payload, trial_id=trial_id)
+            index = len(self.history)
+            self.record(
+                CandidateAdded(
+                    trial_id=trial_id, point=dict(point), config=dict(config), index=index
+                )
+            )
 
     def next(self) -> str | None:
         """Return the trial to put to work now, or None.
 
-        Probes that are due come first, then interrupted and new candidates in order. When
-        nothing works and nothing may start, whoever is still held is decided, and what
-        comes of that is returned.
+        Probes that are due come first, then interrupted and new candidates in order. When no
+        trial works and none may start, the rule must decide the trials that are still held, and
+        one that it lets continue is returned.
         """
-        found = self._startable()
-        while found is None and not self.working and not self.history.closed:
+        trial_id = self._startable()
+        while trial_id is None and not self.working and not self.history.closed:
             self.idle()
-            found = self._startable()
-        return found
+            trial_id = self._startable()
+        return trial_id
 
     def idle(self) -> None:
-        """Note that nothing works and nothing may start, and see to it that somebody goes on."""
-        self.record("idle", {"reason": self.exhausted() or "no candidate is left to start"})
+        """Record that no trial works and none may start; release the held trials if need be."""
+        self.record(Idled(reason=self.exhausted() or "no candidate is left to start"))
         if self._startable() is None:
             self._release()
 
-    def start(self, trial_id: str, **payload: Any) -> int:
-        """Note that a runner put the trial to work; return the attempt, from 1."""
+    def start(self, trial_id: str, *, worker: str | None = None, log: str | None = None) -> int:
+        """Record that a runner put the trial to work; return the attempt, from 1.
+
+        Args:
+            trial_id: of the trial.
+            worker: that runs the trial, where the runner names it.
+            log: path of the trial's log file, where the runner names it.
+        """
         self._attempts[trial_id] = self._attempts.get(trial_id, 0) + 1
         self.working.add(trial_id)
-        self.record("start", payload, trial_id=trial_id)
+        self.record(TrialStarted(trial_id=trial_id, worker=worker, log=log))
         return self._attempts[trial_id]
 
-    def observe(self, trial_id: str, seen: Observation) -> Action:
-        """Take in what a trial reports; return what it is to do.
+    def observe(self, trial_id: str, observation: Observation) -> Action:
+        """Take in what a trial reports; return what the trial is to do.
 
-        An observation that the study has already, by stage and step, is not recorded again.
-        `continue` means report the next one; `hold` and `stop` mean that the trial is no
+        An observation of a stage and step that the study already has is not recorded again.
+        After `continue` the trial reports its next observation; after `hold` and `stop` it is no
         longer at work.
         """
-        name = (seen.stage, seen.step)
-        if name not in self._seen.setdefault(trial_id, set()):
-            self.record("observation", seen.to_json(), trial_id=trial_id)
+        name = (observation.stage, observation.step)
+        if name not in self._stages.setdefault(trial_id, set()):
+            self.record(Observed(trial_id=trial_id, observation=observation))
         action = self.action(trial_id)
         if action != "continue":
             self.working.discard(trial_id)
         return action
 
     def action(self, trial_id: str) -> Action:
-        """Return what a trial is to do, as things stand."""
+        """Return what a trial is to do, by its present state."""
         state = self.history.state_of(trial_id)
         if state.final:
             return "stop"
         return "hold" if state in WAITS else "continue"
 
     def overrule(self, verdict: Verdict) -> None:
-        """Record a verdict that is not the rule's: the runner cannot do what the rule says."""
+        """Record the runner's own verdict, where it cannot do what the rule decided."""
         self._decide(verdict)
         self.working.add(verdict.trial_id)
 
-    def fail(self, trial_id: str, error: str, *, traceback: str = "", cause: str) -> None:
-        """Note that the trial's attempt ended in an error; it is retried while attempts last.
+    def fail(self, trial_id: str, failure: Failure) -> None:
+        """Record that the trial's attempt ended in an error; it is retried while attempts last.
 
-        An attempt that a lost node ended is not counted, up to `LOST_NODES`.
+        An attempt that a lost node ended is not counted, up to `LOST_NODES` of them.
         """
         self.working.discard(trial_id)
         before = self._failures.get(trial_id, Counter())
         lost = before[NODE_LOST]
         counted, limit = before.total() - lost, self._retries
-        if cause == NODE_LOST:
+        if failure.cause == NODE_LOST:
             counted, limit = lost, LOST_NODES
-        final = counted >= limit
-        payload = {"error": error, "traceback": traceback, "cause": cause, "final": final}
-        self.record("failure", payload, trial_id=trial_id)
+        self.record(TrialFailed(trial_id=trial_id, failure=failure, final=counted >= limit))
 
     def exhausted(self) -> str | None:
-        """Return which limit of the budget forbids to pretrain another candidate, or None."""
+        """Return which limit of the budget forbids to pretrain another candidate, or None.
+
+        `budget.probes` is not among these limits.
+        """
         begun = len(self.history) - self.history.count(State.PENDING)
         spent: dict[str, float] = {
             "trials": begun,
@@ -225,37 +239,45 @@ class Study:
         return None
 
     def why_it_ends(self) -> str:
-        """Return why nothing more is put to work, once `next` has none."""
+        """Return why the study ends, once `next` returns None."""
         if not self.history.count(State.PENDING, State.PAUSED, State.HELD):
             return "every candidate is decided"
         return self.exhausted() or f"budget.probes is spent ({self.budget.probes})"
 
     # The step ------------------------------------------------------------------------
 
+    def _stamped(self, event: Event) -> Event:
+        """Return the event with its place in the log, the time, and its trial's attempt."""
+        stamp: dict[str, Any] = {"seq": self.history.seq + 1, "time": self._clock()}
+        if isinstance(event, TrialEvent):
+            stamp["attempt"] = self._attempts.get(event.trial_id, 0)
+        return replace(event, **stamp)
+
     def _fold(self, event: Event) -> None:
         self.history.fold(event)
-        self._finished = event.kind == "finish" or (self._finished and event.kind == "session")
-        match event.kind:
-            case "session":
+        match event:
+            case SessionBegan():
                 self._sessions.append([event.time, event.time])
-            case "start":
+            case TrialStarted():
                 self._attempts[event.trial_id] = event.attempt
-            case "observation":
-                name = (event.payload["stage"], event.payload["step"])
-                self._seen.setdefault(event.trial_id, set()).add(name)
-            case "verdict" if event.payload["action"] == "continue":
+            case Observed(observation=observation):
+                name = (observation.stage, observation.step)
+                self._stages.setdefault(event.trial_id, set()).add(name)
+            case Decided(action="continue"):
                 self._due[event.trial_id] = None
-            case "budget":
-                self.budget = BudgetConfig(**event.payload["config"]["budget"])
-            case "failure":
+            case BudgetChanged():
+                self.budget = BudgetConfig(**event.config["budget"])
+            case TrialFailed():
                 causes = self._failures.setdefault(event.trial_id, Counter())
-                causes[event.payload.get("cause", "exception")] += 1
-        if event.trial_id in self._due:
+                causes[event.failure.cause] += 1
+        if isinstance(event, TrialEvent) and event.trial_id in self._due:
             state = self.history.state_of(event.trial_id)
             if state not in (State.TRAINING, State.PROBING):
                 del self._due[event.trial_id]
         if self._sessions:
             self._sessions[-1][1] = event.time
+        ended = self._finished and isinstance(event, SessionBegan)
+        self._finished = ended or isinstance(event, StudyFinished)
 
     def _charge(self) -> None:
         if self.budget.probes is not None:
@@ -265,7 +287,7 @@ class Study:
             self.history.probes_left = None
 
     def _ask(self) -> None:
-        """Ask until the answer holds still: a stop may end a round, and open the next."""
+        """Ask the rule until it changes nothing: a stop may end a round and open the next."""
         for trial_id, why in list(self.history.broken.items()):
             self._decide(Verdict(trial_id=trial_id, action="stop", reason=why))
         moved = True
@@ -273,8 +295,7 @@ class Study:
             moved = False
             decision = self.rule(self.history)
             if decision.zone != self.history.zone:
-                zone = {**asdict(decision.zone), "answers_seq": self.history.seq}
-                self.record("zone", zone)
+                self.record(ZoneMoved(zone=decision.zone, answers_seq=self.history.seq))
             for verdict in decision.verdicts:
                 moved |= self._decide(verdict)
 
@@ -284,26 +305,27 @@ class Study:
         action, reason = verdict.action, verdict.reason
         if state not in MAY[action]:
             raise RuleError(
-                f"The rule says {action} of trial {verdict.trial_id}, which is {state.name} "
-                "and waits for no such verdict."
+                f"The rule says {action} of trial {verdict.trial_id}, which is {state.name}. "
+                f"{action} is allowed for: {', '.join(allowed.name for allowed in MAY[action])}."
             )
         if action == "continue" and state != State.PAUSED and self.history.probes_left == 0:
             action, reason = "hold", f"budget.probes is spent ({self.budget.probes}); {reason}"
         if action == "hold" and state in (State.HELD, State.PAUSED):
             return False
-        payload = {
-            "action": action,
-            "reason": reason,
-            "zone": asdict(self.history.zone),
-            "answers_seq": self.history.seq,
-        }
-        if verdict.chance is not None:
-            payload["chance"] = verdict.chance
-        self.record("verdict", payload, trial_id=verdict.trial_id)
+        self.record(
+            Decided(
+                trial_id=verdict.trial_id,
+                action=action,
+                reason=reason,
+                chance=verdict.chance,
+                zone=self.history.zone,
+                answers_seq=self.history.seq,
+            )
+        )
         return True
 
     def _release(self) -> None:
-        """Whom the rule holds although nothing runs, is probed: waiting would be for ever."""
+        """Let every held trial continue: nothing runs, so nothing else could decide it."""
         reason = "released: nothing else runs that could decide it"
         for row in [*self.history.rows(State.PAUSED), *self.history.waiting]:
             trial_id = self.history.trial_ids[row]
@@ -329,12 +351,10 @@ class Study:
 
 
 def _asks(event: Event) -> bool:
-    """True if a rule may say something else once this has happened."""
-    match event.kind:
-        case "session" | "idle" | "budget":
+    """Return whether the rule may answer something new after this event."""
+    match event:
+        case Observed(observation=observation):
+            return observation.stage in ("trained", "measured", "probed")
+        case SessionBegan() | Idled() | BudgetChanged() | TrialFailed(final=True):
             return True
-        case "failure":
-            return bool(event.payload["final"])
-        case "observation":
-            return event.payload["stage"] in ("trained", "measured", "probed")
     return False

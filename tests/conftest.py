@@ -6,14 +6,12 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import boto3
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from xdist.scheduler import LoadFileScheduling
 
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage.location import Location, locate
 from tests import object_store
 
 # Test files may import Ray before our settings do. Under `uv run`, Ray would start each worker in
@@ -53,17 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("fuzz")
 
 
-class OneRay(LoadFileScheduling):
-    """Runs a file's tests in one process, and in one and the same all files that join a Ray."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
-        return "ray" if file.startswith(NEED_RAY) else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneRay:
-    return OneRay(config, log)
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of a file in one process, and those of all files that join a Ray in one."""
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        group = "ray" if file.startswith(NEED_RAY) else file
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -85,14 +79,14 @@ def data_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """The address of an S3 server, whom AWS's environment variables name."""
+    """The address of an S3 server, which AWS's environment variables name."""
     patch = pytest.MonkeyPatch()
     with object_store.server() as address:
         patch.setenv("AWS_ENDPOINT_URL", address)
         patch.setenv("AWS_ACCESS_KEY_ID", "anybody")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        files.place("s3://sweep").fs.call_s3("create_bucket", Bucket="sweep")  # type: ignore[union-attr]  # an object store's
+        boto3.client("s3").create_bucket(Bucket="sweep")
         yield address
         patch.undo()
 
@@ -101,23 +95,23 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def bucket(s3_server: str) -> Place:
+def bucket(s3_server: str) -> Location:
     """A folder on the object store that nobody has used yet."""
-    return files.place(f"s3://sweep/{next(_numbers)}")
+    return locate(f"s3://sweep/{next(_numbers)}")
 
 
 @pytest.fixture(params=["disk", "object store"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
     """An empty folder of either kind."""
     if request.param == "disk":
-        return tmp_path
-    found: Place = request.getfixturevalue("bucket")
-    return found
+        return locate(tmp_path)
+    folder: Location = request.getfixturevalue("bucket")
+    return folder
 
 
 @pytest.fixture
 def road(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[object_store.Road]:
-    """The object store behind a road on which things go wrong; clients made now take it."""
+    """A road to the object store on which things go wrong; a location made now takes it."""
     made = object_store.Road(s3_server)
     monkeypatch.setenv("AWS_ENDPOINT_URL", made.address)
     import s3fs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweep.core.records import Action, Measure, Observation
-from sweep.log.store import MemoryLog
+from sweep.log.log import MemoryLog
 from sweep.rules import Rule
 from sweep.study import Study
 

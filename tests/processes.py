@@ -1,4 +1,4 @@
-"""Processes on this machine, told apart by the environment that they began with."""
+"""Processes on this machine, told apart by the environment that they started with."""
 
 from __future__ import annotations
 
@@ -8,30 +8,28 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 MARK = "SWEEP_TEST_MARK"
 
 
 def marked(value: str) -> list[str]:
-    """Return the command lines of processes that began with `SWEEP_TEST_MARK=value`."""
-    mark = f"{MARK}={value}".encode()
+    """Return the command lines of the processes that started with `SWEEP_TEST_MARK=value`."""
+    # `environ` and `cmdline` are None for a process of another user, and for a zombie.
+    processes = psutil.process_iter(["environ", "cmdline"])
     return [
-        words
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdigit() and mark in _read(folder / "environ").split(b"\0")
-        if (words := _read(folder / "cmdline").replace(b"\0", b" ").decode(errors="replace"))
+        " ".join(process.info["cmdline"])
+        for process in processes
+        if (process.info["environ"] or {}).get(MARK) == value and process.info["cmdline"]
     ]
 
 
-def naming(word: str) -> list[str]:
-    """Return the numbers of processes that were given this argument."""
-    return [
-        folder.name
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdigit() and word.encode() in _read(folder / "cmdline").split(b"\0")
-    ]
+def with_argument(word: str) -> list[int]:
+    """Return the ids of the processes that were given this argument."""
+    processes = psutil.process_iter(["cmdline"])
+    return [process.pid for process in processes if word in (process.info["cmdline"] or [])]
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
@@ -43,9 +41,9 @@ def end_group(process: subprocess.Popen[Any]) -> None:
 
 @contextlib.contextmanager
 def joined(command: list[str], tries: int = 5) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Start a node of the Ray that runs here; yield its name, and the process that it dies with.
+    """Start a node of the Ray that runs here; yield its id, and the process that it ends with.
 
-    Ray gives a node half a minute to start, which a busy machine may not; then it is started again.
+    Ray gives a node half a minute to start, too little on a busy machine; then it is started again.
     """
     before = _living_nodes()
     for _ in range(tries):
@@ -67,7 +65,7 @@ def joined(command: list[str], tries: int = 5) -> Iterator[tuple[str, subprocess
                 return
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)  # a node that says goodbye is not waited for
+                os.killpg(process.pid, signal.SIGTERM)  # Ray then does not wait for the node
             with contextlib.suppress(TimeoutError):
                 wait_until(lambda: not _living_nodes() - before, 60)
             end_group(process)
@@ -75,7 +73,7 @@ def joined(command: list[str], tries: int = 5) -> Iterator[tuple[str, subprocess
 
 
 def wait_for_end_of_all(mark: str, seconds: float = 60.0) -> None:
-    """Wait until no process bears a mark; raise `TimeoutError` with those that still do."""
+    """Wait until no process has a mark; raise `TimeoutError` with the processes that still do."""
     try:
         wait_until(lambda: not marked(mark), seconds)
     except TimeoutError as error:
@@ -83,7 +81,7 @@ def wait_for_end_of_all(mark: str, seconds: float = 60.0) -> None:
 
 
 def wait_until(holds: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until something holds; raise `TimeoutError` if it does not in time."""
+    """Wait until a condition holds; raise `TimeoutError` if it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -95,10 +93,3 @@ def _living_nodes() -> set[str]:
     import ray
 
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:  # gone, or another user's
-        return b""

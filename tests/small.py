@@ -1,4 +1,4 @@
-"""A study small enough for tests that train for real: digits, a small net, seconds."""
+"""A study that trains in seconds: digits and a small network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from sweep.config.models import StudyConfig, TrialConfig
 from sweep.config.space import candidates
+from sweep.pretraining.members import bind_trial
 
 
 def small_study(*overrides: str, **fields: Any) -> StudyConfig:
@@ -16,7 +17,7 @@ def small_study(*overrides: str, **fields: Any) -> StudyConfig:
         "encoder": {"name": "small_conv"},
         "augment": {"flip": 0.0, "crop_min": 0.6},
         "train": {"epochs": 2, "batch": 128, "precision": "float32"},
-        "criteria": {"last": 30, "images": 300},
+        "criteria": {"images": 300, "alpha": {"last": 30}},
         "space": {"axes": {"d": [8, 32, 64], "lambd": [0.005, 0.1]}},
         "rule": {"name": "paper", "round": 4},
         "resources": {"runner": "local", "heartbeat_seconds": 0.2},
@@ -26,4 +27,4 @@ def small_study(*overrides: str, **fields: Any) -> StudyConfig:
 
 def small_trial(*overrides: str) -> TrialConfig:
     """Return the first candidate of that study."""
-    return candidates(small_study(*overrides), "digits")[0].config
+    return candidates(small_study(*overrides), "digits", bind_trial)[0].config

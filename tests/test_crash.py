@@ -1,40 +1,43 @@
 """A study that is stopped at every act on its storage, and resumed, decides as one that was not.
 
-Each act (`sweep.storage.files`) of the driver and of its trials is a point to stop at three times:
-before it, in its middle, when half of the bytes are there, and after it, before anybody learns
-of it. What stops the study here is an exception after which nothing more reaches the disk, as
-with kill -9; real kills are in `tests/runners/ray` and in `sweep bench crash`.
+The study lies on a storage that is wrapped (`tests.faults`). Each act of the driver and of its
+trials on the storage is a point to stop at three times: before it, in its middle, when half of
+the bytes are there, and after it, before anybody learns of it. What stops the study here is an
+exception after which nothing more reaches the disk, as with kill -9; real kills are in
+`tests/runners/ray` and in `sweep bench crash`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pytest
 
-from sweep.core.records import Event
+from sweep.core.events import Decided, Event, Observed, ZoneMoved
 from sweep.launch import launch
-from sweep.log import store
+from sweep.log.study_folder import EVENTS, read_log
 from sweep.pretraining import trial
-from sweep.storage import files
+from sweep.storage.location import locate
 from sweep.tables.results import Results
+from tests.faults import Act, faulty
 from tests.small import small_study
 
-ACTS = ("append", "write", "create", "cut", "remove", "make")
+ACTS = ("append", "write", "create", "cut", "remove", "make_folder")
 STUDY = small_study(
     "seed=3",
     "train.epochs=1",
     "train.batch=32",
     "criteria.at=[0.5]",
     "criteria.images=64",
-    "criteria.first=1",
-    "criteria.last=10",
+    "criteria.alpha.first=1",
+    "criteria.alpha.last=10",
     "resources.heartbeat_seconds=30",
     "resources.checkpoint_seconds=0.001",
     "resources.keep=winner",
@@ -50,7 +53,7 @@ class Killed(BaseException):
 
 
 class Killer:
-    """Stops the program once at each point that it comes by.
+    """Stops the program once at each point that it comes by; a hook of `faulty`.
 
     Attributes:
         points: where it was stopped already.
@@ -61,25 +64,38 @@ class Killer:
         self.points: set[tuple[str, ...]] = set()
         self.dead = False
         self._spare = spare
+        self._locks: list[contextlib.ExitStack] = []
 
-    def wrap(self, name: str) -> Callable[..., Any]:
-        real = getattr(files, name)
+    def __call__(self, act: Act) -> Any:
+        if act.name == "lock":
+            return self._held(act.run())
+        if act.name not in ACTS:
+            return act.run()
+        if threading.current_thread() is not threading.main_thread():
+            return None  # the heartbeat's, which would outlive the driver that is gone
+        if self.dead:
+            raise Killed
+        point = (act.name, *_about(act))
+        self._stop(*point, "before")
+        if act.name in ("append", "write") and not self._known(*point, "torn"):
+            _half(act)
+            self._kill(*point, "torn")
+        result = act.run()
+        self._stop(*point, "after")
+        return result
 
-        def act(place: Path, *given: Any, **named: Any) -> Any:
-            if threading.current_thread() is not threading.main_thread():
-                return None  # the heartbeat's, which would outlive the driver that is gone
-            if self.dead:
-                raise Killed
-            point = (name, *_what(place, given))
-            self._stop(*point, "before")
-            if name in ("append", "write") and not self._known(*point, "torn"):
-                _half(name, place, given[0])
-                self._kill(*point, "torn")
-            result = real(place, *given, **named)
-            self._stop(*point, "after")
-            return result
+    def release_locks(self) -> None:
+        """Unlock what the program held, as the system does for a process that is gone."""
+        for lock in self._locks:
+            lock.close()
+        self._locks.clear()
 
-        return act
+    @contextlib.contextmanager
+    def _held(self, lock: contextlib.AbstractContextManager[None]) -> Iterator[None]:
+        with contextlib.ExitStack() as held:
+            held.enter_context(lock)
+            self._locks.append(held)
+            yield
 
     def _known(self, *point: str) -> bool:
         return self._spare or point in self.points
@@ -94,24 +110,25 @@ class Killer:
         raise Killed
 
 
-def _what(place: Path, given: tuple[Any, ...]) -> Iterator[str]:
-    """Name an act: its file, and of the log and the journals what the line tells."""
-    yield "/".join(place.parts[-2:]) if not place.name.endswith(".tmp") else "scratch"
-    if place.suffix == ".jsonl" and given and isinstance(given[0], bytes) and given[0]:
-        said = json.loads(given[0])
-        payload = said.get("payload", said)
-        told = [said.get("kind"), said.get("trial_id")]
-        told += [payload.get(key) for key in ("stage", "step", "action", "lo", "hi", "reason")]
-        yield json.dumps(told)
+def _about(act: Act) -> Iterator[str]:
+    """Name an act: its file, and for the log and the journals what the line says."""
+    yield "/".join(act.path.parts[-2:]) if not act.path.name.endswith(".tmp") else "scratch"
+    if act.path.suffix == ".jsonl" and act.data:
+        line = json.loads(act.data)
+        inside = {"observation": "observation", "zone": "zone", "finish": "outcome"}
+        fields = line.get(inside.get(line.get("kind"), ""), line)
+        words = [line.get("kind"), line.get("trial_id", "")]
+        words += [fields.get(key) for key in ("stage", "step", "action", "lo", "hi", "reason")]
+        yield json.dumps(words)
 
 
-def _half(name: str, place: Path, data: bytes) -> None:
-    half = bytes(data)[: len(data) // 2]
-    if name == "append":
-        with place.open("ab") as file:
+def _half(act: Act) -> None:
+    path, half = Path(act.path), act.data[: len(act.data) // 2]
+    if act.name == "append":
+        with path.open("ab") as file:
             file.write(half)
     else:
-        place.with_name(f".{place.name}.half.tmp").write_bytes(half)
+        path.with_name(f".{path.name}.half.tmp").write_bytes(half)
 
 
 def play(results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[Any]]:
@@ -121,8 +138,7 @@ def play(results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch) -> tupl
         How often it was stopped, and the stages that ran although the journal held them.
     """
     repeated: list[Any] = []
-    for name in ACTS:
-        monkeypatch.setattr(files, name, killer.wrap(name))
+    place = faulty(locate(results), killer)
     for stage, function in (("measured", "_measure"), ("probed", "_probed")):
         real = getattr(trial, function)
 
@@ -143,42 +159,35 @@ def play(results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch) -> tupl
             return _real(config, context, *args, step=step, **named)
 
         monkeypatch.setattr(trial, function, counted)
-    taken: list[filelock.BaseFileLock] = []
-    acquire = filelock.BaseFileLock.acquire
-
-    def noted(lock: filelock.BaseFileLock, *given: Any, **named: Any) -> Any:
-        taken.append(lock)
-        return acquire(lock, *given, **named)
-
-    monkeypatch.setattr(filelock.BaseFileLock, "acquire", noted)
     stops = 0
     while True:
         try:
             killer.dead = False
-            log = results / STUDY.name / store.EVENTS
+            log = results / STUDY.name / EVENTS
             if log.exists() and b"\n" in log.read_bytes():
-                launch.resume(results / STUDY.name)
+                launch.resume(place / STUDY.name)
             else:
-                launch.run(STUDY, results=results, warn=lambda sentence: None)
+                launch.run(STUDY, results=place, warn=lambda sentence: None)
         except Killed:
             stops += 1
-            for lock in taken:  # as the system does for a process that is gone
-                lock.release(force=True)
-            taken.clear()
+            killer.release_locks()
         else:
             return stops, repeated
 
 
 def events(results: Path) -> list[Event]:
-    return store.read(results / STUDY.name / store.EVENTS)[0]
+    return read_log(locate(results / STUDY.name))
 
 
-def decided(results: Path) -> list[tuple[Any, ...]]:
+def _unnumbered(event: Decided | ZoneMoved) -> Decided | ZoneMoved:
+    event = replace(event, seq=0, time=0.0, answers_seq=0)
+    return replace(event, attempt=0) if isinstance(event, Decided) else event
+
+
+def decided(results: Path) -> list[Decided | ZoneMoved]:
     """Return every verdict and move of the zone, in order; events are numbered otherwise."""
     return [
-        (event.kind, event.trial_id, {**event.payload, "answers_seq": None})
-        for event in events(results)
-        if event.kind in ("verdict", "zone")
+        _unnumbered(event) for event in events(results) if isinstance(event, Decided | ZoneMoved)
     ]
 
 
@@ -197,18 +206,18 @@ def test_a_study_stopped_at_every_act_decides_as_one_that_was_not(
     killer = Killer()
     stops, repeated = play(cut, killer, monkeypatch)
     monkeypatch.undo()
-    assert stops == len(killer.points) >= 300
+    assert stops == len(killer.points) >= 500
     assert decided(cut) == decided(whole)
     assert repeated == []
     assert json.dumps(rows(cut)).replace("/cut/", "/whole/") == json.dumps(rows(whole))
     seen = Counter(
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events(cut)
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     )
     assert set(seen.values()) == {1}
     assert [event.kind for event in events(cut)].count("finish") == 1
-    actions = {payload.get("action") for _, _, payload in decided(cut)}
+    actions = {event.action for event in decided(cut) if isinstance(event, Decided)}
     assert {"continue", "hold", "stop"} <= actions
     left = {path.name for path in (cut / STUDY.name).rglob(".*.tmp")}
     assert not left

@@ -62,9 +62,12 @@ root = Path(sys.argv[1])
 sys.path.insert(0, str(root))
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", root / "disk"], check=True)
 from sweep.launch import launch
-from sweep.log import store
+from sweep.log.study_folder import read_log
+from sweep.storage.location import locate
 from sweep.config.models import StudyConfig
+from sweep.core.codec import encode
 from sweep.core.errors import SweepError
+from sweep.core.events import Observed
 from harmed import heal
 
 def study(harm):
@@ -88,13 +91,13 @@ for harm in ("full", "gone", "read-only"):
         said, code = str(error), error.exit_code
     heal(harm, folder)
     launch.resume(folder, watch=watch)
-    events = store.read(folder / "events.jsonl")[0]
-    seen = [(e.trial_id, e.payload["stage"], e.payload["step"])
-            for e in events if e.kind == "observation"]
+    events = read_log(locate(folder))
+    seen = [(e.trial_id, e.observation.stage, e.observation.step)
+            for e in events if isinstance(e, Observed)]
     found[harm] = {
         "said": said,
         "code": code,
-        "lost": [e.seq for e in told if store.encode(e) != store.encode(events[e.seq])],
+        "lost": [e.seq for e in told if encode(e) != encode(events[e.seq])],
         "doubled": len(seen) - len(set(seen)),
         "observations": len(seen),
         "last": events[-1].kind,

@@ -18,6 +18,7 @@ from sweep.encoders import build
 from sweep.export import export
 from sweep.launch.launch import run
 from sweep.pretraining import checkpoint
+from sweep.storage.location import locate
 from tests.small import small_study
 
 
@@ -56,7 +57,7 @@ def test_the_json_beside_it_tells_how_images_are_normalised(folder: Path, tmp_pa
     loaded = sweep.load_encoder(tmp_path / "encoder.safetensors")
     assert loaded.mean == tuple(about["mean"])
     assert loaded.shape == (1, 8, 8)
-    assert about["config"]["objective"]["name"] == "barlow_twins"
+    assert about["config"]["method"]["name"] == "barlow_twins"
     assert about["study"] == "small"
 
 
@@ -77,7 +78,7 @@ def test_any_encoder_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
         "mean": [0.5] * 3,
         "std": [0.2] * 3,
     }
-    checkpoint.save_encoder(tmp_path / "e.safetensors", encoder, about)
+    checkpoint.save_encoder(locate(tmp_path / "e.safetensors"), encoder, about)
     x = torch.from_numpy(np.random.default_rng(0).random((2, 3, 16, 16), dtype=np.float32))
     with torch.no_grad():
         again = sweep.load_encoder(tmp_path / "e.safetensors").encoder(x)

@@ -16,13 +16,14 @@ import pytest
 
 from sweep.cli import app
 from sweep.core.errors import StudyError
-from sweep.core.records import Event
+from sweep.core.events import Event, Observed, StudyFinished
 from sweep.launch import launch
-from sweep.log import store
-from sweep.storage import files, lease
-from sweep.storage.files import Place
+from sweep.log.study_folder import is_study, read_log
+from sweep.storage import lease
+from sweep.storage.location import Location, locate
 from sweep.tables.results import Results, load
 from tests.cli.test_app import TINY
+from tests.faults import Act, faulty
 from tests.object_store import Road
 from tests.small import small_study
 
@@ -30,20 +31,20 @@ ROOT = Path(__file__).parent.parent
 ENV = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def events_of(folder: Place) -> list[Event]:
-    return store.read(folder / store.EVENTS)[0]
+def events_of(folder: Location) -> list[Event]:
+    return read_log(folder)
 
 
-def observations(folder: Place) -> Counter[tuple[str, str, int]]:
+def observations(folder: Location) -> Counter[tuple[str, str, int]]:
     """Return how often each observation stands in the log."""
     return Counter(
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events_of(folder)
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     )
 
 
-def numbers(folder: Place) -> list[dict[str, Any]]:
+def numbers(folder: Location) -> list[dict[str, Any]]:
     """Return what a study found, without its seconds."""
     columns = ["trial_id", "status", "loss", "alpha", "rankme", "accuracy", "winner"]
     rows = Results(folder).trials.select(columns).to_pylist()
@@ -58,43 +59,42 @@ class Killed(BaseException):
 
 
 def test_a_study_on_an_object_store_goes_on_after_a_kill_as_on_a_disk(
-    bucket: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Location, tmp_path: Path
 ) -> None:
     config = small_study("resources.keep=winner", "train.epochs=1")
     launch.run(config, results=tmp_path, warn=lambda sentence: None)
-    write, left = files.write, iter(range(3))
+    left = iter(range(3))
 
-    def dying(place: Place, data: files.Data) -> None:
-        if place.name == "encoder.safetensors" and next(left, None) is None:
+    def dying(act: Act) -> Any:
+        of_encoder = (act.name, act.path.name) == ("write", "encoder.safetensors")
+        if of_encoder and next(left, None) is None:
             raise Killed
-        write(place, data)
+        return act.run()
 
-    monkeypatch.setattr(files, "write", dying)
     with pytest.raises(Killed):
-        launch.run(config, results=str(bucket), warn=lambda sentence: None)
-    monkeypatch.undo()
+        launch.run(config, results=faulty(bucket, dying), warn=lambda sentence: None)
     folder = bucket / "small"
     before = observations(folder)
     outcome = launch.resume(str(folder))
     after = observations(folder)
     assert before <= after
     assert max(after.values()) == 1
-    assert numbers(folder) == numbers(tmp_path / "small")
-    kept = [name for name in files.names(folder / "trials") if _has_encoder(folder, name)]
+    assert numbers(folder) == numbers(locate(tmp_path / "small"))
+    kept = [name for name in (folder / "trials").names() if _has_encoder(folder, name)]
     assert kept == [outcome.winner]
     assert load(str(folder)).name == "small"
     about = load(folder).config
     assert about.resources.keep == "winner"
 
 
-def _has_encoder(folder: Place, trial_id: str) -> bool:
-    names = files.names(folder / "trials" / trial_id)
+def _has_encoder(folder: Location, trial_id: str) -> bool:
+    names = (folder / "trials" / trial_id).names()
     assert ("encoder.json" in names) == ("encoder.safetensors" in names)
     return "encoder.json" in names
 
 
 def test_the_command_line_and_ray_take_an_object_store_for_a_folder(
-    bucket: Place, tmp_path: Path
+    bucket: Location, tmp_path: Path
 ) -> None:
     (tmp_path / "tiny.toml").write_text(TINY.replace('"local"', '"ray"'), encoding="utf-8")
     target = tmp_path / "encoder.safetensors"
@@ -168,26 +168,26 @@ def toml(tmp_path: Path) -> Path:
     return tmp_path / "own.toml"
 
 
-def drive(toml: Path, results: Place) -> subprocess.Popen[str]:
+def drive(toml: Path, results: Location) -> subprocess.Popen[str]:
     """Start a driver in a process of its own, and wait until it is in the middle of a trial."""
     command = [sys.executable, "-m", "sweep.cli", "run", str(toml), "--results", str(results)]
     process = subprocess.Popen(
         [*command, "--quiet"], env={**os.environ, **ENV}, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
-    while not any(event.payload.get("step") == 3 for event in _so_far(results / "own")):
+    while not any(step == 3 for _, _, step in _so_far(results / "own")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.3)
     return process
 
 
-def _so_far(folder: Place) -> list[Event]:
-    return events_of(folder) if store.is_study(folder) else []
+def _so_far(folder: Location) -> Counter[tuple[str, str, int]]:
+    return observations(folder) if is_study(folder) else Counter()
 
 
 def test_a_second_driver_is_refused_and_a_killed_ones_study_is_gone_on_with(
-    bucket: Place, toml: Path
+    bucket: Location, toml: Path
 ) -> None:
     folder, process = bucket / "own", drive(toml, bucket)
     with pytest.raises(StudyError, match=rf"driven already, by process {process.pid} on .* old"):
@@ -199,13 +199,13 @@ def test_a_second_driver_is_refused_and_a_killed_ones_study_is_gone_on_with(
     assert events_of(folder)[: len(acknowledged)] == acknowledged
     assert max(observations(folder).values()) == 1
     assert outcome.accuracy == pytest.approx(0.3)
-    for trial_id in files.names(folder / "trials"):
-        assert files.read(folder / "trials" / trial_id / "note.txt") == b"mine"
-        assert files.read(folder / "trials" / trial_id / "log.txt").startswith(b"hello from ")
+    for trial_id in (folder / "trials").names():
+        assert (folder / "trials" / trial_id / "note.txt").read() == b"mine"
+        assert (folder / "trials" / trial_id / "log.txt").read().startswith(b"hello from ")
 
 
 def test_a_driver_that_sleeps_is_taken_over_and_ends_resumable_when_it_wakes(
-    bucket: Place, toml: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Location, toml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, process = bucket / "own", drive(toml, bucket)
     process.send_signal(signal.SIGSTOP)
@@ -215,16 +215,16 @@ def test_a_driver_that_sleeps_is_taken_over_and_ends_resumable_when_it_wakes(
     _, said = process.communicate(timeout=60)
     assert process.returncode == 75
     assert "Another driver " in said
-    assert "All that the log holds is kept" in said
+    assert "Every event in the log is kept" in said
     events = events_of(folder)
     assert [event.seq for event in events] == list(range(len(events)))
-    assert events[-1].kind == "finish"
+    assert isinstance(events[-1], StudyFinished)
     assert max(observations(folder).values()) == 1
     assert outcome.accuracy == pytest.approx(0.3)
 
 
 def test_a_driver_is_stopped_from_another_machine(
-    bucket: Place, toml: Path, capsys: pytest.CaptureFixture[str]
+    bucket: Location, toml: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = drive(toml, bucket)
     assert app.run_command(["stop", "own", "--results", str(bucket)]) == 0
@@ -232,25 +232,25 @@ def test_a_driver_is_stopped_from_another_machine(
     _, said = process.communicate(timeout=60)
     assert process.returncode == 75
     assert f"`sweep resume {bucket}/own` goes on" in said
-    assert lease.driver(bucket / "own") is None
+    assert lease.holder_of(bucket / "own") is None
 
 
 # Stores that are not as they should be -----------------------------------------------
 
 
 def test_a_store_that_ignores_conditions_is_warned_of(
-    road: Road, bucket: Place, toml: Path
+    road: Road, bucket: Location, toml: Path
 ) -> None:
     road.bare = True
     toml.write_text(OWN_CONFIG.replace("400", "1"), encoding="utf-8")
     said: list[str] = []
-    launch.run(toml, results=files.place(str(bucket)), warn=said.append)
+    launch.run(toml, results=locate(str(bucket)), warn=said.append)
     assert len([s for s in said if "ignores the conditions of a PUT" in s]) == 1
 
 
 def test_a_store_that_fails_in_the_middle_ends_the_study_resumable(
     road: Road,
-    bucket: Place,
+    bucket: Location,
     toml: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -275,7 +275,10 @@ def test_a_store_that_is_not_there_is_a_sentence(
 ) -> None:
     words = ["run", str(toml), "--results", "s3://nobodys/x"]
     assert app.run_command(words) == 2
-    assert "cannot be used: The specified bucket does not exist. Where" in capsys.readouterr().err
+    assert (
+        "cannot be used: The specified bucket does not exist. Set the store's"
+        in capsys.readouterr().err
+    )
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     for words in (["ls"], ["show", "own"], ["run", str(toml)]):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sweep.config.models import BudgetConfig
+from sweep.core.events import BudgetChanged, Decided, SessionBegan
+from sweep.core.failures import Failure
 from sweep.core.history import History, State
 from sweep.core.records import Cost, Decision, Measure, Observation, Verdict
-from sweep.log.store import MemoryLog
+from sweep.log.log import MemoryLog
 from sweep.rules.baselines import ProbeAll
 from sweep.rules.paper import Paper
 from sweep.study import LOST_NODES, RuleError, Study
@@ -29,7 +33,7 @@ def test_probes_beyond_the_budget_are_held_and_released_by_a_larger_one() -> Non
     assert study.next() is None
     assert study.history.state_of("t2") == State.HELD
     config = {"budget": {"probes": 3}}
-    study.record("budget", {"config": config})
+    study.record(BudgetChanged(config=config))
     assert study.next() == "t2"
     assert study.history.state_of("t3") == State.HELD
 
@@ -40,15 +44,15 @@ def test_lost_nodes_do_not_use_up_retries_and_end_all_the_same() -> None:
     study.add("t0", {}, {})
     for _ in range(LOST_NODES):
         study.start("t0")
-        study.fail("t0", "gone", cause="node lost")
+        study.fail("t0", Failure(error="gone", cause="node lost"))
         assert not study.history.state_of("t0").final
     study.start("t0")
-    study.fail("t0", "boom", cause="exception")
+    study.fail("t0", Failure(error="boom", cause="exception"))
     assert study.next() == "t0"
     again = Study(rule=ProbeAll(), log=MemoryLog(log.read()), retries=1)
-    again.fail("t0", "boom", cause="worker died")
+    again.fail("t0", Failure(error="boom", cause="worker died"))
     assert again.history.state_of("t0") == State.FAILED
-    study.fail("t0", "gone", cause="node lost")
+    study.fail("t0", Failure(error="gone", cause="node lost"))
     assert study.history.state_of("t0") == State.FAILED
 
 
@@ -58,7 +62,7 @@ def test_a_failed_probe_gives_its_place_in_the_budget_back() -> None:
     study.observe("t0", measured(1.0))
     study.start("t1")
     assert study.observe("t1", measured(2.0)) == "hold"
-    study.fail("t0", "killed", cause="exception")
+    study.fail("t0", Failure(error="killed", cause="exception"))
     assert study.action("t1") == "continue"
 
 
@@ -76,8 +80,8 @@ def test_a_spent_budget_starts_no_candidate_and_says_which(budget: BudgetConfig,
         trial_id = study.next()
         assert trial_id is not None
         study.start(trial_id)
-        seen = measured(1.0).to_json() | {"cost": {"wall_seconds": 5.0, "device_seconds": 10.0}}
-        study.observe(trial_id, Observation.from_json(seen))
+        cost = Cost(wall_seconds=5.0, device_seconds=10.0)
+        study.observe(trial_id, replace(measured(1.0), cost=cost))
         study.observe(trial_id, probed(0.5))
     assert study.next() is None
     exhausted = study.exhausted()
@@ -91,11 +95,11 @@ def test_wall_seconds_count_sessions_and_not_what_lies_between() -> None:
     now = [0.0]
     budget = BudgetConfig(wall_seconds=25)
     study = Study(rule=ProbeAll(), log=MemoryLog(), clock=lambda: now[0], budget=budget)
-    study.record("session", {})
+    study.record(SessionBegan())
     now[0] = 10.0
     study.add("t0", {}, {})
     now[0] = 1000.0
-    study.record("session", {})
+    study.record(SessionBegan())
     now[0] = 1010.0
     study.add("t1", {}, {})
     assert study.exhausted() is None
@@ -107,10 +111,10 @@ def test_wall_seconds_count_sessions_and_not_what_lies_between() -> None:
 def test_a_failure_is_retried_while_attempts_last_and_then_final() -> None:
     study = study_of(ProbeAll(), 1, retries=1)
     assert study.start("t0") == 1
-    study.fail("t0", "boom", cause="exception")
+    study.fail("t0", Failure(error="boom", cause="exception"))
     assert study.next() == "t0"
     assert study.start("t0") == 2
-    study.fail("t0", "boom", cause="exception")
+    study.fail("t0", Failure(error="boom", cause="exception"))
     assert study.history.state_of("t0") == State.FAILED
     assert study.next() is None
 
@@ -134,7 +138,7 @@ def test_a_study_rebuilt_at_any_event_stands_where_it_stood() -> None:
     events = log.read()
     for cut in range(len(events)):
         part = Study(rule=Paper(round=4, sync=True), log=MemoryLog(events[:cut]))
-        whole = [e for e in events[:cut] if e.kind == "verdict"]
+        whole = [e for e in events[:cut] if isinstance(e, Decided)]
         for event in whole:
             expected = part.history.state_of(event.trial_id)
             assert expected != State.PENDING
@@ -155,9 +159,9 @@ def test_a_model_that_collapsed_just_before_a_crash_is_not_probed_after_it() -> 
     study.start("t0")
     study.observe("t0", measured(None))
     events = log.read()
-    cut = next(e.seq for e in events if e.kind == "verdict")
+    cut = next(e.seq for e in events if isinstance(e, Decided))
     again = Study(rule=ProbeAll(), log=MemoryLog(events[:cut]))
-    again.record("session", {})
+    again.record(SessionBegan())
     assert again.history.state_of("t0") == State.STOPPED
 
 
@@ -190,9 +194,8 @@ def test_a_rule_that_speaks_of_a_trial_that_does_not_wait_is_an_error() -> None:
 def test_rules_cannot_see_test_accuracy() -> None:
     study = study_of(ProbeAll(), 1)
     play(study, [1.0], [0.5])
-    tested = probed(0.4).to_json() | {"stage": "tested"}
-    tested["measures"][0]["name"] = "test_accuracy"
-    study.observe("t0", Observation.from_json(tested))
+    tested = Measure(name="test_accuracy", value=0.4)
+    study.observe("t0", Observation(stage="tested", step=10, measures=(tested,)))
     assert "test_accuracy" not in study.history.columns
     assert study.history.column("accuracy")[0] == 0.5
 
@@ -216,7 +219,7 @@ def test_a_trial_can_be_paused_at_a_mark_and_go_on() -> None:
     assert study.history.state_of("t0") == State.PAUSED
     assert "t0" not in study.working
     said.append(Verdict(trial_id="t0", action="continue", reason="go on"))
-    study.record("session", {})
+    study.record(SessionBegan())
     assert study.next() == "t0"
     study.start("t0")
     assert study.observe("t0", look(0.5)) == "continue"  # its journal, again
@@ -252,9 +255,9 @@ def test_test_accuracy_is_no_column_of_the_history() -> None:
 def test_interrupted_trials_come_before_new_ones() -> None:
     study = study_of(ProbeAll(), 3)
     study.start("t2")
-    study.fail("t2", "killed", cause="exception")
+    study.fail("t2", Failure(error="killed", cause="exception"))
     again = study_of(ProbeAll(), 3, retries=1)
     again.start("t2")
-    again.fail("t2", "killed", cause="exception")
+    again.fail("t2", Failure(error="killed", cause="exception"))
     assert study.next() == "t0"
     assert again.next() == "t2"

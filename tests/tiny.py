@@ -1,4 +1,4 @@
-"""Data and an encoder that cost next to nothing, for a test that runs a study 400 times."""
+"""A data set and an encoder that cost almost no time, for tests that run a study 400 times."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sweep.config.models import DataConfig, EncoderConfig
+from sweep.config.models import DataConfig
 from sweep.datasets.images import Split, Splits
+from sweep.encoders import Shape
 
 CLASSES = 4
 SHAPE = (1, 8, 8)
 DIM = 12
 
 
-def clusters(config: DataConfig) -> Splits:
-    """Return noisy copies of four random images, 64 to train on, uint8 [N, 1, 8, 8]."""
+def clusters() -> Callable[[DataConfig], Splits]:
+    """Return a data set without keys: noisy copies of four random images.
+
+    64 images to train on, 32 to validate and 32 to test, uint8 [N, 1, 8, 8].
+    """
+    return _clusters
+
+
+def _clusters(config: DataConfig) -> Splits:
     rng = np.random.default_rng(config.seed)
     centres = rng.uniform(64, 192, size=(CLASSES, *SHAPE))
 
@@ -50,6 +58,6 @@ class Layer(nn.Module):
         return torch.relu(self.linear(images.flatten(1)))
 
 
-def layer(config: EncoderConfig) -> Callable[[tuple[int, int, int]], nn.Module]:
-    """Return what builds a `Layer`."""
+def layer() -> Callable[[Shape], nn.Module]:
+    """Return what builds a `Layer`, which has no keys."""
     return lambda shape: Layer()

@@ -1,13 +1,12 @@
-"""One real study, whoever works on it, and how to hit them.
+"""One real study that is attacked: its driver, a worker or a node is killed.
 
-It trains tiny nets, two at a time, with looks amid training, holds and probes. It joins a
+The study trains tiny nets, two at a time, with looks during training, holds and probes. It joins a
 cluster of two nodes, or its driver starts a Ray of its own.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,12 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from sweep.bench.promises import Sight, observations, sight
-from sweep.bench.victims import Life, Nodes, life, lives, parent, workers
+from sweep.bench.victims import Nodes, carriers, workers
 
 STARTED = "--- a driver starts\n"
 LOST_SECONDS = 240.0
-"""Without any news for so long, a study that should go on does not."""
+"""A study whose log does not grow for so long has stopped."""
 
 STUDY = """
 [data]
@@ -59,23 +60,23 @@ class Hit:
 
     Args:
         time: seconds since the epoch.
-        trials: that were at work on what was killed; None: all.
-        doomed: processes that are to end with it.
+        trials: the trials that ran on what was killed; None for all.
+        doomed: the processes that must end with it.
     """
 
     time: float
     trials: frozenset[str] | None
-    doomed: set[Life]
+    doomed: set[psutil.Process]
 
 
 class Attack:
-    """One study, and whoever works on it.
+    """One study, and the processes that run it.
 
     Args:
-        folder: the study's.
-        joined: the cluster that it joins; by default its driver starts a Ray of its own.
-        drivers: in the environment of the driver and of what it starts.
-        cluster: in that of what the cluster starts.
+        folder: of the study.
+        joined: the cluster that it joins; None if its driver starts a Ray of its own.
+        drivers: the mark of the driver and of the processes that the driver starts.
+        cluster: the mark of the processes that the cluster starts.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Attack:
         self._driver = self._start()
 
     def ended(self) -> bool:
-        """True once the study has ended; raise `RuntimeError` where it will not."""
+        """Return whether the study has ended; raise `RuntimeError` if it has stopped instead."""
         code = self._driver.poll()
         lines = len(sight(self.folder).lines)
         if lines != self._heard[0]:
@@ -106,46 +107,46 @@ class Attack:
             return False
         if code == 0:
             return True
-        said = self._output.read_text(encoding="utf-8", errors="replace")[-2000:]
-        if "Ray did not start" not in said.rpartition(STARTED)[2]:
-            raise RuntimeError(f"The driver's exit code is {code}, and it said:\n{said}")
+        output = self._output.read_text(encoding="utf-8", errors="replace")[-2000:]
+        if "Ray did not start" not in output.rpartition(STARTED)[2]:
+            raise RuntimeError(f"The driver's exit code is {code}, and it printed:\n{output}")
         self._driver = self._start()
         return False
 
     def hit(self, kind: str) -> Hit | None:
-        """Kill -9 one of a kind, if there is one; return what was hit."""
+        """Kill -9 a driver, a worker or a node, if there is one; return what was hit."""
         now = workers(self._ours, self.folder)
-        doomed = {found for pid in now if (found := life(pid)) is not None}
+        doomed = set(now)
         self.sights.append(sight(self.folder))
         match kind:
             case "driver":
                 if self._joined is None:
-                    doomed = lives(self._drivers) - {life(self._driver.pid) or (0, "")}
+                    started = carriers(self._drivers)
+                    doomed = {process for process in started if process.pid != self._driver.pid}
                 self._driver.kill()
                 self._driver.wait()
                 return Hit(time=time.time(), trials=None, doomed=doomed)
             case "worker" if now:
-                pid, trial_id = min(now.items())
-                os.kill(pid, signal.SIGKILL)
+                process, trial_id = min(now.items(), key=lambda item: item[0].pid)
+                process.kill()
                 return Hit(time=time.time(), trials=frozenset({trial_id}), doomed=set())
             case "node" if self._joined is not None:
-                raylet = self._joined.raylet
-                there = {pid: name for pid, name in now.items() if parent(pid) == raylet}
-                if there:
+                doomed &= self._joined.workers_of_second()
+                if doomed:
                     self._joined.kill_second()
-                    doomed = {found for found in doomed if found[0] in there}
-                    return Hit(time=time.time(), trials=frozenset(there.values()), doomed=doomed)
+                    trials = frozenset(now[process] for process in doomed)
+                    return Hit(time=time.time(), trials=trials, doomed=doomed)
         return None
 
     def heal(self, kind: str) -> None:
-        """Do what a person would: resume the study, or bring a node back."""
+        """Do what a user would: resume the study, or replace the node."""
         if kind == "driver":
             self._driver = self._start()
         elif kind == "node" and self._joined is not None:
             self._joined.replace_second()
 
     def recovery(self, hit: Hit) -> float | None:
-        """Wait for news of what was hit; return after how many seconds it came, if it did."""
+        """Return the seconds from a hit to the next observation of its trials, None without one."""
         while not self.ended():
             for event in observations(sight(self.folder).lines):
                 if event.time > hit.time and (hit.trials is None or event.trial_id in hit.trials):
@@ -159,7 +160,7 @@ class Attack:
         self._driver.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """Start a driver, which begins the study or goes on with it."""
+        """Start a driver, which starts the study or resumes it."""
         results = str(self.folder.parent)
         words = ["run", str(self._config), "--results", results]
         if sight(self.folder).lines:

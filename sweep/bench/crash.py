@@ -1,8 +1,8 @@
 """Real studies whose driver, workers and nodes are killed again and again, at random moments.
 
 Half of the studies join a cluster of two nodes, the others start a Ray of their own. After each
-kill -9 they go on (a driver is resumed, a node replaced), and in the end what lies on the
-disk is held against what was promised: `sweep.bench.promises`.
+kill -9 the study is resumed, or the node is replaced. In the end the files are compared with the
+promises: `sweep.bench.promises`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
+
 from sweep.bench.attack import Attack
 from sweep.bench.promises import (
     rows_doubled,
@@ -28,29 +30,30 @@ from sweep.bench.promises import (
     verdicts_contradicted,
 )
 from sweep.bench.timing import processor, versions
-from sweep.bench.victims import Life, Nodes, life, lives, nodes
+from sweep.bench.victims import Nodes, alive, carriers, nodes
+from sweep.core.events import TrialFailed
 from sweep.runners.interrupt import Interrupted, ending_at_once
 
 STRAY_SECONDS = 15.0
 KILLS_EACH = 6
-"""Kills that a study must bear before it may end in peace."""
+"""How many kills one study gets."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Crashes:
-    """What came of so many kills; all counts but those of kills, studies and causes are to be 0.
+    """The result of the kills. Where every promise is kept, the counts from `rows_lost` on are 0.
 
     Args:
-        kills: of each kind.
-        studies: that were run to their end.
-        rows_lost: events that stood in the log before a kill, and do not after.
-        rows_doubled: observations, or trials, that stand there twice.
-        stages_repeated: stages begun again although they were done.
-        verdicts_contradicted: verdicts undone, and logs that a replay does not reproduce.
-        stray_processes: of a killed driver, alive 15 s later; and of all, at the end.
-        recover_seconds: from a kill to the next news of whom it hit: median and most.
-        causes: of failed attempts, as the studies counted them.
-        wall_seconds: of the whole.
+        kills: how many of each kind.
+        studies: how many were run to their end.
+        rows_lost: events that were in the log before a kill and are not after it.
+        rows_doubled: observations, or trials, that are in the log or the tables twice.
+        stages_repeated: stages that were done and yet started again.
+        verdicts_contradicted: verdicts that were undone, and logs that a replay does not reproduce.
+        stray_processes: processes of a killed driver that ran 15 s later, or of any at the end.
+        recover_seconds: from a kill to the next observation of what was hit: median and maximum.
+        causes: causes of failed attempts, as the studies counted them.
+        wall_seconds: of the whole bench.
     """
 
     kills: Mapping[str, int]
@@ -84,16 +87,16 @@ class Crashes:
 
 
 def run(*, kills: int = 50, seed: int = 0) -> Crashes:
-    """Kill so often, and return what came of it. A kill takes some ten seconds.
+    """Run studies, kill their processes, and return the counts. A kill takes some ten seconds.
 
-    Ctrl-C and SIGTERM end it early; the studies that have ended count.
+    Ctrl-C and SIGTERM end the bench early; the studies that have ended count.
 
     Args:
-        kills: of a driver, a worker, or a node, in turn.
+        kills: how many kills, of a driver, a worker and a node in turn.
         seed: of the moments and the victims.
 
     Raises:
-        RuntimeError: a study did not go on.
+        RuntimeError: a study stopped.
     """
     with (
         tempfile.TemporaryDirectory(prefix="sweep-crash-") as name,
@@ -107,13 +110,14 @@ def run(*, kills: int = 50, seed: int = 0) -> Crashes:
 
 
 class Havoc:
-    """Runs studies and kills what belongs to them, keeping count.
+    """Runs studies, kills their processes, and counts.
 
     Args:
         results: folder of the studies.
-        cluster: that every other study joins; `mark` is in its processes' environment.
-        kills: to make.
-        rng: of moments and victims.
+        cluster: every other study joins it.
+        mark: in the environment of the cluster's processes.
+        kills: how many kills.
+        rng: draws moments and victims.
     """
 
     def __init__(
@@ -134,7 +138,7 @@ class Havoc:
         self._causes = Counter[str]()
         self._counts = Counter[str]()
         self._recovered: list[float] = []
-        self._doomed: list[tuple[float, set[Life]]] = []
+        self._doomed: list[tuple[float, set[psutil.Process]]] = []
 
     def study(self) -> None:
         """Run one study to its end, with a kill now and then while any are left."""
@@ -150,14 +154,14 @@ class Havoc:
             self._recovered += seconds
 
     def crashes(self) -> Crashes:
-        """Return the counts, once all that should be gone has had its time."""
+        """Return the counts, once every process that must end has had its time to end."""
         while self._doomed:
             self._count_strays()
             time.sleep(0.5)
         deadline = time.monotonic() + STRAY_SECONDS
-        while lives(self._drivers) and time.monotonic() < deadline:
+        while carriers(self._drivers) and time.monotonic() < deadline:
             time.sleep(0.5)
-        self._counts["stray_processes"] += len(lives(self._drivers))
+        self._counts["stray_processes"] += len(carriers(self._drivers))
         times = self._recovered
         return Crashes(
             kills=dict(self._kills),
@@ -176,7 +180,7 @@ class Havoc:
         )
 
     def _haunt(self, attack: Attack, kinds: list[str]) -> tuple[Counter[str], list[float]]:
-        """Kill now and then until the study has ended; return whom, and the recoveries."""
+        """Kill now and then until the study has ended; return the kills, and seconds to recover."""
         kills, seconds = Counter[str](), list[float]()
         left = min(self.left, KILLS_EACH)
         while not attack.ended():
@@ -191,7 +195,7 @@ class Havoc:
             kills[kind] += 1
             self._doomed.append((time.monotonic() + STRAY_SECONDS, hit.doomed))
             attack.heal(kind)
-            patient = self._rng.random() < 0.8  # else the next kill may come amid the recovery
+            patient = self._rng.random() < 0.8  # else the next kill may hit the recovery
             if patient and (recovery := attack.recovery(hit)) is not None:
                 seconds.append(recovery)
         return kills, seconds
@@ -202,10 +206,10 @@ class Havoc:
         self._counts["rows_doubled"] += rows_doubled(attack.folder, now)
         self._counts["stages_repeated"] += stages_repeated(sights, now)
         self._counts["verdicts_contradicted"] += verdicts_contradicted(attack.folder, now)
-        self._causes.update(e.payload["cause"] for e in now.events if e.kind == "failure")
+        self._causes.update(e.failure.cause for e in now.events if isinstance(e, TrialFailed))
 
     def _count_strays(self) -> None:
         due = [doomed for deadline, doomed in self._doomed if time.monotonic() >= deadline]
         self._doomed = self._doomed[len(due) :]
-        strays = sum(life(found[0]) == found for doomed in due for found in doomed)
+        strays = sum(alive(process) for doomed in due for process in doomed)
         self._counts["stray_processes"] += strays

@@ -1,10 +1,11 @@
-"""A study of very many trials that do nothing: does the ten-thousandth cost what the first did?
+"""The bench of scale: in a long study, does the last trial take as long as the first?
 
-The real study, rule, log, tables and runner; a trial yields its measures and its accuracy at
-once (`sweep.bench.overhead.nothing`). The baseline is the study's own first thousand trials, from
-the start of one to the start of the next. Afterwards the commands that a person would type are
-timed whole, each in a process of its own, beside a process that imports what they need and does
-nothing. TMPDIR chooses the disk.
+The study, its rule, log, tables and runner are real. A trial does nothing but yield its measures
+and its accuracy (`sweep.bench.overhead.nothing`). The figure is the mean time from the start of
+one trial to the start of the next, over the last thousand. Its baseline is the first thousand.
+
+Afterwards some commands are timed, each in a process of its own. `floor` is a process that
+imports what they need and does nothing. TMPDIR chooses the disk.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from pathlib import Path
 
 from sweep.bench.timing import Figure, describe
 from sweep.config.models import StudyConfig
-from sweep.core.records import Event
+from sweep.core.events import Event, TrialStarted
 from sweep.launch import launch
-from sweep.log.store import EVENTS
-from sweep.storage.files import Place
+from sweep.log.study_folder import EVENTS
+from sweep.storage.location import Location
 from sweep.study import Listener, Study
 
 NAME = "scale"
@@ -35,6 +36,7 @@ COMMANDS = {
     "floor": ["-c", "import sweep.cli.app, sweep.tables.query, sweep.cli.summary"],
 }
 PART = 1000
+"""How many trials the first and the last part have."""
 
 
 def run(
@@ -42,25 +44,25 @@ def run(
 ) -> Figure:
     """Return seconds per trial of the last thousand, and of the first.
 
-    Bars: a ratio of 1.2; 1 GB of memory; 2 s for each command.
+    Wanted: a ratio of at most 1.2, 1 GB of memory, and 2 s for each command.
 
     Args:
-        repeats: of each command; its median is given.
-        trials: of the study.
-        runner: `local`, or `ray`, which has its own growth.
-        rule: who decides.
+        repeats: timed runs of each command, of which the median is given.
+        trials: trials of the study.
+        runner: `local` or `ray`. Ray adds a growth of its own.
+        rule: name of the rule.
     """
     with tempfile.TemporaryDirectory() as name:
         results = Path(name)
         clock = _Clock()
-        before, began = _peak_bytes(), time.perf_counter()
+        peak_before, began = _peak_bytes(), time.perf_counter()
         launch.run(
             _config(trials, runner, rule), results=results, watch=clock, warn=lambda sentence: None
         )
-        whole, peak = time.perf_counter() - began, _peak_bytes()
+        study_seconds, peak_bytes = time.perf_counter() - began, _peak_bytes()
         timed = {command: _seconds(words, results, repeats) for command, words in COMMANDS.items()}
-        took = {command: [wall for wall, _ in pairs] for command, pairs in timed.items()}
-        worked = {command: [cpu for _, cpu in pairs] for command, pairs in timed.items()}
+        walls = {command: [wall for wall, _ in pairs] for command, pairs in timed.items()}
+        cpus = {command: [cpu for _, cpu in pairs] for command, pairs in timed.items()}
         log_bytes = (results / NAME / EVENTS).stat().st_size
     part = max(1, min(PART, len(clock.wall) // 2))
     first, last = _per_trial(clock.wall, part)
@@ -71,7 +73,7 @@ def run(
         unit="s",
         baseline=first,
         ratio=last / first,
-        spread={f"{name}_seconds": (min(took[name]), max(took[name])) for name in took},
+        spread={f"{name}_seconds": (min(walls[name]), max(walls[name])) for name in walls},
         repeats=repeats,
         device=describe("cpu"),
         extra={
@@ -84,22 +86,22 @@ def run(
             "first_cpu_seconds_per_trial": cpu_first,
             "last_cpu_seconds_per_trial": cpu_last,
             "cpu_ratio": cpu_last / cpu_first,
-            "study_seconds": whole,
-            "driver_peak_bytes": peak,
-            "driver_peak_bytes_before": before,
+            "study_seconds": study_seconds,
+            "driver_peak_bytes": peak_bytes,
+            "driver_peak_bytes_before": peak_before,
             "log_bytes": log_bytes,
-            **{f"{name}_seconds": statistics.median(took[name]) for name in took},
-            **{f"{name}_cpu_seconds": statistics.median(worked[name]) for name in worked},
+            **{f"{name}_seconds": statistics.median(walls[name]) for name in walls},
+            **{f"{name}_cpu_seconds": statistics.median(cpus[name]) for name in cpus},
         },
     )
 
 
 class _Clock:
-    """Notes when each trial was started for the first time; a `launch.Watch`.
+    """Records when each trial was started for the first time. It is a `launch.Watch`.
 
     Attributes:
-        wall: on the clock.
-        cpu: in seconds of this process, which a busy disk does not lengthen.
+        wall: seconds of the wall clock.
+        cpu: processor seconds of this process, which a busy disk does not change.
     """
 
     def __init__(self) -> None:
@@ -107,17 +109,17 @@ class _Clock:
         self.cpu: list[float] = []
 
     @contextmanager
-    def __call__(self, study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
-        yield self._hear
+    def __call__(self, study: Study, config: StudyConfig, folder: Location) -> Iterator[Listener]:
+        yield self._record
 
-    def _hear(self, event: Event) -> None:
-        if event.kind == "start" and event.attempt == 1:
+    def _record(self, event: Event) -> None:
+        if isinstance(event, TrialStarted) and event.attempt == 1:
             self.wall.append(time.perf_counter())
             self.cpu.append(time.process_time())
 
 
 def _per_trial(starts: list[float], part: int) -> tuple[float, float]:
-    """Return the mean time between two starts, of the first part and of the last."""
+    """Return the mean time between two starts, in the first `part` trials and in the last."""
     count = min(part, len(starts) - 1)
     return (starts[count] - starts[0]) / count, (starts[-1] - starts[-1 - count]) / count
 
@@ -135,23 +137,23 @@ def _config(trials: int, runner: str, rule: str) -> StudyConfig:
 
 
 def _seconds(words: list[str], results: Path, repeats: int) -> list[tuple[float, float]]:
-    """Return the seconds of a whole command, process and all, each time: wall, and at work."""
-    where = ["--results", str(results)] if "-m" in words else []
-    taken = []
+    """Return the wall seconds and the processor seconds of a command's process, for each run."""
+    options = ["--results", str(results)] if "-m" in words else []
+    seconds = []
     for _ in range(repeats):
         began, before = time.perf_counter(), _children_seconds()
-        subprocess.run([sys.executable, *words, *where], stdout=subprocess.DEVNULL, check=True)
-        taken.append((time.perf_counter() - began, _children_seconds() - before))
-    return taken
+        subprocess.run([sys.executable, *words, *options], stdout=subprocess.DEVNULL, check=True)
+        seconds.append((time.perf_counter() - began, _children_seconds() - before))
+    return seconds
 
 
 def _children_seconds() -> float:
-    """Return the processor's seconds of all ended subprocesses: a busy machine adds nothing."""
+    """Return the processor seconds of all ended subprocesses, which other load does not change."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _peak_bytes() -> int:
-    """Return the most memory that this process has held so far."""
+    """Return the peak memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

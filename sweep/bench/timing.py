@@ -1,4 +1,4 @@
-"""Time two ways of doing one thing, in turn, and write the result down as one object."""
+"""Times two ways to do the same work in turn, and reports the result as one object."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from sweep.core import processor as cpu
+
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "ray", "duckdb", "pyarrow")
 EXTENSIONS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16", "asimd", "sve")
-"""Processor features that decide how fast matrices are multiplied."""
+"""Instruction sets that decide how fast a processor multiplies matrices."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """A number of ours and the plain way's, from one run on one machine.
+    """A number of our way and of the plain way, from one run on one machine.
 
     Args:
         name: of the bench.
-        value: median of ours, in `unit`.
+        value: median of our way, in `unit`.
         unit: `s`, `images/s`, ...
         baseline: median of the plain way, in `unit`.
         ratio: value / baseline.
-        spread: least and most over the repeats, of `value` and of `baseline`.
-        repeats: how often each was timed.
-        device: name of the GPU, or `cpu` and its threads.
-        extra: what this bench adds: errors, sizes.
-        processor, versions: where it ran.
+        spread: minimum and maximum over the repeats, of `value` and of `baseline`.
+        repeats: how often each way was timed.
+        device: name of the GPU, or `cpu` and its number of threads.
+        extra: further fields of this bench, such as errors and sizes.
+        processor, versions: of the machine on which it ran.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Figure:
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
 
     def to_json(self) -> str:
-        """Return one JSON object; what is `extra` stands beside the rest."""
+        """Return one JSON object; the fields of `extra` are beside the others."""
         fields = asdict(self)
         return json.dumps(fields | fields.pop("extra"), allow_nan=False)
 
@@ -68,25 +69,25 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """Seconds of both ways, one of each per repeat."""
+    """Seconds of both ways, one of each for each repeat."""
 
     ours: tuple[float, ...]
     baseline: tuple[float, ...]
 
     def figure(self, name: str, *, device: str, items: int | None = None, **extra: Any) -> Figure:
-        """Return the medians as seconds, or as images/s where `items` images were treated."""
+        """Return the medians in seconds, or in images/s if `items` is a number of images."""
         unit, ours, baseline = "s", self.ours, self.baseline
         if items is not None:
             unit = "images/s"
             ours = tuple(items / taken for taken in ours)
             baseline = tuple(items / taken for taken in baseline)
-        value, beside = statistics.median(ours), statistics.median(baseline)
+        value, plain = statistics.median(ours), statistics.median(baseline)
         return Figure(
             name=name,
             value=value,
             unit=unit,
-            baseline=beside,
-            ratio=value / beside,
+            baseline=plain,
+            ratio=value / plain,
             spread={
                 "value": (min(ours), max(ours)),
                 "baseline": (min(baseline), max(baseline)),
@@ -100,12 +101,12 @@ class Timing:
 def in_turn(
     ours: Callable[[], object], baseline: Callable[[], object], *, repeats: int, device: str
 ) -> Timing:
-    """Run both once to warm up, then ours, baseline, ours, baseline, ...
+    """Run both once to warm up, then time ours, baseline, ours, baseline, ...
 
     Args:
-        ours, baseline: the same work, done two ways.
-        repeats: timed runs of each, at least 1.
-        device: where the work happens, as `torch.device` reads it.
+        ours, baseline: the same work, done in two ways.
+        repeats: how many timed runs of each, at least 1.
+        device: on which the work runs, as `torch.device` reads it.
 
     Raises:
         ValueError: repeats below 1.
@@ -124,7 +125,7 @@ def seconds(work: Callable[[], object], device: str) -> float:
         start = time.perf_counter()
         work()
         return time.perf_counter() - start
-    begin = torch.cuda.Event(enable_timing=True)  # torch
+    begin = torch.cuda.Event(enable_timing=True)
     end = torch.cuda.Event(enable_timing=True)
     torch.cuda.synchronize(device)
     begin.record(torch.cuda.current_stream(device))
@@ -135,14 +136,14 @@ def seconds(work: Callable[[], object], device: str) -> float:
 
 
 def bf16_ceiling(device: str, *, side: int = 8192) -> float:
-    """Return FLOP/s of a product of two square bfloat16 matrices, the best of ten."""
+    """Return the FLOP/s of a product of two square bfloat16 matrices, the best of ten runs."""
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     torch.mm(a, b)
     return 2 * side**3 / min(seconds(lambda: torch.mm(a, b), device) for _ in range(10))
 
 
 def of_ceiling(flop: float, taken_seconds: float, device: str) -> dict[str, Any]:
-    """Return `bf16_ceiling_fraction` of work just timed on a GPU; nothing for a CPU."""
+    """Return `bf16_ceiling_fraction` of work that was timed on a GPU; nothing for a CPU."""
     if torch.device(device).type != "cuda":
         return {}
     return {"bf16_ceiling_fraction": flop / taken_seconds / bf16_ceiling(device)}
@@ -156,22 +157,15 @@ def describe(device: str) -> str:
 
 
 def processor() -> str:
-    """Return the processor's model and those of its features in `EXTENSIONS`."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return platform.processor() or platform.machine()
-    pairs = (line.partition(":") for line in lines)
-    found = {key.strip(): value.strip() for key, _, value in pairs}
-    flags = found.get("flags", found.get("Features", "")).split()
-    model = found.get("model name", platform.machine())
-    return " ".join([model, *(name for name in EXTENSIONS if name in flags)])
+    """Return the processor's model, and those of its instruction sets that `EXTENSIONS` names."""
+    has = cpu.flags()
+    return " ".join([cpu.model(), *(name for name in EXTENSIONS if name in has)])
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that do the work."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):  # a machine may lack ray or duckdb
-            found[name] = version(name)
-    return found
+            installed[name] = version(name)
+    return installed

@@ -1,7 +1,7 @@
-"""Images per second of a machine that pretrains, beside the plain way to write the same.
+"""The bench of training: images per second of a machine that pretrains, ours and the plain way.
 
-On a CPU as a sweep uses it (`resources.cpu = 1`): a process of one thread for each core, all at
-work at once, both ways alike, in processes of their own.
+A CPU is used as in a study with `resources.cpu = 1`: each core has a process of one thread, and
+all processes train at once. Ours and the plain way have processes of their own.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from sweep.config.models import (
     CriteriaConfig,
     DataConfig,
     EncoderConfig,
-    ObjectiveConfig,
+    MethodConfig,
     ProbeConfig,
-    ProjectorConfig,
     TrainConfig,
     TrialConfig,
 )
@@ -40,7 +39,7 @@ from sweep.pretraining.cpu.allocator import keep_freed_memory
 from sweep.pretraining.train import Progress, begin, pretrain
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-"""Of CIFAR-10."""
+"""Mean and standard deviation of CIFAR-10's channels."""
 
 LAMBD = 5e-3
 
@@ -56,21 +55,22 @@ def run(
     steps: int | None = None,
     workers: int | None = None,
 ) -> Figure:
-    """Time Barlow Twins with a ResNet-18 (CIFAR stem) on random images, ours by `pretrain`.
+    """Time Barlow Twins with a ResNet-18 (CIFAR stem) on random images. Ours is `pretrain`.
 
-    Bar: 3 times the baseline's images/s on a processor with AMX, never fewer elsewhere. Each
-    way goes on training from repeat to repeat; an untimed first one warms up.
+    Wanted: 3 times the baseline's images/s on a processor with AMX, and at least as many
+    elsewhere. Each way continues its training from repeat to repeat. The first run of each is a
+    warm-up and is not timed.
 
     Args:
         repeats: timed runs of each.
         device: where it trains.
-        images: in memory, at least a batch.
+        images: images in memory, at least `batch`.
         batch: images in a step.
         d: units of the projector.
-        side: of the images, in pixels.
-        steps: in a run; by default 1, and 20 on a GPU.
-        workers: processes at once, of one thread each, whose images are added up; by default
-            one for each core, and on a GPU this process alone.
+        side: height and width of the images, in pixels.
+        steps: steps of a run. Default: 1, and 20 on a GPU.
+        workers: processes of one thread each that train at once; their images are added up.
+            Default: one for each core, and on a GPU this process alone.
     """
     on_gpu = torch.device(device).type == "cuda"
     count = steps or (20 if on_gpu else 1)
@@ -116,7 +116,7 @@ Work = Callable[[], None]
 
 
 def _work(way: str, sizes: _Sizes, device: str) -> Work:
-    """Return what takes so many steps, our way or the plain one."""
+    """Return a function that takes `sizes.steps` steps, our way or the plain way."""
     draws = np.random.default_rng(0)
     shape = (sizes.images, 3, sizes.side, sizes.side)
     images_NCHW = draws.integers(0, 256, shape, dtype=np.uint8)
@@ -127,7 +127,7 @@ def _work(way: str, sizes: _Sizes, device: str) -> Work:
 
     def ours() -> None:
         if (progress := next(runs)).status != "ok":
-            raise RuntimeError(f"training broke down in the bench: {progress}.")
+            raise RuntimeError(f"Training failed in the bench: {progress}.")
 
     def baseline() -> None:
         for _ in range(sizes.steps):
@@ -138,7 +138,7 @@ def _work(way: str, sizes: _Sizes, device: str) -> Work:
 
 @contextlib.contextmanager
 def _team(workers: int, way: str, sizes: _Sizes, device: str) -> Iterator[Work]:
-    """Yield one of both ways, done by several processes of one thread at once."""
+    """Yield a function that lets several processes of one thread take the steps at once."""
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in range(workers)]
     team = [
@@ -152,7 +152,7 @@ def _team(workers: int, way: str, sizes: _Sizes, device: str) -> Iterator[Work]:
         for here, _ in pipes:
             here.send(None)
         for here, _ in pipes:
-            here.recv()  # EOFError where a member died
+            here.recv()  # EOFError if a member died
 
     for _, theirs in pipes:
         theirs.close()
@@ -176,12 +176,11 @@ def _member(orders: Connection, way: str, sizes: _Sizes, device: str) -> None:
 def _ours(
     images_NCHW: npt.NDArray[np.uint8], device: str, batch: int, d: int, count: int
 ) -> Iterator[Progress]:
-    """Return a trial's own pretraining, `count` steps at each `next`."""
+    """Return the pretraining of a trial. Each `next` takes `count` steps."""
     config = TrialConfig(
         data=DataConfig(),
         encoder=EncoderConfig(name="resnet18"),
-        projector=ProjectorConfig(d=d),
-        objective=ObjectiveConfig(lambd=LAMBD),
+        method=MethodConfig.model_validate({"d": d, "lambd": LAMBD}),
         augment=AugmentConfig(),
         train=TrainConfig(batch=batch, epochs=10_000),
         criteria=CriteriaConfig(),
@@ -192,7 +191,7 @@ def _ours(
     if device == "cpu":
         keep_freed_memory()  # as `sweep.pretraining.trial` does
     return pretrain(
-        begin(config, shape, device),
+        begin(config, shape, device, images=len(images_NCHW)),
         torch.from_numpy(images_NCHW).to(device),
         config,
         device=device,
@@ -204,7 +203,7 @@ def _ours(
 
 
 class _Pairs(Dataset[tuple[Tensor, Tensor]]):
-    """Two views of each image by torchvision's transforms."""
+    """Two views of each image, made by torchvision's transforms."""
 
     def __init__(self, images_NCHW: npt.NDArray[np.uint8]) -> None:
         self._images = [Image.fromarray(image) for image in images_NCHW.transpose(0, 2, 3, 1)]
@@ -229,10 +228,11 @@ class _Pairs(Dataset[tuple[Tensor, Tensor]]):
 def _baseline(
     images_NCHW: npt.NDArray[np.uint8], device: str, batch: int, d: int
 ) -> Callable[[], None]:
-    """Return one step of the plain way: DataLoader, float32, contiguous, two forward passes.
+    """Return a function that takes one step of the plain way.
 
-    The loader works in the training process on a CPU, which is busy either way, and in as
-    many processes as there are cores, up to 16, for a GPU.
+    The plain way is a DataLoader, float32, contiguous tensors and two forward passes. On a CPU the
+    loader works in the training process, since all cores are busy. For a GPU it has one process
+    for each core, up to 16.
     """
     encoder = models.resnet18()
     encoder.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
@@ -265,7 +265,7 @@ def _baseline(
 
 
 def _loss(z_a: Tensor, z_b: Tensor) -> Tensor:
-    """Return Barlow Twins' loss as its paper's algorithm 1 writes it."""
+    """Return the loss as algorithm 1 of the Barlow Twins paper writes it."""
     a, b = ((z - z.mean(0)) / z.std(0) for z in (z_a, z_b))
     c = a.T @ b / len(a)
     difference = (c - torch.eye(len(c), device=c.device)).square()

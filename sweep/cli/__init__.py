@@ -1,4 +1,5 @@
-"""The command line. A command parses, calls one function and prints.
+"""The command line. Each command parses its words, calls one function and prints.
 
-May import all rooms; no room imports this one. To add a command: a function in `app`.
+May import all rooms; no room imports this one. To add a command: a function in `run`, `read`,
+`replay` or `tools`, and its line in `app`.
 """

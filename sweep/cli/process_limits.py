@@ -1,9 +1,10 @@
-"""Bounds on this process that no library's call can exceed: its memory, and its time.
+"""Limits of memory and time on this process that no call of a library can exceed.
 
-A database counts what its operators hold, and looks at the clock between two batches; one
-call of one function (`list_resize`, `levenshtein`) does neither. So the system bounds the
-memory, and a second thread ends the process where it does not end by itself. For commands
-that read and print; what must not be cut short has no place in here.
+DuckDB counts the memory that its operators hold, and checks the time between two batches. A single
+call of a function (`list_resize`, `jaro_similarity`) does neither. So the system limits the memory,
+and a second thread ends the process if it does not end in time. These limits are for commands that
+only read and print: an abrupt end costs nothing there. A child process would need a second start of
+Python and a copy of the result, and the same two limits.
 """
 
 from __future__ import annotations
@@ -12,40 +13,39 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-try:
-    import resource
-except ImportError:  # Windows, which has no such limit
-    resource = None  # type: ignore[assignment]
+import psutil
 
-SLACK = 2**28
-PER_CORE = 2**25  # of two libraries' threads: their stacks count, used or not
+SLACK_BYTES = 2**28
+PER_CORE_BYTES = 2**25
+"""For the threads of two libraries: the system counts their whole stacks."""
 
 
 @contextmanager
 def memory(more_bytes: int) -> Iterator[None]:
-    """Let this process take `more_bytes` more than it holds now; an allocation beyond fails.
+    """Let this process take `more_bytes` more than it holds now; a larger allocation fails.
 
-    Libraries then raise `MemoryError` or an error of their own. Linux alone counts what
-    matters here; elsewhere this does nothing.
+    Libraries then raise `MemoryError` or an error of their own. Only Linux counts the allocations
+    of a process in this way; on other systems this does nothing.
     """
-    held = _held()
-    if held is None:
+    if not psutil.LINUX:
         yield
         return
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    bound = held + more_bytes + SLACK + PER_CORE * (os.cpu_count() or 1)
-    resource.setrlimit(resource.RLIMIT_DATA, (_least(bound, *before), before[1]))
+    process = psutil.Process()
+    before = process.rlimit(psutil.RLIMIT_DATA)
+    cores = os.cpu_count() or 1
+    limit = process.memory_info().data + more_bytes + SLACK_BYTES + PER_CORE_BYTES * cores
+    given = [bound for bound in before if bound != psutil.RLIM_INFINITY]
+    process.rlimit(psutil.RLIMIT_DATA, (min([limit, *given]), before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
+        process.rlimit(psutil.RLIMIT_DATA, before)
 
 
 @contextmanager
 def time(seconds: float, *, say: Callable[[], None], exit_code: int) -> Iterator[None]:
-    """End this process, after `say`, where what is within takes longer than `seconds`."""
+    """Call `say` and end this process if the block takes longer than `seconds`."""
     done = threading.Event()
 
     def watch() -> None:
@@ -60,17 +60,3 @@ def time(seconds: float, *, say: Callable[[], None], exit_code: int) -> Iterator
         yield
     finally:
         done.set()
-
-
-def _held() -> int | None:
-    """Return the bytes of this process that count as data; None where nobody says."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        found = {name: value for name, _, value in (line.partition(":") for line in lines)}
-        return int(found["VmData"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
-
-
-def _least(bound: int, *given: int) -> int:
-    return min([bound, *(limit for limit in given if limit != resource.RLIM_INFINITY)])

@@ -1,15 +1,14 @@
-"""What a person sees while a study runs, and when it ends.
+"""What a person sees while a study runs.
 
-A live view on a terminal, plain lines elsewhere, nothing with `--quiet`. It reads the
-study's history and its events, and decides nothing.
+A live view on a terminal, plain lines elsewhere, nothing with `--quiet`. It reads the study's
+history and its events, and decides nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,27 +18,29 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.models import StudyConfig
+from sweep.core.events import Decided, Event, Idled, Observed, TrialFailed, ZoneMoved, trial_of
 from sweep.core.history import State
 from sweep.core.outcome import outcome
-from sweep.core.records import Event, Observation
+from sweep.core.records import Observation
 from sweep.core.text import one_line
-from sweep.storage.files import Place
+from sweep.log.study_folder import trial_folder
+from sweep.storage.location import Location
 from sweep.study import Listener, Study
 
 
 class Watcher:
-    """Chooses the view by the console.
+    """Chooses the view: live on a terminal, lines elsewhere, none if quiet.
 
     Args:
-        console: a terminal gets the live view.
-        quiet: show nothing but the end.
+        console: to print to.
+        quiet: show nothing.
     """
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console, self._quiet = console, quiet
 
     @contextlib.contextmanager
-    def __call__(self, study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
+    def __call__(self, study: Study, config: StudyConfig, folder: Location) -> Iterator[Listener]:
         if self._quiet:
             yield lambda event: None
             return
@@ -58,9 +59,9 @@ class Watcher:
 
 
 class _Lines:
-    """One line for each thing worth knowing, in the order in which it happened."""
+    """Prints a line for each observation, verdict, failure and move of the zone."""
 
-    def __init__(self, console: Console, study: Study, folder: Place) -> None:
+    def __init__(self, console: Console, study: Study, folder: Location) -> None:
         self._console, self._study, self._folder = console, study, folder
         self._seconds: dict[str, float] = {}
         self._zone = ""
@@ -69,65 +70,62 @@ class _Lines:
         if (text := self._line(event)) is not None:
             stamp = time.strftime("%H:%M:%S", time.localtime(event.time))
             self._console.print(
-                Text(one_line(f"{stamp}  {event.trial_id:10}  {text}")), soft_wrap=True
+                Text(one_line(f"{stamp}  {trial_of(event):10}  {text}")), soft_wrap=True
             )
 
     def only_trouble(self, event: Event) -> None:
-        """Print what a live view would hide."""
-        if event.kind == "failure":
+        """Print failures, which the live view does not show."""
+        if isinstance(event, TrialFailed):
             self(event)
 
     def _line(self, event: Event) -> str | None:
-        payload = event.payload
-        match event.kind:
-            case "observation":
-                return self._observation(event.trial_id, Observation.from_json(payload))
-            case "verdict":
-                return f"{payload['action']}: {payload['reason']}"
-            case "zone":
-                before, self._zone = self._zone, _bounds(payload["lo"], payload["hi"])
+        match event:
+            case Observed():
+                return self._observation(event.trial_id, event.observation)
+            case Decided():
+                return f"{event.action}: {event.reason}"
+            case ZoneMoved():
+                before, self._zone = self._zone, str(event.zone)
                 return None if before == self._zone else f"zone {self._zone}"
-            case "failure":
-                log = self._folder / "trials" / event.trial_id / "log.txt"
-                then = "given up" if payload["final"] else "will be tried again"
-                return f"failed: {payload['error']} ({then}; see {log})"
-            case "idle":
-                return f"nothing runs: {payload['reason']}"
+            case TrialFailed():
+                log = trial_folder(self._folder, event.trial_id) / "log.txt"
+                then = "given up" if event.final else "will be tried again"
+                return f"failed: {event.failure.error} ({then}; see {log})"
+            case Idled():
+                return f"nothing runs: {event.reason}"
         return None
 
-    def _observation(self, trial_id: str, seen: Observation) -> str | None:
-        seconds = seen.cost.wall_seconds
-        if seen.stage == "pretrain":
+    def _observation(self, trial_id: str, observation: Observation) -> str | None:
+        seconds = observation.cost.wall_seconds
+        if observation.stage == "pretrain":
             self._seconds[trial_id] = self._seconds.get(trial_id, 0.0) + seconds
             return None
-        if seen.stage == "trained":
+        if observation.stage == "trained":
             seconds += self._seconds.pop(trial_id, 0.0)
         numbers = ", ".join(
             f"{m.name} {m.value:.4g}" if m.value is not None else f"{m.name} {m.status}"
-            for m in seen.measures
+            for m in observation.measures
         )
-        at = "" if seen.fraction >= 1.0 else f" at {seen.fraction:.0%}"
+        at = "" if observation.final else f" at {observation.fraction:.0%}"
         point = ""
-        if seen.stage == "trained":
+        if observation.stage == "trained":
             history = self._study.history
-            row = history.row(trial_id)
-            known = ((name, history.column(name)[row]) for name in ("d", "lambd"))
-            point = "".join(f"  {name} {value:g}" for name, value in known if value == value)
-        return f"{seen.stage}{at}: {numbers} ({seconds:.1f} s){point}"
+            point = "".join(f"  {word}" for word in _words(history.point(history.row(trial_id))))
+        return f"{observation.stage}{at}: {numbers} ({seconds:.1f} s){point}"
 
 
 class _View:
     """The live view: states, zone, best so far, probes, budget, time left."""
 
-    def __init__(self, study: Study, config: StudyConfig, folder: Place) -> None:
+    def __init__(self, study: Study, config: StudyConfig, folder: Location) -> None:
         self._study, self._config, self._folder = study, config, folder
         self._began = time.monotonic()
         self._fractions: dict[str, float] = {}
         self._at_start = -1.0
 
     def __call__(self, event: Event) -> None:
-        if event.kind == "observation":
-            self._fractions[event.trial_id] = event.payload["fraction"]
+        if isinstance(event, Observed):
+            self._fractions[event.trial_id] = event.observation.fraction
 
     def __rich__(self) -> Panel:
         history, total = self._study.history, max(1, len(self._study.history))
@@ -139,7 +137,7 @@ class _View:
         states = "  ".join(f"{n} {state.name.lower()}" for state, n in counts.items() if n)
         grid.add_row("trials", states or "none yet")
         grid.add_row("zone", f"alpha in {history.zone}")
-        grid.add_row("best", self._best())
+        grid.add_row("best", Text(one_line(self._best())))
         saved = outcome(history, "").probes_saved - history.count(State.WAITING, State.HELD)
         grid.add_row("probes", f"{history.count(State.PROBED)} paid, {max(0, saved)} saved")
         grid.add_row("budget", self._budget())
@@ -149,7 +147,7 @@ class _View:
         return Panel(Group(grid, bar), title=title, title_align="left", width=100)
 
     def _done(self) -> float:
-        """Return the share of the pretraining that is behind us, 0 to 1."""
+        """Return the share of all pretraining that is done, 0 to 1."""
         history = self._study.history
         if len(history) == 0:
             return 0.0
@@ -168,9 +166,8 @@ class _View:
         if best.winner is None or best.accuracy is None:
             return "nothing probed yet"
         row = history.row(best.winner)
-        point = {name: history.column(name)[row] for name in ("d", "lambd", "alpha")}
-        numbers = "  ".join(f"{k} {v:.4g}" for k, v in point.items() if not math.isnan(v))
-        return f"{best.accuracy:.2%}  {numbers}  ({best.winner})"
+        words = _words({**history.point(row), "alpha": float(history.column("alpha")[row])})
+        return f"{best.accuracy:.2%}  {'  '.join(words)}  ({best.winner})"
 
     def _budget(self) -> str:
         limits = self._study.budget.model_dump(exclude_none=True)
@@ -187,7 +184,7 @@ class _View:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as a person says them: `45 s`, `12 min`, `3.4 h`."""
+    """Return seconds in a unit that is easy to read: `45 s`, `12 min`, `3.4 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -195,5 +192,10 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _bounds(lo: float | None, hi: float | None) -> str:
-    return f"[{'-inf' if lo is None else f'{lo:.3f}'}, {'inf' if hi is None else f'{hi:.3f}'}]"
+def _words(point: Mapping[str, float | str]) -> list[str]:
+    """Return `NAME VALUE` for each value of a point that is known."""
+    return [
+        f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}"
+        for name, value in point.items()
+        if value == value
+    ]

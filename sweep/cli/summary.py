@@ -1,4 +1,4 @@
-"""What a study came to, in lines and tables for a person. Pure: it prints nothing."""
+"""A study's results in lines and tables for a person. Pure: it prints nothing."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sweep.core.errors import StudyError, unknown_name
+from sweep.core.events import (
+    CandidateAdded,
+    Decided,
+    EncoderDropped,
+    Event,
+    Observed,
+    TrialFailed,
+    TrialStarted,
+    trial_of,
+)
 from sweep.core.history import History
-from sweep.core.outcome import Outcome
-from sweep.core.records import Event, Observation
+from sweep.core.records import Outcome
 from sweep.core.text import one_line, to_text
-from sweep.log.store import EVENTS, salvage
+from sweep.log.log import salvage
+from sweep.log.study_folder import log_of, trial_folder
+from sweep.tables.parameters import between
 from sweep.tables.results import Results
 
 
-def of_study(found: Results, outcome: Outcome) -> list[str]:
+def of_study(results: Results, outcome: Outcome) -> list[str]:
     """Return the best five, the counts, the zone, the probes, the winner and what to type next."""
-    lines = [to_text(best_trials(found, 5), "table"), "", *of_trials(found)]
+    lines = [to_text(best_trials(results, 5), "table"), "", *of_trials(results)]
     lines.append(f"zone    alpha in {outcome.zone}")
     if outcome.zone.note:
         lines.append(f"note    {outcome.zone.note}")
@@ -27,78 +38,80 @@ def of_study(found: Results, outcome: Outcome) -> list[str]:
     lines.append(f"end     {outcome.reason}")
     lines.append(_winner(outcome))
     lines.append("")
-    sql = "SELECT d, lambd, alpha, accuracy FROM trials"
-    lines.append(f'Query   sweep query {found.folder} "{sql}"')
+    lines.append(f'Query   sweep query {results.location} "{_example(results.trials)}"')
     if outcome.winner is not None:
-        lines.append(f"Export  sweep export {found.folder} -o encoder.safetensors")
+        lines.append(f"Export  sweep export {results.location} -o encoder.safetensors")
     return lines
 
 
-def of_trials(found: Results) -> list[str]:
+def of_trials(results: Results) -> list[str]:
     """Return how many trials have which status, and what failed, by cause and with its log."""
-    rows = found.sql("SELECT status, count(*) AS n FROM trials GROUP BY status ORDER BY n DESC")
-    lines = ["trials  " + ", ".join(f"{row['n']} {row['status']}" for row in rows.to_pylist())]
-    if found.sql("SELECT coalesce(max(failures), 0) AS n FROM studies").to_pylist()[0]["n"]:
-        lines.append(_causes([event for event, _ in salvage(found.folder / EVENTS)]))
-    failed = found.sql("SELECT trial_id, reason FROM trials WHERE status = 'failed' LIMIT 5")
-    for row in failed.to_pylist():
-        log = found.folder / "trials" / row["trial_id"] / "log.txt"
+    trials = results.trials
+    statuses = Counter(trials["status"].to_pylist())
+    lines = ["trials  " + ", ".join(f"{n} {status}" for status, n in statuses.most_common())]
+    if pc.max(results.studies["failures"]).as_py():
+        lines.append(_causes([event for event, _ in salvage(log_of(results.location))]))
+    failed = trials.filter(pc.equal(trials["status"], "failed")).slice(0, 5)
+    for row in failed.select(["trial_id", "reason"]).to_pylist():
+        log = trial_folder(results.location, row["trial_id"]) / "log.txt"
         lines.append(one_line(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
     return lines
 
 
 def _causes(events: Sequence[Event]) -> str:
     """Return a study's failed attempts, by cause, the most frequent first."""
-    causes = Counter(
-        event.payload.get("cause", "exception") for event in events if event.kind == "failure"
-    )
+    causes = Counter(event.failure.cause for event in events if isinstance(event, TrialFailed))
     counts = ", ".join(f"{n} {cause}" for cause, n in causes.most_common())
     attempts = "1 attempt" if causes.total() == 1 else f"{causes.total()} attempts"
     return f"failed  {attempts}: {counts}"
 
 
-def best_trials(found: Results, count: int) -> pa.Table:
+def best_trials(results: Results, count: int) -> pa.Table:
     """Return the probed trials of the highest validation accuracy, the first of equals first."""
-    columns = _columns(found, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
-    return found.sql(
-        f"SELECT trial_id, {columns} FROM trials WHERE accuracy IS NOT NULL "
-        f"ORDER BY accuracy DESC, index LIMIT {count}"
-    )
+    trials = results.trials
+    columns = _columns(trials, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
+    return _probed(trials).slice(0, count).select(columns)
 
 
-def every_trial(found: Results) -> pa.Table:
-    """Return all trials, the best first."""
-    columns = _columns(found, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
-    return found.sql(
-        f"SELECT trial_id, {columns} FROM trials "
-        "ORDER BY accuracy DESC NULLS LAST, status, alpha NULLS LAST"
-    )
+def every_trial(results: Results) -> pa.Table:
+    """Return all trials: the probed ones as `best_trials` does, the others by status and alpha."""
+    trials = results.trials
+    columns = _columns(trials, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
+    others = trials.filter(pc.is_null(trials["accuracy"]))
+    order = [(name, "ascending") for name in ("status", "alpha", "index")]
+    return pa.concat_tables([_probed(trials), others.sort_by(order)]).select(columns)
 
 
-def explained(found: Results, trial_id: str) -> pa.Table:
-    """Return what happened to one trial, and what was known of the others each time.
+def _probed(trials: pa.Table) -> pa.Table:
+    """Return the trials with an accuracy, the highest first, equal ones in the study's order."""
+    probed = trials.filter(pc.is_valid(trials["accuracy"]))
+    return probed.sort_by([("accuracy", "descending"), ("index", "ascending")])
+
+
+def explained(results: Results, trial_id: str) -> pa.Table:
+    """Return what happened to one trial, and what was known of the others at each event.
 
     Columns: seq, event, what (measures, or a verdict's reason), known (models probed so far),
-    best (accuracy of the best of them), zone.
+    best (accuracy of the best of these), zone.
 
     Raises:
         StudyError: the study has no such trial.
     """
-    events = [event for event, _ in salvage(found.folder / EVENTS)]
-    ids = [event.trial_id for event in events if event.kind == "candidate"]
+    events = [event for event, _ in salvage(log_of(results.location))]
+    ids = [event.trial_id for event in events if isinstance(event, CandidateAdded)]
     if trial_id not in ids:
         raise StudyError(unknown_name("The trial", trial_id, ids))
     history, rows = History(), list[dict[str, object]]()
     for event in events:
         history.fold(event)
-        if event.trial_id != trial_id or (what := _what(event)) is None:
+        if trial_of(event) != trial_id or (words := _words(event)) is None:
             continue
         accuracies = history.column("accuracy")[history.probed]
         rows.append(
             {
                 "seq": event.seq,
-                "event": what[0],
-                "what": what[1],
+                "event": words[0],
+                "what": words[1],
                 "known": len(accuracies),
                 "best": float(accuracies.max()) if len(accuracies) else None,
                 "zone": str(history.zone),
@@ -107,29 +120,25 @@ def explained(found: Results, trial_id: str) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def _what(event: Event) -> tuple[str, str] | None:
-    """Return an event's name and content in words, None for heartbeats."""
-    match event.kind:
-        case "candidate":
-            point = event.payload["point"]
+def _words(event: Event) -> tuple[str, str] | None:
+    """Return an event's name and content in words, None for progress during pretraining."""
+    match event:
+        case CandidateAdded(point=point):
             return "candidate", "  ".join(f"{name}={value}" for name, value in point.items())
-        case "start":
+        case TrialStarted():
             return "start", f"attempt {event.attempt}"
-        case "observation":
-            seen = Observation.from_json(event.payload)
-            if seen.stage == "pretrain":
-                return None
-            said = [
+        case Observed(observation=observation) if observation.stage != "pretrain":
+            numbers = [
                 f"{m.name} {m.value:.4g}" if m.value is not None else f"{m.name} is {m.status}"
-                for m in seen.measures
+                for m in observation.measures
             ]
-            at = "" if seen.final else f" at {seen.fraction:.0%}"
-            return seen.stage + at, ", ".join(said)
-        case "verdict":
-            return str(event.payload["action"]), str(event.payload["reason"])
-        case "failure":
-            return "failure", f"{event.payload['cause']}: {event.payload['error']}"
-        case "dropped":
+            at = "" if observation.final else f" at {observation.fraction:.0%}"
+            return observation.stage + at, ", ".join(numbers)
+        case Decided():
+            return event.action, event.reason
+        case TrialFailed(failure=failure):
+            return "failure", f"{failure.cause}: {failure.error}"
+        case EncoderDropped():
             return "dropped", "its encoder was removed from disk"
     return None
 
@@ -137,19 +146,29 @@ def _what(event: Event) -> tuple[str, str] | None:
 def _winner(outcome: Outcome) -> str:
     if outcome.winner is None:
         return "winner  none: nothing was probed"
-    said = f"winner  {outcome.winner}: {outcome.accuracy:.2%} on validation"
+    line = f"winner  {outcome.winner}: {outcome.accuracy:.2%} on validation"
     if outcome.interval is not None:
-        said += f", 95 % interval {outcome.interval[0]:.2%} to {outcome.interval[1]:.2%}"
+        line += f", 95 % interval {outcome.interval[0]:.2%} to {outcome.interval[1]:.2%}"
     if outcome.ties:
         others = "1 other" if len(outcome.ties) == 1 else f"{len(outcome.ties)} others"
-        said += f"; {others} cannot be told from it: {', '.join(outcome.ties[:5])}"
-    return said
+        line += f"; {others} cannot be told from it: {', '.join(outcome.ties[:5])}"
+    return line
 
 
-def _columns(found: Results, *names: str) -> str:
-    """Return the columns that vary, and those of these that the study has, as SQL."""
-    table = found.trials
-    known = table.schema.names
-    varied = known[known.index("d") : known.index("encoder")]
-    used = [name for name in varied if pc.count_distinct(table[name], "all").as_py() > 1]
-    return ", ".join(f'"{name}"' for name in [*used, *names] if name in known)
+def _varied(trials: pa.Table) -> list[str]:
+    """Return the columns in which the candidates differ."""
+    names = [*between(trials.schema.names), "seed", "method"]
+    return [name for name in names if len(trials[name].unique()) > 1]
+
+
+def _columns(trials: pa.Table, *names: str) -> list[str]:
+    """Return the id, the columns that vary, and those of the names that the table has."""
+    known = trials.schema.names
+    return ["trial_id", *_varied(trials), *(name for name in names if name in known)]
+
+
+def _example(trials: pa.Table) -> str:
+    """Return a query that works, with two of the study's own columns."""
+    own = _varied(trials) or between(trials.schema.names)
+    columns = [name for name in own if name.isidentifier()][:2]
+    return f"SELECT {', '.join([*columns, 'alpha', 'accuracy'])} FROM trials"

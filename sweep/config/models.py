@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -24,8 +26,9 @@ from pydantic import (
     model_validator,
 )
 
-from sweep.config.text import override, sentences, toml, unreasonable
-from sweep.core.errors import ConfigError
+from sweep.config.moved import moved_keys
+from sweep.config.text import Override, sentences, toml, unreasonable
+from sweep.core.errors import ConfigError, nearest
 from sweep.core.limits import LARGEST
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -33,8 +36,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 SHORT = {
-    "d": "projector.d",
-    "lambd": "objective.lambd",
+    "d": "method.d",
+    "lambd": "method.lambd",
     "lr": "train.lr",
     "weight_decay": "train.weight_decay",
     "width": "encoder.width",
@@ -49,8 +52,27 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class DataConfig(Model):
-    """Which images, and how they are split.
+class MemberConfig(Model):
+    """The name of a member of a seam, and its keys, which the member itself declares.
+
+    A key that is not a field here is the member's: `sweep.core.plugins.bind` checks it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The member's own keys, as given."""
+        return dict(self.model_extra or {})
+
+    def with_parameters(self, keys: Mapping[str, Any]) -> Self:
+        """Return the same with other keys of the member."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate({**fields, **keys})
+
+
+class DataConfig(MemberConfig):
+    """Which images, and how they are split; besides, the keys of the data set.
 
     Args:
         name: a data set in `sweep.datasets.DATASETS`, or `"package.module:function"`; by
@@ -63,7 +85,6 @@ class DataConfig(Model):
             brings no validation split.
         test: likewise for the test split.
         seed: of the splits and of drawn images, apart from the study's seed.
-        options: passed to a data set of your own.
     """
 
     name: str | None = None
@@ -74,7 +95,6 @@ class DataConfig(Model):
     validation: Fraction = 0.1
     test: Fraction = 0.2
     seed: int = 0
-    options: dict[str, Any] = {}
 
     @field_validator("path")
     @classmethod
@@ -88,52 +108,28 @@ class DataConfig(Model):
             raise ValueError("it begins in the home of somebody who has none here") from None
 
 
-class EncoderConfig(Model):
-    """The network whose features are wanted.
+class EncoderConfig(MemberConfig):
+    """The network whose features are wanted; besides `name`, the keys of the encoder.
 
     Args:
         name: in `sweep.encoders.ENCODERS`, or `"package.module:function"`.
-        stem: of a ResNet: `cifar` (3x3, no pooling; SimCLR, appendix B.9) or `imagenet`.
-        width: channels of the first stage; by default 64 for a ResNet, 32 for `small_conv`.
-        options: passed to an encoder of your own.
     """
 
     name: str = "resnet18"
-    stem: Literal["cifar", "imagenet"] = "cifar"
-    width: Annotated[int, Field(ge=8, le=1024)] | None = None
-    options: dict[str, Any] = {}
 
 
-class ProjectorConfig(Model):
-    """Linear-BN-ReLU ... Linear on top of the encoder, thrown away after pretraining.
+class MethodConfig(MemberConfig):
+    """How the encoder is trained without labels; besides `name`, the keys of the method.
 
     Args:
-        d: width of the output, the paper's d.
-        hidden: width of the hidden layers, by default d.
-        layers: linear layers; 2 in alpha-ReQ (fastssl), 3 in Barlow Twins.
-    """
-
-    d: Annotated[int, Field(ge=2, le=65536)] = 2048
-    hidden: PositiveInt | None = None
-    layers: Annotated[int, Field(ge=1, le=8)] = 2
-
-
-class ObjectiveConfig(Model):
-    """The loss over two views.
-
-    Args:
-        name: in `sweep.methods.OBJECTIVES`, or `"package.module:function"`.
-        lambd: weight of the off-diagonal terms; 5e-3 in Barlow Twins (Zbontar 2021, 3.).
-        options: passed to an objective of your own.
+        name: in `sweep.methods.METHODS`, or `"package.module:function"`.
     """
 
     name: str = "barlow_twins"
-    lambd: PositiveFloat = 5e-3
-    options: dict[str, Any] = {}
 
 
 class AugmentConfig(Model):
-    """Two random views of each image; defaults of alpha-ReQ for 32 pixels (fastssl).
+    """Random views of each image; defaults of alpha-ReQ for 32 pixels (fastssl).
 
     Args:
         crop_min, crop_max: share of the area kept by a random resized crop.
@@ -143,6 +139,7 @@ class AugmentConfig(Model):
         grey: probability of a grey image.
         blur: probability of a Gaussian blur, standard deviation 0.1 to 2 pixels.
         solarize: probability of inverting what is brighter than one half.
+        second: keys of the second view's recipe that differ from these; by default none does.
     """
 
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
@@ -156,12 +153,28 @@ class AugmentConfig(Model):
     grey: Probability = 0.2
     blur: Probability = 0.0
     solarize: Probability = 0.0
+    second: dict[str, float] = {}
 
     @model_validator(mode="after")
-    def _crop_is_an_interval(self) -> AugmentConfig:
+    def _recipes_are_possible(self) -> Self:
         if self.crop_min > self.crop_max:
             raise ValueError(f"crop_min {self.crop_min} exceeds crop_max {self.crop_max}")
+        if self.second:
+            known = sorted(set(type(self).model_fields) - {"second"})
+            if unknown := sorted(set(self.second) - set(known)):
+                raise ValueError(
+                    f"second.{unknown[0]} is not a field.{nearest(unknown[0], known)} Fields here: "
+                    f"{', '.join(known)}"
+                )
+            self.recipe(second=True)
         return self
+
+    def recipe(self, *, second: bool) -> AugmentConfig:
+        """Return the recipe of the first or of the second view."""
+        if not (second and self.second):
+            return self
+        first = self.model_dump(exclude={"second"})
+        return type(self).model_validate({**first, **self.second})
 
 
 class TrainConfig(Model):
@@ -178,8 +191,6 @@ class TrainConfig(Model):
             multiplies matrices in it.
         channels_last: memory layout of images; by default where the device prefers it.
         compile: pass the encoder through torch.compile.
-        joint_batch_norm: both views in one batch, one set of batch-norm statistics;
-            the original runs them apart.
     """
 
     epochs: PositiveInt = 100
@@ -191,7 +202,6 @@ class TrainConfig(Model):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     channels_last: bool | None = None
     compile: bool = False
-    joint_batch_norm: bool = False
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> TrainConfig:
@@ -201,33 +211,50 @@ class TrainConfig(Model):
 
 
 class CriteriaConfig(Model):
-    """Label-free measures of the features.
+    """Label-free measures of the features; besides, a table of keys for each criterion.
+
+    `[criteria.alpha] first = 4` is a key of the criterion `alpha`.
 
     Args:
         names: in `sweep.criteria.CRITERIA`, or `"package.module:function"`.
-        first, last: ranks, from 1, between which alpha is fitted; 4..100 in alpha-ReQ.
         images: training images used, unaugmented; 10,000 in alpha-ReQ.
         at: fractions of pretraining at which to measure besides its end.
     """
 
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
     names: tuple[str, ...] = ("alpha", "rankme")
-    first: PositiveInt = 4
-    last: PositiveInt = 100
     images: Annotated[int, Field(ge=2)] = 10_000
     at: tuple[Fraction, ...] = ()
 
     @model_validator(mode="after")
-    def _window_has_ranks(self) -> CriteriaConfig:
-        if self.last < self.first + 2:
-            raise ValueError(
-                f"the window {self.first}..{self.last} has fewer than 3 ranks; "
-                "set criteria.last to first + 2 or more"
-            )
+    def _keys_belong_to_a_criterion(self) -> Self:
+        for name, keys in (self.model_extra or {}).items():
+            known = sorted(type(self).model_fields)
+            if not isinstance(keys, dict):
+                raise ValueError(
+                    f"{name} is not a field.{nearest(name, known)} Fields here: "
+                    f"{', '.join(known)}, and a table of keys for each criterion"
+                )
+            if name not in self.names:
+                raise ValueError(
+                    f"there are keys of {name!r}, and names does not hold it. Add it to "
+                    "criteria.names, or take its table out"
+                )
         return self
 
+    def with_parameters(self, tables: Mapping[str, Any]) -> Self:
+        """Return the same with other tables of keys."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate({**fields, **tables})
 
-class ProbeConfig(Model):
-    """How a model's accuracy is read off frozen features.
+    def parameters_of(self, name: str) -> dict[str, Any]:
+        """Return the keys of one criterion, as given."""
+        return dict((self.model_extra or {}).get(name, {}))
+
+
+class ProbeConfig(MemberConfig):
+    """How a model's accuracy is read off frozen features; besides, the keys of the probe.
 
     Args:
         name: in `sweep.probes.PROBES`, or `"package.module:function"`.
@@ -236,56 +263,34 @@ class ProbeConfig(Model):
             successive halving goes by. Each is one more look at the labels.
         test: whose test accuracy is read: the `winner`'s, once, or of `all`, for a table
             over which rules are compared afterwards. No rule sees it.
-        l2: strengths among which the linear probe chooses on the validation split: weight
-            of half the squared norm of the weights beside the mean loss.
-        k, temperature: of the nearest-neighbour probe; 20 and 0.07 in solo-learn.
     """
 
     name: str = "linear"
     data: DataConfig | None = None
     at: tuple[Fraction, ...] = ()
     test: Literal["winner", "all"] = "winner"
-    l2: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (
-        1e-5, 1e-4, 1e-3, 1e-2, 1e-1,
-    )  # fmt: skip
-    k: PositiveInt = 20
-    temperature: PositiveFloat = 0.07
 
 
-class RuleConfig(Model):
-    """Who decides which models are probed.
+class RuleConfig(MemberConfig):
+    """Who decides which models are probed; besides `name`, the keys of the rule.
 
     Args:
         name: in `sweep.rules.RULES`, or `"package.module:function"`.
-        round: M of the authors' rule, the models looked at before the bracket moves.
-        sync: exact rounds with a barrier, as published; otherwise the bracket moves after
-            each probe and nobody waits.
-        probes: how many models are probed by `random` (10) and by those that trust one
-            criterion, `lowest_loss`, `largest_rankme`, `alpha_one` (1).
-        eta: of successive halving and ASHA: of those at a rung, one in `eta` goes on.
-        tolerance: `goldilocks` stops once another probe is expected to gain no more
-            accuracy than this.
-        confidence: of its zone: how likely the best model lies in it.
-        risk: where it is eager, `goldilocks` gives up trials on their way and candidates never
-            begun as long as the best of all is among them with at most this probability, in
-            all, as far as it can tell; 0 gives nobody up.
-        eager: `goldilocks` probes while others are still being pretrained, to save
-            pretraining; by default where it can: with criteria at fractions of training, or
-            a proposer.
-        features: over what it fits the accuracies: the `criteria` (alpha and RankMe), or
-            `everything` known without labels (the varied fields, loss, the fit of alpha, too).
     """
 
     name: str = "goldilocks"
-    round: Annotated[int, Field(ge=4)] = 10
-    sync: bool = False
-    probes: PositiveInt | None = None
-    eta: Annotated[float, Field(gt=1)] = 3.0
-    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.0005
-    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    risk: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    eager: bool | None = None
-    features: Literal["criteria", "everything"] = "criteria"
+
+
+class ProposerConfig(MemberConfig):
+    """Which candidate is pretrained next; besides `name`, the keys of the proposer.
+
+    Args:
+        name: `order` (at random), or, from what is known so far, `improvement` (largest expected
+            improvement per device-second), Optuna's `tpe` or `gp`; in
+            `sweep.proposers.PROPOSERS`, or `"package.module:function"`.
+    """
+
+    name: str = "order"
 
 
 class BudgetConfig(Model):
@@ -388,17 +393,20 @@ class SpaceConfig(Model):
         count: how many a random draw yields.
         points: the candidates one by one, in place of axes: each a table of field names and
             values, named as axes are.
-        proposer: which of them is pretrained next: `order` (at random), or, from what is
-            known so far, `improvement` (largest expected improvement per device-second),
-            Optuna's `tpe` or `gp`; in `sweep.proposers.PROPOSERS`, or
-            `"package.module:function"`.
+        proposer: which of them is pretrained next: a name, or a table with a name and keys.
     """
 
     axes: dict[str, Axis] = {}
     draw: Literal["grid", "random"] = "grid"
-    proposer: str = "order"
+    proposer: ProposerConfig = ProposerConfig()
     count: PositiveInt | None = None
     points: tuple[dict[str, int | float | str | bool], ...] = ()
+
+    @field_validator("proposer", mode="before")
+    @classmethod
+    def _name_alone(cls, proposer: Any) -> Any:
+        """Read a bare name as a proposer without keys."""
+        return {"name": proposer} if isinstance(proposer, str) else proposer
 
     @model_validator(mode="after")
     def _random_has_a_count(self) -> SpaceConfig:
@@ -412,12 +420,14 @@ class SpaceConfig(Model):
 
 
 class TrialConfig(Model):
-    """One candidate, whole: everything that changes its weights, and how it is looked at."""
+    """One candidate, whole: everything that changes its weights, and how it is looked at.
+
+    Its members hold all their keys once `sweep.pretraining.members.bind_trial` has bound them.
+    """
 
     data: DataConfig
     encoder: EncoderConfig
-    projector: ProjectorConfig
-    objective: ObjectiveConfig
+    method: MethodConfig
     augment: AugmentConfig
     train: TrainConfig
     criteria: CriteriaConfig
@@ -455,8 +465,7 @@ class StudyConfig(Model):
     options: dict[str, Any] = {}
     data: DataConfig = DataConfig()
     encoder: EncoderConfig = EncoderConfig()
-    projector: ProjectorConfig = ProjectorConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    method: MethodConfig = MethodConfig()
     augment: AugmentConfig = AugmentConfig()
     train: TrainConfig = TrainConfig()
     criteria: CriteriaConfig = CriteriaConfig()
@@ -466,21 +475,20 @@ class StudyConfig(Model):
     budget: BudgetConfig = BudgetConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
-    @property
-    def rule_in_full(self) -> RuleConfig:
-        """The rule, with what follows from other parts filled in."""
-        if self.rule.eager is not None:
-            return self.rule
-        eager = bool(self.criteria.at) or self.space.proposer != "order"
-        return self.rule.model_copy(update={"eager": eager})
-
     @classmethod
-    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
+    def load(
+        cls,
+        path: str | Path,
+        overrides: Sequence[str] = (),
+        *,
+        warn: Callable[[str], None] = warnings.warn,
+    ) -> StudyConfig:
         """Read a TOML file; the file's name is the study's where it gives none.
 
         Args:
             path: the file.
             overrides: `key=value` with dots for nesting; the value is TOML, or a bare word.
+            warn: takes a sentence where an override drops keys of the file.
 
         Raises:
             ConfigError: the file, a key or a value is wrong; the sentence says how.
@@ -495,22 +503,98 @@ class StudyConfig(Model):
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
         tree.setdefault("name", path.stem)
-        return cls.parse(tree, overrides, source=str(path))
+        return cls.parse(tree, overrides, source=str(path), warn=warn)
 
     @classmethod
     def parse(
-        cls, tree: dict[str, Any], overrides: Sequence[str] = (), *, source: str = "the config"
+        cls,
+        tree: dict[str, Any],
+        overrides: Sequence[str] = (),
+        *,
+        source: str = "the config",
+        warn: Callable[[str], None] = warnings.warn,
     ) -> StudyConfig:
-        """Validate nested dicts, overrides applied; raise `ConfigError` with every fault."""
-        for item in overrides:
-            tree = override(tree, item, of_axis=Range.model_fields)
+        """Validate nested dicts, overrides applied; raise `ConfigError` with every fault.
+
+        An override of a member's `name` drops the tree's keys of the member before.
+        """
+        changes = [Override.parse(text, axis_fields=Range.model_fields) for text in overrides]
+        changes = [_of_the_name(change) for change in changes]
+        if changes:
+            tree = _with_a_proposer_table(tree)
+        for change in changes:
+            tree = _without_replaced(tree, change, warn)
+        for change in changes:
+            tree = change.apply(tree)
         if why := unreasonable(tree):
             raise ConfigError(f"{source} is not a study: {why}.")
         try:
-            return cls.model_validate(tree)
+            faults = moved_keys(tree)
+            if not faults:
+                return cls.model_validate(tree)
         except ValidationError as error:
-            faults = "\n".join(f"  {line}" for line in sentences(error, cls, Range))
-            raise ConfigError(f"{source} is not a study:\n{faults}") from error
+            faults = sentences(error, cls, Range)
+        raise ConfigError("\n  ".join([f"{source} is not a study:", *faults]))
+
+
+MEMBERS: Mapping[tuple[str, ...], type[MemberConfig]] = {
+    ("data",): DataConfig,
+    ("encoder",): EncoderConfig,
+    ("method",): MethodConfig,
+    ("probe",): ProbeConfig,
+    ("probe", "data"): DataConfig,
+    ("rule",): RuleConfig,
+    ("space", "proposer"): ProposerConfig,
+}
+"""Tables of a study's config that name a member and hold its keys."""
+
+
+def _of_the_name(change: Override) -> Override:
+    """Read `space.proposer=NAME` as `space.proposer.name=NAME`."""
+    if change.path == ("space", "proposer") and isinstance(change.value, str):
+        return replace(change, path=(*change.path, "name"))
+    return change
+
+
+def _with_a_proposer_table(tree: dict[str, Any]) -> dict[str, Any]:
+    """Read `proposer = "NAME"` as a table with a name, to which an override may add keys."""
+    space = tree.get("space")
+    if not isinstance(space, dict) or not isinstance(space.get("proposer"), str):
+        return tree
+    return {**tree, "space": {**space, "proposer": {"name": space["proposer"]}}}
+
+
+def _without_replaced(
+    tree: dict[str, Any], change: Override, warn: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return the tree without the keys of the members that an override replaces."""
+    table, kept = change.path[:-1], list[Any]()
+    model: type[BaseModel]
+    if change.path == ("criteria", "names") and isinstance(change.value, list):
+        model, kept = CriteriaConfig, change.value
+    elif change.path[-1] == "name" and table in MEMBERS:
+        model = MEMBERS[table]
+    else:
+        return tree
+    level: Any = tree
+    for key in table:
+        level = level.get(key) if isinstance(level, dict) else None
+    if not isinstance(level, dict):
+        return tree
+    dropped = [key for key in level if key not in model.model_fields and key not in kept]
+    if model is CriteriaConfig:
+        dropped = [key for key in dropped if isinstance(level[key], dict)]
+        whose = "criteria that it does not name"
+    else:
+        whose = level.get("name", model.model_fields["name"].default)
+        if whose in (None, change.value):  # without a name they are of what lies at data.path
+            return tree
+    if not dropped:
+        return tree
+    where = ".".join(table)
+    warn(f"{change.text} drops {', '.join(f'{where}.{key}' for key in dropped)}: keys of {whose}.")
+    rest = {key: value for key, value in level.items() if key not in dropped}
+    return Override(text=change.text, path=table, value=rest).apply(tree)
 
 
 def digest(value: Any, *, size: int = 16) -> str:

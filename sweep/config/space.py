@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from sweep.config.models import SHORT, Range, SpaceConfig, StudyConfig, TrialConfig
 from sweep.core.errors import ConfigError, unknown_name
@@ -23,7 +24,8 @@ Point = dict[str, int | float | str | bool]
 MOST = 1_000_000
 """Candidates of a space: a study of more could not even be listed."""
 
-TRIAL_FIELDS = ("encoder", "projector", "objective", "augment", "train")
+Bind = Callable[[TrialConfig], TrialConfig]
+"""Checks the keys of a candidate's members, and fills in their defaults."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,12 +43,13 @@ class Candidate:
     config: TrialConfig
 
 
-def candidates(study: StudyConfig, data_digest: str) -> list[Candidate]:
+def candidates(study: StudyConfig, data_digest: str, bind: Bind) -> list[Candidate]:
     """Return every candidate once, in the study's random order.
 
     Args:
         study: the config; its `space` and `seed` decide.
         data_digest: of the images, part of each `trial_id`.
+        bind: fills in the keys of a candidate's members.
 
     Raises:
         ConfigError: an axis is no field, a value is impossible, there are more than `MOST`
@@ -58,11 +61,11 @@ def candidates(study: StudyConfig, data_digest: str) -> list[Candidate]:
         _check_axis(name)
     if any({"lambd", "lambd_d"} <= names for names in given):
         raise ConfigError("space.axes has lambd and lambd_d; keep one: lambd_d is lambd times d.")
-    found: dict[str, Candidate] = {}
+    unique: dict[str, Candidate] = {}
     for point in _points(study):
-        candidate = _candidate(study, point, data_digest)
-        found.setdefault(candidate.trial_id, candidate)
-    ordered = sorted(found.values(), key=lambda c: c.trial_id)
+        candidate = _candidate(study, point, data_digest, bind)
+        unique.setdefault(candidate.trial_id, candidate)
+    ordered = sorted(unique.values(), key=lambda c: c.trial_id)
     order = np.random.default_rng([study.seed, 0x0FDE]).permutation(len(ordered))
     return [ordered[i] for i in order]
 
@@ -78,15 +81,17 @@ def _check_size(space: SpaceConfig) -> None:
 
 
 def _check_axis(name: str) -> None:
+    """Raise `ConfigError` for a name that is no field; a member's keys are checked when bound."""
     known = {*SHORT, "seed", "lambd_d"}
     head, _, tail = SHORT.get(name, name).partition(".")
-    if name in known or (head == "options" and tail):
+    if name in known or (head in ("options", "method", "encoder") and tail):
         return
-    if head in TRIAL_FIELDS and tail:
+    if head in ("augment", "train") and tail:
         fields = StudyConfig.model_fields[head].annotation.model_fields  # type: ignore[union-attr]
         if tail.split(".")[0] in fields:
             return
         known |= {f"{head}.{field}" for field in fields}
+    known |= {"method.KEY", "encoder.KEY"}
     raise ConfigError(unknown_name("The axis", name, known))
 
 
@@ -131,13 +136,38 @@ def _typed(axis: Range, value: float) -> int | float:
     return round(value) if axis.integer else float(f"{value:.6g}")
 
 
-def _candidate(study: StudyConfig, point: Point, data_digest: str) -> Candidate:
-    tree: dict[str, Any] = study.model_dump(include=set(TrialConfig.model_fields))
+def _candidate(study: StudyConfig, point: Point, data_digest: str, bind: Bind) -> Candidate:
     resolved = dict(point)
-    if "lambd_d" in resolved:
-        d = resolved.get("d", resolved.get("projector.d", study.projector.d))
-        resolved["lambd"] = float(f"{_number(resolved.pop('lambd_d')) / _number(d):.6g}")
-    for name, value in resolved.items():
+    try:
+        if "lambd_d" in resolved:
+            resolved["lambd"] = _lambd(study, resolved, bind)
+            del resolved["lambd_d"]
+        config = bind(TrialConfig.model_validate(_tree(study, resolved)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(_impossible(point, f"{field}: {first['msg']}.")) from error
+    except ConfigError as error:
+        raise ConfigError(_impossible(point, str(error))) from error
+    return Candidate(trial_id=config.trial_id(data_digest), point=resolved, config=config)
+
+
+def _impossible(point: Point, reason: str) -> str:
+    return f"The space holds an impossible candidate {point}: {reason}" if point else reason
+
+
+def _tree(study: StudyConfig, point: Point) -> dict[str, Any]:
+    """Return the config of one candidate as nested tables.
+
+    Keys of `[method]` or `[encoder]` belong to the member named there: a point that names
+    another member starts without them.
+    """
+    tree: dict[str, Any] = study.model_dump(include=set(TrialConfig.model_fields))
+    for section in ("method", "encoder"):
+        name = point.get(f"{section}.name")
+        if name is not None and name != tree[section]["name"]:
+            tree[section] = {"name": name}
+    for name, value in point.items():
         if isinstance(value, int | float) and abs(value) >= LARGEST:
             raise ConfigError(f"The space holds {name} = {value:g}, beyond {LARGEST:g}.")
         level = tree
@@ -147,15 +177,16 @@ def _candidate(study: StudyConfig, point: Point, data_digest: str) -> Candidate:
             if not isinstance(level, dict):
                 raise ConfigError(f"The axis {name!r}: {head} holds a value, not fields.")
         level[last] = value
-    try:
-        config = TrialConfig.model_validate(tree)
-    except ValueError as error:
-        first = error.errors()[0]  # type: ignore[attr-defined]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"The space holds an impossible candidate {point}: {field}: {first['msg']}."
-        ) from error
-    return Candidate(trial_id=config.trial_id(data_digest), point=resolved, config=config)
+    return tree
+
+
+def _lambd(study: StudyConfig, point: Point, bind: Bind) -> float:
+    """Return lambda where a point gives lambda times d; d is the point's, or the method's."""
+    d: Any = point.get("d", point.get("method.d"))
+    if d is None:
+        rest = {name: value for name, value in point.items() if name != "lambd_d"}
+        d = bind(TrialConfig.model_validate(_tree(study, rest))).method.parameters.get("d")
+    return float(f"{_number(point['lambd_d']) / _number(d):.6g}")
 
 
 def _number(value: Any) -> float:

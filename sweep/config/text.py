@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -40,46 +42,71 @@ def unreasonable(tree: Mapping[str, Any]) -> str | None:
         level = [item for items in inside for item in items]
         if any(isinstance(item, int) and abs(item) >= 2**63 for item in level):
             return "it holds a number of more than 64 bits"
+        if any(isinstance(item, float) and not math.isfinite(item) for item in level):
+            return "it holds a number that is infinite or NaN"
         if not level:
             return None
     return f"it is nested more than {DEEPEST} deep"
 
 
-def override(tree: dict[str, Any], item: str, *, of_axis: Collection[str]) -> dict[str, Any]:
-    """Return `tree` with `key.key=value` set; the argument is left as it was.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Override:
+    """One `key.key=value` of the command line.
 
     Args:
-        tree: nested tables.
-        item: dots nest, but what follows `space.axes` is one name, dots and all; the value is
-            TOML, or a bare word.
-        of_axis: fields of an axis, the only ones below its name.
+        text: as typed.
+        path: the keys from the outermost table inwards.
+        value: what TOML reads there, or a bare word.
     """
-    dotted, equals, text = item.partition("=")
-    if not equals or not dotted.strip():
-        raise ConfigError(f"{item!r} is not key=value, for example train.epochs=5.")
-    keys = [key.strip() for key in _split_key(dotted, of_axis)]
+
+    text: str
+    path: tuple[str, ...]
     value: Any
+
+    @classmethod
+    def parse(cls, text: str, *, axis_fields: Collection[str]) -> Override:
+        """Read an override; raise `ConfigError` where it is not `key=value`.
+
+        Args:
+            text: dots nest, except between double quotes; what follows `space.axes` is one name,
+                dots and all.
+            axis_fields: fields of an axis, the only ones below its name.
+        """
+        dotted, equals, words = text.partition("=")
+        if not equals or not dotted.strip():
+            raise ConfigError(f"{text!r} is not key=value, for example train.epochs=5.")
+        path = tuple(key.strip() for key in _split_key(dotted, axis_fields))
+        return cls(text=text, path=path, value=value_of(words))
+
+    def apply(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """Return nested tables with the value set; the argument is left as it was."""
+        out = dict(tree)
+        level = out
+        for key in self.path[:-1]:
+            below = level.get(key, {})
+            if not isinstance(below, dict):
+                raise ConfigError(f"{self.text!r}: {key!r} holds a value, not fields.")
+            level[key] = dict(below)
+            level = level[key]
+        level[self.path[-1]] = self.value
+        return out
+
+
+def value_of(words: str) -> Any:
+    """Return what TOML reads in some words, or the words themselves: `0.1`, `true`, `knn`."""
     try:
-        value = toml(f"value = {text}")["value"]
+        return toml(f"value = {words}")["value"]
     except ValueError:
-        value = text
-    out = dict(tree)
-    level = out
-    for key in keys[:-1]:
-        below = level.get(key, {})
-        if not isinstance(below, dict):
-            raise ConfigError(f"{item!r}: {key!r} holds a value, not fields.")
-        level[key] = dict(below)
-        level = level[key]
-    level[keys[-1]] = value
-    return out
+        return words
 
 
-def _split_key(dotted: str, of_axis: Collection[str]) -> list[str]:
+def _split_key(dotted: str, axis_fields: Collection[str]) -> list[str]:
     axis = re.match(r'^\s*space\.axes\."?([^"]+?)"?\s*$', dotted)
-    if axis and axis.group(1).split(".")[-1] not in of_axis:
+    if axis and axis.group(1).split(".")[-1] not in axis_fields:
         return ["space", "axes", axis.group(1)]
-    return dotted.split(".")
+    if '"' not in dotted:
+        return dotted.split(".")
+    return [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^."]+)', dotted)]
 
 
 def sentences(error: ValidationError, whole: type[BaseModel], axis: type[BaseModel]) -> list[str]:

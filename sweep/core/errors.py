@@ -1,8 +1,8 @@
-"""What goes wrong by the user's hand, as sentences.
+"""Errors that a user can cause, as sentences.
 
-A `UserError` says what was given, what is allowed and what to type next; the
-command line prints it and exits with its `exit_code`. Everything that is not a
-`UserError` is a defect of ours or of a trial, and keeps its traceback.
+A `UserError` says what was given, what is allowed and what to type next. The command line
+prints it and exits with its `exit_code`. Every other exception is a defect of ours or of a
+trial, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-from sweep.core.records import Event
+from sweep.core.events import TrialEvent
 
 
 class SweepError(Exception):
@@ -25,7 +25,7 @@ class UserError(SweepError):
 
 
 class ConfigError(UserError):
-    """A config that cannot be read, or that asks for the impossible."""
+    """A config that cannot be read, or whose values cannot work together."""
 
 
 class DataError(UserError):
@@ -33,15 +33,15 @@ class DataError(UserError):
 
 
 class StudyError(UserError):
-    """A study that exists already, does not exist, or is held by another driver."""
+    """A study that exists already, does not exist, cannot be read, or has another driver."""
 
 
 class StoreError(UserError, OSError):
-    """An object store that cannot be reached, or that refuses; what a disk's `OSError` is.
+    """An object store that cannot be reached, or that refuses a request.
 
     Args:
-        place: what was asked for.
-        reason: the store's own words.
+        place: address that was read or written.
+        reason: the store's message.
     """
 
     def __init__(self, place: object, reason: str) -> None:
@@ -50,43 +50,43 @@ class StoreError(UserError, OSError):
 
     def __str__(self) -> str:
         return (
-            f"{self.place} cannot be used: {(self.strerror or '').rstrip('.')}. Where the store is "
-            "and who asks is told by AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID and the like."
+            f"{self.place} cannot be used: {(self.strerror or '').rstrip('.')}. Set the store's "
+            "address and your keys with AWS_ENDPOINT_URL, AWS_PROFILE, AWS_ACCESS_KEY_ID and so on."
         )
 
 
 class DamagedLog(StudyError):
-    """A log that is whole up to some event, and not behind it."""
+    """A log with a damaged event; the events before it can be read."""
 
 
 class StudyWarning(UserWarning):
-    """What a study's reader should know, and can do without."""
+    """Something about a study that its reader should know; the answer is usable without it."""
 
 
 class Resumable(StudyError):
-    """A study that ended before its time, by no fault of its own; `sweep resume` goes on."""
+    """A study that was interrupted, for example by a full disk; `sweep resume` continues it."""
 
     exit_code = 75
 
 
 class QueryError(UserError):
-    """SQL that is not one SELECT over the study, or that ran out of memory or time."""
+    """SQL that is not one SELECT over a study, or that ran out of memory or time."""
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> str:
-    """Return the sentence for a name that is not in a table, with the nearest one that is."""
+    """Return the sentence for an unknown name: the nearest known name, and all known names."""
     names = sorted(known)
     return f"{kind} {given!r} is not known.{nearest(given, names)} Known: {', '.join(names)}."
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """Return " Did you mean ...?", or nothing where no name is like the one that was given."""
+    """Return " Did you mean ...?", or "" where no known name is similar."""
     near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def unknown_trial(event: Event) -> str:
-    """Return the sentence for an event about a trial that no event before it names."""
+def unknown_trial(event: TrialEvent) -> str:
+    """Return the sentence for an event about a trial that no earlier event added."""
     return (
         f"Event {event.seq} ({event.kind}) is about trial {event.trial_id!r}, which no candidate "
         "event names: the log is damaged; restore it from a copy."

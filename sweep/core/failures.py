@@ -1,8 +1,9 @@
-"""Why an attempt of a trial ended: in a line, in full, and the cause by which it is counted.
+"""Why an attempt of a trial ended: one line, the traceback, and the cause by which it is counted.
 
-Causes: `exception`, `out of memory`, `hang` (no sign of life), `worker died` (its process),
-`node lost` (its machine; not the trial's fault, and not counted against its retries), and
-`start` (it never began: an import that fails, a worker that dies before the first step).
+Causes: `exception`, `out of memory`, `hang` (the trial reported nothing for too long),
+`worker died` (the trial's process), `node lost` (the trial's machine; not the trial's fault, and
+not counted against its retries), `start` (the trial never began: an import failed, or the worker
+died before the first step), and `ended` (the trial ended or was removed without a result).
 """
 
 from __future__ import annotations
@@ -11,24 +12,26 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sweep.core.limits import EveryField
+
 NODE_LOST = "node lost"
 
 ERROR_LENGTH = 500
 TRACEBACK_LENGTH = 20_000
-"""Characters that go into the log: an exception may quote a whole array."""
+"""The most characters that go into the log: an exception may quote a whole array."""
 
 EXHAUSTED = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
-"""Words of allocators that raise a plain RuntimeError: torch's on a CPU, CUDA's, cuBLAS's."""
+"""Parts of the messages of plain RuntimeErrors from allocators: of torch (CPU), CUDA, cuBLAS."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class Failure(EveryField):
     """The end of an attempt.
 
     Args:
         error: one line.
-        cause: see above.
-        traceback: in full, as far as it is of use.
+        cause: one of those named at the top of this file.
+        traceback: the last `TRACEBACK_LENGTH` characters of it.
     """
 
     error: str
@@ -37,7 +40,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException, *, cause: str = "exception") -> Failure:
-        """Return what an exception comes to; `cause` holds unless memory ran out."""
+        """Return the failure of an exception; the cause is `cause` unless memory ran out."""
         lines = traceback.format_exception(error)
         return cls(
             error=f"{type(error).__name__}: {' '.join(_words(error).split())}"[:ERROR_LENGTH],
@@ -47,18 +50,18 @@ class Failure:
 
 
 UNPROBED = Failure(error="the trial ended unprobed", cause="exception")
-"""A generator that came to its end although it was asked to go on."""
+"""The failure of a trial that was to be probed and ended before its `probed` observation."""
 
 
 class TrialError(Exception):
-    """Carries a failure from a worker to the driver, whatever its exception was made of.
+    """Carries a failure from a worker to the driver.
 
-    An exception of a trial's own may not survive the way: its class may want other arguments
+    An exception of a trial's own may not survive pickling: its class may need other arguments
     than it passed on, or be unknown to the driver.
     """
 
     def __init__(self, error: str, cause: str, traceback: str) -> None:
-        super().__init__(error, cause, traceback)  # what it is pickled by
+        super().__init__(error, cause, traceback)  # pickle makes the copy from these arguments
         self.failure = Failure(error=error, cause=cause, traceback=traceback)
 
     @classmethod
@@ -70,13 +73,13 @@ class TrialError(Exception):
 def _words(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # its `__str__` is somebody else's code
+    except Exception:  # `__str__` of a user's exception may raise anything
         return "(its message cannot be read)"
 
 
 def _exhausted(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True  # the latter is torch's, and Ray's
+        return True  # torch and Ray each have a class of the latter name
     return isinstance(error, RuntimeError) and any(part in _words(error) for part in EXHAUSTED)
 
 

@@ -1,6 +1,6 @@
 """What a rule may see: the fold of a study's events into states and columns.
 
-One row per candidate, in the order in which they wait. Columns are numpy views that
+There is one row for each candidate, in the order in which they wait. Columns are numpy views that
 cannot be written. There is no column of test accuracy, so no rule can read it.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from enum import IntEnum
 from typing import Any
 
@@ -16,29 +15,41 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.core.errors import StudyError, unknown_trial
-from sweep.core.records import Cost, Event, Observation, Zone
+from sweep.core.events import (
+    BudgetChanged,
+    CandidateAdded,
+    Decided,
+    Event,
+    Idled,
+    Observed,
+    TrialEvent,
+    TrialFailed,
+    TrialStarted,
+    ZoneMoved,
+    trial_of,
+)
+from sweep.core.records import Action, Cost, Observation, Zone
 
 Floats = npt.NDArray[np.float64]
-
-ZONE = tuple(field.name for field in fields(Zone))
+Names = npt.NDArray[np.object_]
 
 
 class State(IntEnum):
-    """Where a candidate stands, as far as the log tells."""
+    """How far a candidate is, according to the log."""
 
-    PENDING = 0  # not begun
-    TRAINING = 1  # begun, not measured
-    PAUSED = 2  # told to wait in the middle of its training
+    PENDING = 0  # not started
+    TRAINING = 1  # started, not measured
+    PAUSED = 2  # told to wait during its training
     WAITING = 3  # measured, no verdict yet
     HELD = 4  # measured, told to wait
-    PROBING = 5  # told to go on, not probed yet
+    PROBING = 5  # told to continue, not probed yet
     PROBED = 6
     STOPPED = 7
     FAILED = 8
 
     @property
     def final(self) -> bool:
-        """True if nothing more will come of it."""
+        """True if the trial does nothing more."""
         return self >= State.PROBED
 
 
@@ -51,15 +62,18 @@ class History:
     Attributes:
         seq: of the last event folded in; -1 before the first.
         clock: that event's time, seconds since the epoch.
-        zone: the last that the rule named.
-        closed: nothing runs and nothing more may start, so waiting is in vain.
+        zone: the last zone of the rule.
+        closed: True if nothing runs and nothing more may start, so that waiting is useless.
         spent: seconds of all observations.
         broken: trial_id -> why, for models that must be stopped whatever the rule says.
         probes_left: probes that the budget still allows; None is without limit.
         latest: the row that was observed last; None before the first.
-        varied: names of the fields that the candidates differ in, where they are numbers.
-        fractions: of training, below 1, at which trials were looked at, ascending. What was
-            seen there is in columns `NAME@FRACTION`, for instance `alpha@0.25`.
+        varied: names of the fields in which the candidates differ and whose values are numbers
+            or truth values; see `column`.
+        named: names of the fields in which the candidates differ and whose values are texts or
+            truth values; see `names`.
+        fractions: of training, below 1, at which trials were looked at, ascending. The measures
+            of such a look are in columns `NAME@FRACTION`, for instance `alpha@0.25`.
     """
 
     def __init__(self, *, workers: int = 1) -> None:
@@ -78,6 +92,7 @@ class History:
         self._index: dict[str, int] = {}
         self._state = np.zeros(16, dtype=np.int8)
         self._columns: dict[str, Floats] = {}
+        self._names: dict[str, dict[int, str]] = {}  # field -> row -> name
         self._counts = [0] * len(State)
         self._probed = np.zeros(16, dtype=np.int64)
         self._probed_count = 0
@@ -97,7 +112,7 @@ class History:
 
     @property
     def waiting(self) -> list[int]:
-        """Rows that are measured and want a verdict (WAITING or HELD), in order."""
+        """Rows that are measured and need a verdict (WAITING or HELD), in order."""
         return sorted(self._waiting)
 
     @property
@@ -113,33 +128,62 @@ class History:
 
     @property
     def probed(self) -> npt.NDArray[np.int64]:
-        """Rows that were probed, in the order in which results came."""
+        """Rows that were probed, in the order in which their results came."""
         return _view(self._probed, self._probed_count)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns there are."""
+        """Names of all columns of numbers."""
         return tuple(self._columns)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Names of the varied fields whose values are texts or truth values."""
+        return tuple(self._names)
 
     def column(self, name: str) -> Floats:
         """Return a column, float64 [H], NaN where there is no number; all NaN if unknown.
 
         Args:
-            name: of a varied field or a measure; with `@FRACTION` of a measure on the way;
-                `fraction`, the part of training after which a trial was last looked at;
-                `device_seconds`, what it has taken so far; `chance`, with which a stopped one
-                was thought to be the best.
+            name: of a varied field or a measure. A measure during training is `NAME@FRACTION`.
+                Further columns: `fraction`, the share of training after which a trial was last
+                looked at; `device_seconds`, what the trial has taken so far; `chance`, the
+                probability that a stopped trial is the best, as the rule gave it.
         """
         if name not in self._columns:
             return np.full(len(self), np.nan)
         return _view(self._columns[name], len(self))
+
+    def names(self, field: str) -> Names:
+        """Return the values of a field that are names, str [H]; "" where there is none.
+
+        A truth value is `true` or `false`.
+
+        Args:
+            field: one of `named`, for instance `method.name`; all "" if unknown.
+        """
+        column = np.full(len(self), "", dtype=object)
+        for row, name in self._names.get(field, {}).items():
+            column[row] = name
+        return column
+
+    def point(self, row: int) -> dict[str, float | str]:
+        """Return the varied fields of one candidate: numbers, and names where they are none."""
+        point: dict[str, float | str] = {}
+        for name in self.varied:
+            if not math.isnan(value := float(self._columns[name][row])):
+                point[name] = value
+        for name, values in self._names.items():
+            if row in values:
+                point[name] = values[row]
+        return point
 
     def row(self, trial_id: str) -> int:
         """Return the row of a trial; KeyError if there is none."""
         return self._index[trial_id]
 
     def state_of(self, trial_id: str) -> State:
-        """Return where one trial stands."""
+        """Return the state of one trial; KeyError if there is none."""
         return State(int(self._state[self._index[trial_id]]))
 
     def count(self, *states: State) -> int:
@@ -147,36 +191,37 @@ class History:
         return sum(self._counts[state] for state in states)
 
     def fold(self, event: Event) -> None:
-        """Take one event in; events come in order of `seq`."""
-        if event.trial_id and event.kind != "candidate" and event.trial_id not in self._index:
+        """Take in one event; events come in order of `seq`.
+
+        Raises:
+            StudyError: the event is about a trial that no earlier event added.
+        """
+        known = isinstance(event, CandidateAdded) or trial_of(event) in self._index
+        if isinstance(event, TrialEvent) and not known:
             raise StudyError(unknown_trial(event))
         self.seq, self.clock = event.seq, event.time
-        payload = event.payload
-        match event.kind:
-            case "candidate":
-                self._add(event.trial_id, payload.get("point", {}))
+        match event:
+            case Observed():
+                self._observe(event.trial_id, event.observation)
+            case CandidateAdded():
+                self._add(event.trial_id, event.point)
                 self.closed = False
-            case "start":
+            case TrialStarted():
                 if self.state_of(event.trial_id) == State.PENDING:
                     self._set(event.trial_id, State.TRAINING)
                 self.closed = False
-            case "observation":
-                self._observe(event.trial_id, Observation.from_json(payload))
-            case "verdict":
-                self._decide(event.trial_id, payload["action"])
-                if (chance := payload.get("chance")) is not None:
-                    self._put(self._index[event.trial_id], [("chance", chance)])
-            case "zone":
-                self.zone = Zone(**{key: payload[key] for key in ZONE if key in payload})
-            case "failure":
-                if payload["final"]:
-                    self._set(event.trial_id, State.FAILED)
-            case "idle":
+            case Decided():
+                self._decide(event.trial_id, event.action)
+                if event.chance is not None:
+                    self._put(self._index[event.trial_id], [("chance", event.chance)])
+            case ZoneMoved():
+                self.zone = event.zone
+            case TrialFailed(final=True):
+                self._set(event.trial_id, State.FAILED)
+            case Idled():
                 self.closed = True
-            case "budget":
+            case BudgetChanged():
                 self.closed = False
-            case "study" | "session" | "dropped" | "finish":
-                pass
 
     def _add(self, trial_id: str, point: Mapping[str, Any]) -> None:
         if trial_id in self._index:
@@ -194,26 +239,30 @@ class History:
         numbers = {name: value for name, value in point.items() if isinstance(value, int | float)}
         self.varied = tuple(dict.fromkeys((*self.varied, *numbers)))
         self._put(row, numbers.items())
+        for name, value in point.items():
+            if isinstance(value, str | bool):
+                text = value if isinstance(value, str) else str(value).lower()
+                self._names.setdefault(name, {})[row] = text
 
-    def _observe(self, trial_id: str, seen: Observation) -> None:
-        self.spent = self.spent + seen.cost
+    def _observe(self, trial_id: str, observation: Observation) -> None:
+        self.spent = self.spent + observation.cost
         row = self.latest = self._index[trial_id]
-        if seen.stage == "tested":
+        if observation.stage == "tested":
             return
         before = float(np.nan_to_num(self.column("device_seconds")[row]))
-        self._put(row, [("device_seconds", before + seen.cost.device_seconds)])
-        if (why := seen.broken) is not None:
+        self._put(row, [("device_seconds", before + observation.cost.device_seconds)])
+        if (why := observation.broken) is not None:
             self.broken[trial_id] = why
         at = ""
-        if seen.stage != "pretrain":
-            self._put(row, [("fraction", seen.fraction)])
-        if seen.stage in ("measured", "probed"):
-            at = "" if seen.final else f"@{seen.fraction:g}"
-            if at and seen.fraction not in self.fractions:
-                self.fractions = tuple(sorted((*self.fractions, seen.fraction)))
-        for measure in seen.measures:
+        if observation.stage != "pretrain":
+            self._put(row, [("fraction", observation.fraction)])
+        if observation.stage in ("measured", "probed"):
+            at = "" if observation.final else f"@{observation.fraction:g}"
+            if at and observation.fraction not in self.fractions:
+                self.fractions = tuple(sorted((*self.fractions, observation.fraction)))
+        for measure in observation.measures:
             if measure.name == "test_accuracy":
-                continue  # a table for comparing rules has it; a rule never does
+                continue  # only a table for comparing rules has it; a rule never sees it
             if measure.value is not None:
                 self._put(row, [(measure.name + at, measure.value)])
             images = measure.detail.get("images")
@@ -221,15 +270,15 @@ class History:
                 self._put(row, [(f"{measure.name}_images", images)])
         if at:
             return
-        if seen.stage == "measured":
+        if observation.stage == "measured":
             self._set(trial_id, State.WAITING)
-        elif seen.stage == "probed":
+        elif observation.stage == "probed":
             again = self.state_of(trial_id) == State.PROBED
             self._set(trial_id, State.PROBED)
             if not again and not math.isnan(self.column("accuracy")[row]):
                 self._probe(row)
 
-    def _decide(self, trial_id: str, action: str) -> None:
+    def _decide(self, trial_id: str, action: Action) -> None:
         ended = self.state_of(trial_id) >= State.WAITING
         verdicts = {
             "continue": State.PROBING if ended else State.TRAINING,

@@ -1,23 +1,40 @@
-"""Look a name up in a seam's table, or import `"package.module:name"`.
+"""Members of a seam, ours and a user's own: looked up by name, and bound to their config keys.
 
-A plug-in may lie beside the config. That folder comes on the import path once a plug-in is
-named, and last: a config that names none runs no code of its folder, not even where some
-library tries an import that usually fails, and what is installed is never hidden.
+A member is a factory `name(*, key=default) -> what the seam calls`. Its keyword-only parameters
+are its config keys: their annotations are the types and ranges, their defaults the defaults, and
+nothing else lists them. A parameter `seed` is filled from the study and is no key.
+
+A plug-in, `"package.module:name"`, may lie beside the config. That folder joins the import path
+once a plug-in is named, and as its last entry. So a config that names no plug-in runs no code of
+its folder, not even where a library tries an import that usually fails, and an installed module
+is never hidden.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
+import inspect
+import json
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
-from sweep.core.errors import ConfigError, SweepError, unknown_name
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticSerializationError
+
+from sweep.core.errors import ConfigError, SweepError, nearest, unknown_name
 
 T = TypeVar("T")
+
+SEED = "seed"
+"""The parameter that the study fills in."""
 
 _FOLDERS: list[str] = []
 
@@ -48,37 +65,280 @@ def resolve(kind: str, name: str, table: Mapping[str, T]) -> T:
         )
     sys.path += [folder for folder in _FOLDERS if folder not in sys.path]
     try:
-        found: T = getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigError(f"{kind} {name!r}: {error}. Is its folder beside the config?") from error
+    except Exception as error:  # whatever the module's own code raises
+        raise ConfigError(f"{kind} {name!r} cannot be imported: {_in_a_line(error)}.") from error
+    try:
+        member: T = getattr(module, attribute)
     except AttributeError as error:
         raise ConfigError(f"{kind} {name!r}: {module_name} has no {attribute!r}.") from error
-    except Exception as error:  # whatever the module's own code raises
-        raise ConfigError(f"{kind} {name!r} cannot be imported: {_what(error)}.") from error
-    if not callable(found):
-        raise ConfigError(f"{kind} {name!r} is a {type(found).__name__}, and cannot be called.")
-    return found
+    if not callable(member):
+        raise ConfigError(f"{kind} {name!r} is a {type(member).__name__}, and cannot be called.")
+    return member
 
 
-@contextmanager
-def member(kind: str, name: str, table: Mapping[str, T]) -> Iterator[T]:
-    """Yield what `resolve` finds; what a plug-in raises within becomes a sentence.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bound(Generic[T]):
+    """A member with a value for each of its keys.
+
+    Args:
+        kind: what it is, for sentences: `The encoder`.
+        name: as the config gives it.
+        keys: every key of the member with its value, as JSON; what the log keeps.
+        factory: the member.
+        arguments: the keys' values as the factory takes them, `seed` included.
+        ours: whether the member is one of the package's.
+    """
+
+    kind: str
+    name: str
+    keys: Mapping[str, Any]
+    factory: Callable[..., T]
+    arguments: Mapping[str, Any]
+    ours: bool
+
+    def make(self) -> T:
+        """Return what the factory makes.
+
+        Raises:
+            ConfigError: the factory refuses its values with a `ValueError`, a plug-in raises, or
+                what it makes cannot be called.
+        """
+        with self.guarded():
+            made = self.factory(**self.arguments)
+        if not callable(made):
+            raise ConfigError(
+                f"{self.kind} {self.name!r} made a {type(made).__name__}, which cannot be called. "
+                "A member is a function of its config keys that returns what the study calls."
+            )
+        return made
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turn an error of a plug-in's code, or a refused value, into a `ConfigError`."""
+        try:
+            yield
+        except SweepError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"{self.kind} {self.name!r}: {str(error).rstrip('.')}.") from error
+        except Exception as error:  # whatever a plug-in raises
+            if self.ours:
+                raise
+            raise ConfigError(f"{self.kind} {self.name!r} failed: {_in_a_line(error)}.") from error
+
+
+def bind(
+    kind: str,
+    name: str,
+    table: Mapping[str, Callable[..., T]],
+    keys: Mapping[str, Any],
+    *,
+    where: str,
+    seed: int = 0,
+    common: Collection[str] = (),
+) -> Bound[T]:
+    """Check the keys of a member against its signature, and fill in its defaults.
+
+    Args:
+        kind: what is bound, for the sentences: `The encoder`.
+        name: of a member of `table`, or `"package.module:name"`.
+        table: the seam's own members.
+        keys: as the config gives them.
+        where: the config's table that holds the keys, for the sentences: `encoder`.
+        seed: of the study, for a member that has a parameter `seed`.
+        common: keys of that table which no member may declare.
 
     Raises:
-        ConfigError: as `resolve`; or a plug-in raised something.
+        ConfigError: no such member, an unknown key, a wrong type, or a value out of range.
     """
-    found = resolve(kind, name, table)
+    factory = resolve(kind, name, table)
+    signature = _signature(kind, name, factory)
+    known = signature.keys
+    _check_known(keys, known, name, where)
+    if taken := sorted(set(known) & set(common)):
+        raise ConfigError(
+            f"{kind} {name!r} has the parameter {taken[0]!r}, and {where}.{taken[0]} is a key of "
+            "its own. Give the parameter another name."
+        )
     try:
-        yield found
-    except SweepError:
-        raise
-    except Exception as error:  # whatever a plug-in raises
-        if name in table:
+        values = signature.model.model_validate(dict(keys))
+    except ValidationError as error:
+        raise ConfigError(" ".join(_fault(where, fault) for fault in error.errors())) from error
+    arguments = {key: getattr(values, field) for key, field in known.items()}
+    if signature.takes_seed:
+        arguments[SEED] = seed
+    return Bound(
+        kind=kind,
+        name=name,
+        keys=_as_json(values, where),
+        factory=factory,
+        arguments=arguments,
+        ours=name in table,
+    )
+
+
+def keys_of(kind: str, name: str, table: Mapping[str, Callable[..., Any]]) -> frozenset[str]:
+    """Return the keys that a member declares; raise `ConfigError`."""
+    return frozenset(_signature(kind, name, resolve(kind, name, table)).keys)
+
+
+def filled_in(
+    kind: str,
+    name: str,
+    table: Mapping[str, Callable[..., Any]],
+    keys: Mapping[str, Any],
+    *,
+    where: str,
+) -> dict[str, Any]:
+    """Return keys as given, and the defaults of a member's others that have one, as JSON.
+
+    The arguments are those of `bind`. Values are not checked, and a required key may be missing,
+    because an axis may give it.
+
+    Raises:
+        ConfigError: no such member, or an unknown key.
+    """
+    signature = _signature(kind, name, resolve(kind, name, table))
+    _check_known(keys, signature.keys, name, where)
+    fields = signature.model.model_fields
+    given = {f: v.get_default(call_default_factory=True) for f, v in fields.items()}
+    optional = {field for field, value in fields.items() if not value.is_required()}
+    values = signature.model.model_construct(**given)
+    return {**_as_json(values, where, include=optional), **keys}
+
+
+def _check_known(keys: Collection[str], known: Collection[str], name: str, where: str) -> None:
+    """Raise `ConfigError` for a key that a member does not have."""
+    if unknown := sorted(set(keys) - set(known)):
+        first = unknown[0]
+        listed = f"Keys of {name}: {', '.join(sorted(known))}." if known else f"{name} has no keys."
+        raise ConfigError(f"{where}.{first} is no key of {name}.{nearest(first, known)} {listed}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Signature:
+    """What a factory declares.
+
+    Args:
+        model: its fields check the keys; each has a key as its alias, because a key may be named
+            as an attribute of a model is: `copy`, `json`.
+        keys: key -> field of the model.
+        takes_seed: whether the factory has a parameter `seed`.
+    """
+
+    model: type[BaseModel]
+    keys: Mapping[str, str]
+    takes_seed: bool
+
+
+_SIGNATURES: dict[tuple[str, int], tuple[Callable[..., Any], _Signature]] = {}
+"""(name, id of the factory) -> the factory, kept so that its id stays its own, and its keys."""
+
+
+def _signature(kind: str, name: str, factory: Callable[..., Any]) -> _Signature:
+    """Return what a factory declares, read once."""
+    place = (name, id(factory))
+    if place not in _SIGNATURES:
+        try:
+            _SIGNATURES[place] = (factory, _read(kind, name, factory))
+        except ConfigError:
             raise
-        raise ConfigError(f"{kind} {name!r} failed: {_what(error)}.") from error
+        except Exception as error:  # whatever a plug-in's annotations raise
+            raise ConfigError(
+                f"{kind} {name!r} has a signature that cannot be read: {_in_a_line(error)}."
+            ) from error
+    return _SIGNATURES[place][1]
 
 
-def _what(error: Exception) -> str:
+def _read(kind: str, name: str, factory: Callable[..., Any]) -> _Signature:
+    """Return the model whose fields are the factory's keyword-only parameters."""
+    parameters = inspect.signature(factory).parameters
+    for parameter in parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            raise ConfigError(
+                f"{kind} {name!r} has the parameter {parameter.name!r}, which is not "
+                "keyword-only. A member is a function of its config keys: "
+                f"def {name.rpartition(':')[2]}(*, key=default)."
+            )
+    types = _types(factory, parameters)
+    keys = {key: f"key_{number}" for number, key in enumerate(k for k in parameters if k != SEED)}
+    fields: dict[str, Any] = {
+        field: (types[key], _default(factory, parameters[key])) for key, field in keys.items()
+    }
+    model = create_model(name, __config__=_STRICT, **fields)
+    return _Signature(model=model, keys=keys, takes_seed=SEED in parameters)
+
+
+def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """Return the field of a parameter: its alias, and its default where it has one."""
+    if parameter.default is parameter.empty:
+        return Field(alias=parameter.name)
+    if dataclasses.is_dataclass(factory):
+        for field in dataclasses.fields(factory):
+            if field.name == parameter.name and field.default_factory is not dataclasses.MISSING:
+                return Field(alias=parameter.name, default_factory=field.default_factory)
+    return Field(alias=parameter.name, default=parameter.default)
+
+
+def _types(
+    factory: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]
+) -> dict[str, Any]:
+    """Return the types of the parameters, `Any` where there is no annotation.
+
+    Fields that a dataclass inherits are annotated in the words of another module.
+    """
+    inherited: dict[str, Any] = {}
+    if dataclasses.is_dataclass(factory):
+        inherited = typing.get_type_hints(factory, include_extras=True)
+    given = {
+        key: Any if parameter.annotation is parameter.empty else parameter.annotation
+        for key, parameter in parameters.items()
+        if key not in inherited
+    }
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    holder = type("holder", (), {"__annotations__": given})
+    module = sys.modules.get(factory.__module__)
+    own = typing.get_type_hints(holder, globalns=vars(module or typing), include_extras=True)
+    return {**inherited, **own}
+
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+def _as_json(
+    values: BaseModel, where: str, *, include: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Return a member's keys as JSON; raise `ConfigError` for a value that JSON lacks."""
+    kept = None if include is None else set(include)
+    try:
+        keys = values.model_dump(mode="json", by_alias=True, include=kept)
+        json.dumps(keys, allow_nan=False)
+    except PydanticSerializationError as error:
+        raise ConfigError(f"{where} holds a value that no config can hold: {error}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{where} holds a number that is infinite or NaN.") from error
+    return keys
+
+
+def _fault(where: str, fault: Mapping[str, Any]) -> str:
+    key = ".".join([where, *map(str, fault["loc"])])
+    if fault["type"] == "missing":
+        return f"{key} is missing."
+    given, reason = fault["input"], str(fault["msg"])
+    return f"{key} is {given!r:.200}: {reason[:1].lower()}{reason[1:]}."
+
+
+def import_library(name: str) -> None:
+    """Import a library by its name, only to see whether that works; raise what it raises."""
+    importlib.import_module(name)
+
+
+def _in_a_line(error: Exception) -> str:
     """Return an error in one line, with the place where it was raised."""
     *_, last = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({Path(last.filename).name}, line {last.lineno})"

@@ -1,8 +1,7 @@
-"""The nouns of a study: what a trial reports, what a rule decides, what the log keeps.
+"""The nouns of a study: what a trial reports, what a rule decides, what a study comes to.
 
-Frozen values only: no behaviour beyond adding costs and turning into JSON. The
-words here are used everywhere: study, candidate, trial, event, observation,
-measure, verdict, zone, cost.
+Frozen values only. The words here are used everywhere: study, candidate, trial, observation,
+measure, verdict, zone, cost, outcome. What the log keeps of them: `sweep.core.events`.
 """
 
 from __future__ import annotations
@@ -10,29 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from sweep.core.limits import Count, EveryField, Fraction, Name, Number, Seconds
 
 MeasureStatus = Literal["ok", "poor_fit", "degenerate", "nonfinite"]
 Stage = Literal["pretrain", "trained", "measured", "probed", "tested"]
 Action = Literal["continue", "hold", "stop"]
-EventKind = Literal[
-    "study",  # config, versions, commit: once, first
-    "session",  # a driver began: host, pid; once a run or resume
-    "candidate",  # one point of the space: trial_id, its varied fields, its config
-    "start",  # a runner put the trial to work: attempt
-    "observation",  # what the trial saw
-    "verdict",  # what the rule says of one trial
-    "zone",  # the interval that the rule believes in, whenever it changes
-    "dropped",  # its encoder is removed from disk, as `resources.keep` says
-    "failure",  # an attempt that ended in an exception
-    "idle",  # nothing runs and nothing may start: whoever is held must be decided
-    "budget",  # a changed budget, on resume
-    "finish",  # the study is over: winner, ties, why it ended
-]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
+class Cost(EveryField):
     """Seconds that something took; costs add.
 
     Args:
@@ -41,8 +30,10 @@ class Cost:
             where there is no GPU).
     """
 
-    wall_seconds: float = 0.0
-    device_seconds: float = 0.0
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    wall_seconds: Seconds = 0.0
+    device_seconds: Seconds = 0.0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -52,20 +43,28 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measure:
-    """One number with its name and whether it can be believed.
+class Measure(EveryField):
+    """One number with its name and whether the number can be used.
 
     Args:
         name: `alpha`, `rankme`, `accuracy`, `loss`, ...
         value: the number, or None where status is degenerate or nonfinite.
         status: `ok`; `poor_fit` (usable, flagged); `degenerate` (a collapsed spectrum);
             `nonfinite` (NaN or infinity).
-        detail: what was done to get it: window, R^2, images used, why it failed.
+        fatal: True if a model is given up where this measure has no usable value; see
+            `Observation.condemned`.
+        detail: how it was measured: window, R^2, images used, why it failed.
+
+    Raises:
+        ValueError: status and value contradict each other.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     name: str
-    value: float | None
+    value: Number | None
     status: MeasureStatus = "ok"
+    fatal: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -75,30 +74,30 @@ class Measure:
 
     @property
     def usable(self) -> bool:
-        """True where the value may be compared with others'."""
+        """True where the value may be compared with those of other models."""
         return self.value is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Observation:
+class Observation(EveryField):
     """What a trial yields: a stage reached, measures taken, seconds spent.
 
-    `(stage, step)` names an observation within its trial, for good: an attempt that
-    repeats a step yields the same name again, and the study keeps the first.
+    `(stage, step)` names an observation within its trial. An attempt that repeats a step
+    yields the same name again, and the study keeps the first observation of a name.
 
     Args:
-        stage: `pretrain` (progress), `trained`, `measured`, `probed`, `tested`; `measured`
-            and `probed` also while it trains, at a fraction below 1.
+        stage: `pretrain` (progress), `trained`, `measured`, `probed`, `tested`. A trial may
+            also be `measured` and `probed` while it trains, at a fraction below 1.
         step: optimiser steps done.
-        fraction: part of pretraining done, 0 to 1.
+        fraction: share of pretraining done, 0 to 1.
         measures: numbers taken here.
         cost: seconds since the trial's previous observation.
         detail: anything else worth a row: checkpoint, device, spectrum.
     """
 
     stage: Stage
-    step: int
-    fraction: float = 1.0
+    step: Count
+    fraction: Fraction = 1.0
     measures: tuple[Measure, ...] = ()
     cost: Cost = Cost()
     detail: Mapping[str, Any] = field(default_factory=dict)
@@ -109,62 +108,44 @@ class Observation:
 
     @property
     def final(self) -> bool:
-        """True at the end of pretraining, False for what was seen on the way there."""
+        """True at the end of pretraining, False at a look during pretraining."""
         return self.fraction >= 1.0
 
     @property
-    def broken(self) -> str | None:
-        """Why such a model is never probed: its loss or its spectrum is no number; or None."""
-        name = {"trained": "loss", "measured": "alpha"}.get(self.stage, "")
-        measure = self.measure(name) if self.final or self.stage == "trained" else None
-        if measure is None or measure.usable:
-            return None
-        return f"{name} is {measure.status}: {measure.detail.get('reason', 'no number')}"
+    def condemned(self) -> Measure | None:
+        """The measure for which the model is given up and never probed, or None.
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists and numbers, without NaN; the details are shared.
-
-        Equivalent to `dataclasses.asdict`, which takes ten times as long.
+        Only `trained` and the final `measured` can condemn a model. Such an observation does so
+        where a measure with `fatal` has no usable value, or where none of its measures has one.
         """
-        cost = self.cost
-        return {
-            "stage": self.stage,
-            "step": self.step,
-            "fraction": self.fraction,
-            "measures": [
-                {"name": m.name, "value": m.value, "status": m.status, "detail": m.detail}
-                for m in self.measures
-            ],
-            "cost": {"wall_seconds": cost.wall_seconds, "device_seconds": cost.device_seconds},
-            "detail": self.detail,
-        }
+        if self.stage != "trained" and not (self.stage == "measured" and self.final):
+            return None
+        unusable = [measure for measure in self.measures if not measure.usable]
+        if len(unusable) < len(self.measures):
+            unusable = [measure for measure in unusable if measure.fatal]
+        return unusable[0] if unusable else None
 
-    @classmethod
-    def from_json(cls, payload: Mapping[str, Any]) -> Observation:
-        """Read what `to_json` wrote; what a later version adds is left out."""
-        return cls(
-            stage=payload["stage"],
-            step=payload["step"],
-            fraction=payload.get("fraction", 1.0),
-            measures=tuple(Measure(**m) for m in payload.get("measures", ())),
-            cost=Cost(**payload.get("cost", {})),
-            detail=payload.get("detail", {}),
-        )
+    @property
+    def broken(self) -> str | None:
+        """Why the model is given up, in a few words; None where it is not."""
+        if (measure := self.condemned) is None:
+            return None
+        return f"{measure.name} is {measure.status}: {measure.detail.get('reason', 'no number')}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Zone:
+class Zone(EveryField):
     """An interval of alpha in which the rule looks for the best model; None is unbounded.
 
     Args:
         lo, hi: bounds, inclusive.
-        through: how much evidence is folded into it: rounds or probes, as the rule counts.
+        through: amount of evidence behind the interval: rounds or probes, as the rule counts.
         note: what a person should know of the response over alpha, if anything.
     """
 
-    lo: float | None = None
-    hi: float | None = None
-    through: int = 0
+    lo: Number | None = None
+    hi: Number | None = None
+    through: Count = 0
     note: str = ""
 
     def holds(self, alpha: float) -> bool:
@@ -179,13 +160,14 @@ class Zone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What the rule says of one waiting trial. `hold` is revocable, `stop` is final.
+    """What the rule decides about one waiting trial. `hold` can be revoked, `stop` is final.
 
     Args:
-        trial_id: of whom.
-        action: what it is to do.
+        trial_id: the trial that the verdict is about.
+        action: what the trial is to do.
         reason: a sentence for people.
-        chance: with which a trial that is stopped is the best of all, where the rule knows.
+        chance: probability that a trial which is stopped is the best of all, where the rule
+            knows it.
     """
 
     trial_id: str
@@ -196,28 +178,35 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """A rule's whole answer: the zone it believes in and a verdict per waiting trial."""
+    """A rule's whole answer: the zone in which it looks, and a verdict for each waiting trial."""
 
     zone: Zone
     verdicts: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One line of the log. The driver gives every event one `seq`, from 0, without gaps.
+class Outcome(EveryField):
+    """The end of a study; `sweep.core.outcome` computes it.
 
     Args:
-        seq: position in the log.
-        time: seconds since the epoch, the driver's clock.
-        kind: see `EventKind`.
-        trial_id: the trial it is about, or "" for the study.
-        attempt: the trial's attempt, from 1; 0 where none has begun.
-        payload: JSON, by kind.
+        winner: the trial with the best validation accuracy, the first of equals; None
+            where nothing was probed.
+        accuracy: the winner's, on the validation split, 0 to 1.
+        interval: its 95 % Wilson interval, for the images of the validation split; None
+            where their number is not known. The interval does not account for the choice of the
+            best of several.
+        ties: other trials whose accuracy does not differ from the winner's at 95 %.
+        zone: the interval of alpha in which the rule last looked.
+        probes_paid: models probed.
+        probes_saved: models pretrained and measured that were not probed.
+        reason: why the study ended.
     """
 
-    seq: int
-    time: float
-    kind: EventKind
-    trial_id: str = ""
-    attempt: int = 0
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    winner: Name | None
+    accuracy: Number | None
+    interval: tuple[Number, Number] | None
+    ties: tuple[Name, ...]
+    zone: Zone
+    probes_paid: Count
+    probes_saved: Count
+    reason: str

@@ -1,22 +1,48 @@
-"""Label-free criteria: a function of `Features` that returns a `Measure`.
+"""Label-free criteria: a function of an encoder's features that returns a `Measure`.
 
-Members keep no state, see no labels (the type has none) and return a numerical failure
-as a status. To add one: a function of `CriteriaConfig` that returns the criterion, and
-a line in `CRITERIA`.
+A member is a factory `name(*, key=default)` that returns the criterion. A criterion keeps no
+state, sees no labels (`Encoded` has none) and returns a numerical failure as a status. It may have
+a method `check(dim=, images=)` that raises `ValueError` where it cannot be measured.
+Imports `core` and `config`. To add one: a file here, and a line in `CRITERIA`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sweep.config.models import CriteriaConfig
+from sweep.core import plugins
 from sweep.core.records import Measure
-from sweep.criteria import alpha, rankme
-from sweep.criteria.spectrum import Features
+from sweep.criteria.alpha import Alpha
+from sweep.criteria.encoded import Encoded
+from sweep.criteria.rankme import rankme
 
-Criterion = Callable[[Features], Measure]
+Criterion = Callable[[Encoded], Measure]
 
-CRITERIA: dict[str, Callable[[CriteriaConfig], Criterion]] = {
-    "alpha": alpha.make,
-    "rankme": rankme.make,
+CRITERIA: Mapping[str, Callable[..., Criterion]] = {
+    "alpha": Alpha,
+    "rankme": rankme,
 }
+
+
+def bind(config: CriteriaConfig, *, seed: int = 0) -> list[plugins.Bound[Criterion]]:
+    """Return the criteria that a config names, in order, their keys checked.
+
+    Args:
+        config: the names and the tables of keys.
+        seed: of the trial, for a criterion that has a parameter `seed`.
+
+    Raises:
+        ConfigError: no such criterion, or a key or value that it does not take.
+    """
+    return [
+        plugins.bind(
+            "The criterion",
+            name,
+            CRITERIA,
+            config.parameters_of(name),
+            where=f"criteria.{name}",
+            seed=seed,
+        )
+        for name in config.names
+    ]

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweep.config.models import CriteriaConfig
 from sweep.core.records import Measure
-from sweep.criteria.spectrum import Features, rankme_of
+from sweep.criteria.encoded import Encoded
+from sweep.criteria.spectrum import rankme_of
 
 
-def make(config: CriteriaConfig) -> Callable[[Features], Measure]:
-    """Return RankMe, which has nothing to configure."""
-    del config
-    return rankme_of
+def rankme() -> Callable[[Encoded], Measure]:
+    """Return RankMe, which has no keys."""
+    return lambda encoded: rankme_of(encoded.moments)

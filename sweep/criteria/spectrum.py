@@ -245,15 +245,16 @@ def alpha_of(features: Features, *, first: int = 4, last: int = 100) -> Measure:
         "undersampled": features.count < 2 * features.dim,
     }
     if not features.finite:
-        return _nonfinite("alpha", detail)
+        return _nonfinite("alpha", detail, fatal=True)
     if features.count <= last:
-        return _degenerate("alpha", detail, f"{features.count} images, more than {last} needed")
+        reason = f"{features.count} images, more than {last} needed"
+        return _degenerate("alpha", detail, reason, fatal=True)
     if features.rank < last:
-        return _degenerate("alpha", detail, f"rank {features.rank} is below {last}")
+        return _degenerate("alpha", detail, f"rank {features.rank} is below {last}", fatal=True)
     fit = power_law(features.eigenvalues_D, first, last)
     detail["r2"] = fit.r2
     status: MeasureStatus = "ok" if fit.r2 >= GOOD_FIT else "poor_fit"
-    return Measure(name="alpha", value=fit.alpha, status=status, detail=detail)
+    return Measure(name="alpha", value=fit.alpha, status=status, fatal=True, detail=detail)
 
 
 def rankme_of(features: Features) -> Measure:
@@ -329,13 +330,14 @@ def summarise(h_ND: Tensor, *, batch: int = 8192) -> Features:
     return moments.features()
 
 
-def _nonfinite(name: str, detail: dict[str, Any]) -> Measure:
-    reason = {"reason": "a feature is NaN or infinite"}
-    return Measure(name=name, value=None, status="nonfinite", detail=detail | reason)
+def _nonfinite(name: str, detail: dict[str, Any], *, fatal: bool = False) -> Measure:
+    detail = detail | {"reason": "a feature is NaN or infinite"}
+    return Measure(name=name, value=None, status="nonfinite", fatal=fatal, detail=detail)
 
 
-def _degenerate(name: str, detail: dict[str, Any], reason: str) -> Measure:
-    return Measure(name=name, value=None, status="degenerate", detail=detail | {"reason": reason})
+def _degenerate(name: str, detail: dict[str, Any], reason: str, *, fatal: bool = False) -> Measure:
+    detail = detail | {"reason": reason}
+    return Measure(name=name, value=None, status="degenerate", fatal=fatal, detail=detail)
 
 
 def _as_tensor(features: Tensor | npt.ArrayLike) -> Tensor:

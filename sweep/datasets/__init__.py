@@ -1,15 +1,18 @@
-"""Data sets: a function of a `DataConfig` that returns images and, where known, labels.
+"""Data sets: images and, where known, labels; and the cache of decoded images (`cache`).
 
-Members never cache or lock: `sweep.datasets.cache` does, once per node. They split as
-`sweep.datasets._rows` does: what the data brings is kept, the rest is drawn with
-`config.seed`, validation never from test. One's own is named `"package.module:function"`.
+A member is a factory `name(*, key=default)` that returns what reads a `DataConfig`: its `path`,
+`size`, `limit` and shares of the splits are common to all. A member never caches or locks, because
+`cache` does so once per node. It keeps the splits that the data brings, and draws the others with
+`config.seed`; see `_rows`. Imports `core` and `config`. To add one: a file here, and a line in
+`DATASETS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sweep.config.models import DataConfig
+from sweep.core import plugins
 from sweep.datasets._detect import detect
 from sweep.datasets.cluttered_digits import cluttered_digits
 from sweep.datasets.digits import digits
@@ -18,12 +21,12 @@ from sweep.datasets.images import Splits
 from sweep.datasets.parquet import parquet
 from sweep.datasets.torchvision_sets import cifar10, cifar100, stl10
 
-__all__ = ["DATASETS", "Dataset", "detect"]
+__all__ = ["DATASETS", "Dataset", "bind", "detect"]
 
 Dataset = Callable[[DataConfig], Splits]
-"""May raise `DataError`; draws nothing but from `config.seed`."""
+"""May raise `DataError`; draws random numbers from `config.seed` only."""
 
-DATASETS: dict[str, Dataset] = {
+DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "cifar10": cifar10,
     "cifar100": cifar100,
     "cluttered_digits": cluttered_digits,
@@ -32,3 +35,25 @@ DATASETS: dict[str, Dataset] = {
     "parquet": parquet,
     "stl10": stl10,
 }
+
+
+def bind(config: DataConfig, *, where: str = "data") -> plugins.Bound[Dataset]:
+    """Return the data set that a config names, or that lies at its path, its keys checked.
+
+    Args:
+        config: the name, the keys, and what is common to all data sets.
+        where: the config's table of it, for the sentences: `data` or `probe.data`.
+
+    Raises:
+        ConfigError: no such data set, or a key or value that it does not take.
+        DataError: nothing known lies at the path, or the path cannot be read.
+    """
+    return plugins.bind(
+        "The data set",
+        detect(config),
+        DATASETS,
+        config.parameters,
+        where=where,
+        seed=config.seed,
+        common=DataConfig.model_fields,
+    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 from sweep.config.models import DataConfig
-from sweep.core.errors import DataError, unknown_name
+from sweep.core.errors import DataError
 
 
 def refuse_path(config: DataConfig, name: str) -> None:
@@ -18,15 +17,6 @@ def refuse_path(config: DataConfig, name: str) -> None:
             "Leave out data.path and data.download, or leave out data.name to read the files at "
             "data.path."
         )
-
-
-def refuse_options(config: DataConfig, name: str, allowed: Collection[str] = ()) -> None:
-    """Raise `DataError` for a key of `config.options` that the data set does not have."""
-    for key in config.options:
-        if key not in allowed:
-            if not allowed:
-                raise DataError(f"data.options.{key}: data.name={name} has no options.")
-            raise DataError(unknown_name(f"The option of data.name={name},", key, allowed))
 
 
 def existing_path(config: DataConfig) -> Path:

@@ -23,8 +23,7 @@ from filelock import FileLock
 
 from sweep.config.models import DataConfig, digest
 from sweep.core.errors import DataError
-from sweep.core.plugins import member, resolve
-from sweep.datasets import DATASETS, detect
+from sweep.datasets import bind, detect
 from sweep.datasets._checks import existing_path
 from sweep.datasets._files import IMAGE_SUFFIXES, PARQUET_SUFFIXES, walk
 from sweep.datasets.cluttered_digits import VERSION as CLUTTERED_VERSION
@@ -33,6 +32,9 @@ from sweep.datasets.torchvision_sets import READERS, checksums
 
 LAYOUT = 1
 """Of the cache folder and of what is decoded: part of each fingerprint."""
+
+UNCOUNTED = {"path", "download"}
+"""Fields of `DataConfig` that do not change the arrays."""
 
 SPLITS = ("pretrain", "train", "validation", "test")
 HEAD = 64 * 1024
@@ -76,10 +78,10 @@ def fingerprint(config: DataConfig) -> str:
         ConfigError: no data set has that name.
         DataError: the path is missing, or holds nothing known.
     """
-    name = detect(config)
-    resolve("The data set", name, DATASETS)
-    fields = config.model_dump(mode="json", exclude={"path", "download"}) | {"name": name}
-    return digest({"layout": LAYOUT, "config": fields, "content": _content(config, name)})
+    bound = bind(config)
+    common = config.model_dump(mode="json", include=set(DataConfig.model_fields) - UNCOUNTED)
+    fields = {**common, **bound.keys, "name": bound.name}
+    return digest({"layout": LAYOUT, "config": fields, "content": _content(config, bound.name)})
 
 
 def load(config: DataConfig, *, cache: Path | None = None) -> Data:
@@ -106,8 +108,11 @@ def load(config: DataConfig, *, cache: Path | None = None) -> Data:
         lock.acquire()
     try:
         if _open(folder) is None:
-            with member("The data set", detect(config), DATASETS) as reader:
-                splits = _checked(reader(config), config)
+            bound = bind(config)
+            reader = bound.make()
+            with bound.guarded():
+                splits = reader(config)
+            splits = _checked(splits, config)
             with _writing(root):
                 _write(splits, folder)
     finally:

@@ -12,11 +12,13 @@ dictionary `p` holds the factors of `RANGES` by name. Lengths are in 1/256 pixel
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from sweep.config.models import DataConfig
-from sweep.datasets._checks import refuse_options, refuse_path
+from sweep.datasets._checks import refuse_path
 from sweep.datasets._decode import resize
 from sweep.datasets._digits import CLASSES, base_digits, base_rows
 from sweep.datasets._rows import Indices, Labels
@@ -69,7 +71,12 @@ RANGES = {
 Ints = npt.NDArray[np.int32]
 
 
-def cluttered_digits(config: DataConfig) -> Splits:
+def cluttered_digits() -> Callable[[DataConfig], Splits]:
+    """Return what draws the digits on cluttered backgrounds; it has no keys."""
+    return _read
+
+
+def _read(config: DataConfig) -> Splits:
     """Draw the images.
 
     Args:
@@ -77,10 +84,9 @@ def cluttered_digits(config: DataConfig) -> Splits:
             number of training images, by default 6,000; `size` in pixels.
 
     Raises:
-        DataError: a path or options are given, but this data set has none.
+        DataError: a path is given, but this data set has none.
     """
     refuse_path(config, "cluttered_digits")
-    refuse_options(config, "cluttered_digits")
     digits, labels = base_digits()
     glyphs = _glyphs(digits)
     rows = base_rows(labels, config)

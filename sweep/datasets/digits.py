@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sweep.config.models import DataConfig
-from sweep.datasets._checks import refuse_options, refuse_path
+from sweep.datasets._checks import refuse_path
 from sweep.datasets._decode import resize
 from sweep.datasets._digits import CLASSES, base_digits, base_rows
 from sweep.datasets._rows import limited
 from sweep.datasets.images import Split, Splits
 
 
-def digits(config: DataConfig) -> Splits:
+def digits() -> Callable[[DataConfig], Splits]:
+    """Return what reads the 8 x 8 grey digits of scikit-learn; it has no keys."""
+    return _read
+
+
+def _read(config: DataConfig) -> Splits:
     """Return the 1,797 digits as uint8 [N, 1, 8, 8], 0 to 255, split with `config.seed`.
 
     Args:
         config: `seed`; `validation` and `test`, shares of the digits; `limit`; `size` in pixels.
 
     Raises:
-        DataError: a path or options are given, but this data set has none.
+        DataError: a path is given, but this data set has none.
     """
     refuse_path(config, "digits")
-    refuse_options(config, "digits")
     base, labels = base_digits()
     images = np.minimum(base[:, None].astype(np.uint16) * 16, 255).astype(np.uint8)
     if config.size is not None:

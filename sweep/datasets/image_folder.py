@@ -6,7 +6,7 @@ class folder may contain folders. Images that are in no class folder have no lab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath
 
 import numpy as np
@@ -14,14 +14,19 @@ import numpy as np
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
 from sweep.datasets._assemble import Source, assemble
-from sweep.datasets._checks import existing_path, refuse_options
+from sweep.datasets._checks import existing_path
 from sweep.datasets._decode import Encoded
 from sweep.datasets._files import IMAGE_SUFFIXES, walk
 from sweep.datasets._rows import Indices, Labels, Name, split_name, split_rows
 from sweep.datasets.images import Splits
 
 
-def image_folder(config: DataConfig) -> Splits:
+def image_folder() -> Callable[[DataConfig], Splits]:
+    """Return what reads the images in folders; it has no keys."""
+    return _read_folder
+
+
+def _read_folder(config: DataConfig) -> Splits:
     """Read image files from `config.path`.
 
     Args:
@@ -31,7 +36,6 @@ def image_folder(config: DataConfig) -> Splits:
     Raises:
         DataError: the path holds no images, or they differ in size and `config.size` is None.
     """
-    refuse_options(config, "imagefolder")
     root = existing_path(config)
     files = sorted(walk(root, IMAGE_SUFFIXES))
     if not files:

@@ -8,9 +8,10 @@ a folder of shards whose names say the split: `data/train-00000-of-00002.parquet
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError, unknown_name
 from sweep.datasets._assemble import Source, assemble
-from sweep.datasets._checks import existing_path, refuse_options
+from sweep.datasets._checks import existing_path
 from sweep.datasets._decode import Encoded
 from sweep.datasets._files import PARQUET_SUFFIXES, walk
 from sweep.datasets._rows import Indices, Labels, Name, split_name, split_rows
@@ -41,25 +42,35 @@ class Columns:
     classes: tuple[str, ...]
 
 
-def parquet(config: DataConfig) -> Splits:
+def parquet(
+    *, image: str | None = None, label: str | None = None
+) -> Callable[[DataConfig], Splits]:
+    """Return what reads Parquet image tables.
+
+    Args:
+        image, label: names of the columns, if several columns are possible.
+    """
+    return partial(_read_table, image=image, label=label)
+
+
+def _read_table(config: DataConfig, *, image: str | None, label: str | None) -> Splits:
     """Read images from the Parquet file or folder of shards at `config.path`.
 
     Args:
-        config: `path`, `size` in pixels, `limit`; `options.image` and `options.label`, the names
-            of the columns if several columns are possible; `validation` and `test`, shares of the
+        config: `path`, `size` in pixels, `limit`; `validation` and `test`, shares of the
             training rows, if no shard is named after these splits.
+        image, label: see `parquet`.
 
     Raises:
         DataError: no Parquet file or no column of images, labels out of range, or mixed sizes.
     """
-    refuse_options(config, "parquet", ("image", "label"))
     root = existing_path(config)
     shards = list(walk(root, PARQUET_SUFFIXES))
     if not shards:
         raise DataError(
             f"data.path={config.path} holds no .parquet file. Give one, or a folder of shards."
         )
-    columns = _columns(_open(shards[0]).schema_arrow, shards[0], config)
+    columns = _columns(_open(shards[0]).schema_arrow, shards[0], image, label)
     counts = [_count(shard, columns) for shard in shards]
     labels = None if columns.label is None else _labels(shards, columns.label)
     classes = columns.classes
@@ -111,21 +122,21 @@ def _readable(shard: Path) -> Iterator[None]:
         ) from error
 
 
-def _columns(schema: Any, shard: Path, config: DataConfig) -> Columns:
+def _columns(schema: Any, shard: Path, image: str | None, label: str | None) -> Columns:
     """Choose the column of images and the column of labels, by type and by name."""
     images = [column.name for column in schema if _holds_images(column.type)]
     integers = [column.name for column in schema if pa.types.is_integer(column.type)]
-    image = config.options.get("image", "image" if "image" in images else None)
+    image = image or ("image" if "image" in images else None)
     if image is None and len(images) == 1:
         image = images[0]
     if image is None or image not in images:
         raise DataError(_no_image(image, images, schema, shard))
-    label = config.options.get("label", "label" if "label" in integers else None)
+    label = label or ("label" if "label" in integers else None)
     if label is None and len(integers) == 1:
         label = integers[0]
     if label is not None and label not in integers:
         raise DataError(
-            unknown_name(f"data.options.label of {shard}, a column of integers,", label, integers)
+            unknown_name(f"data.label of {shard}, a column of integers,", label, integers)
         )
     return Columns(image=image, label=label, classes=_class_names(schema, label))
 
@@ -145,7 +156,7 @@ def _no_image(given: str | None, images: list[str], schema: Any, shard: Path) ->
     columns = ", ".join(f"{column.name} ({column.type})" for column in schema)
     if images:
         fault = "several columns of images" if given is None else f"no column of images {given!r}"
-        return f"{shard} has {fault}: {columns}. Type data.options.image={images[0]}."
+        return f"{shard} has {fault}: {columns}. Type data.image={images[0]}."
     return (
         f"{shard} has no column of images (struct<bytes, path> or binary). Its columns: "
         f"{columns}. Give Parquet files that hold compressed images, PNG or JPEG."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
-from sweep.datasets._checks import existing_path, refuse_options
+from sweep.datasets._checks import existing_path
 from sweep.datasets._decode import Images, resize
 from sweep.datasets._rows import Indices, Labels, limited, split_rows
+from sweep.datasets._torchvision_files import checked_files
 from sweep.datasets.images import Split, Splits
 
 READERS = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "stl10": "STL10"}
@@ -43,7 +45,7 @@ def checksums(config: DataConfig, name: str) -> list[list[str]]:
     root = _root(config, name)
     if not config.download and not (root / FOLDERS[name]).is_dir():
         raise _missing(config, name)
-    return [*reader(name).train_list, *reader(name).test_list]
+    return checked_files(reader(name))
 
 
 def _cifar(config: DataConfig, name: str) -> Splits:
@@ -67,7 +69,7 @@ def _cifar(config: DataConfig, name: str) -> Splits:
     )
 
 
-def stl10(config: DataConfig) -> Splits:
+def _stl10(config: DataConfig) -> Splits:
     """Read 5,000 training, 8,000 test and 100,000 unlabelled images, 3 x 96 x 96.
 
     Pretraining uses the unlabelled images and the labelled images of the train split.
@@ -91,8 +93,19 @@ def stl10(config: DataConfig) -> Splits:
     )
 
 
-cifar10 = partial(_cifar, name="cifar10")
-cifar100 = partial(_cifar, name="cifar100")
+def cifar10() -> Callable[[DataConfig], Splits]:
+    """Return what reads CIFAR-10; it has no keys."""
+    return partial(_cifar, name="cifar10")
+
+
+def cifar100() -> Callable[[DataConfig], Splits]:
+    """Return what reads CIFAR-100; it has no keys."""
+    return partial(_cifar, name="cifar100")
+
+
+def stl10() -> Callable[[DataConfig], Splits]:
+    """Return what reads STL-10; it has no keys."""
+    return _stl10
 
 
 def _splits(
@@ -147,7 +160,6 @@ def _nchw(images_NHWC: Images) -> Images:
 
 def _open(config: DataConfig, name: str, **split: Any) -> Any:
     """Return torchvision's data set; download it if `config.download` is true."""
-    refuse_options(config, name)
     root = _root(config, name)
     try:
         return reader(name)(root, download=config.download, **split)

@@ -1,4 +1,4 @@
-"""One thing that the doctor looked at, and how a look that fails becomes one."""
+"""The result of one check of the doctor; a check that fails becomes a finding as well."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Condition = Literal["ok", "warning", "wrong"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What was looked at, what was seen, and what to do about it.
+    """What was checked, what was found, and what to do about it.
 
     Args:
         check: a word or two: `python`, `storage`, `data on NODE`.
-        state: `ok`; `warning`, where a study runs and yet may not do what is meant; `wrong`.
-        seen: a sentence or a few words.
-        cure: what to type next, or to change, where the state is not `ok`.
+        state: `ok`, `wrong`, or `warning`: a study runs, but may not do what the user wants.
+        seen: what was found, in a few words or a sentence.
+        cure: what to type or to change next, if the state is not `ok`.
     """
 
     check: str
@@ -29,11 +29,11 @@ class Finding:
 
 
 def looked(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Yield what a look finds; where it fails, that is a finding too, and the others go on."""
+    """Yield the findings of a check. If it raises, that is a finding, and the others go on."""
     try:
         yield from look()
     except SweepError as error:
         yield Finding(check=check, state="wrong", seen=str(error))
     except (Exception, SystemExit) as error:  # whatever a broken library raises
-        said = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-        yield Finding(check=check, state="wrong", seen=f"the check ended with {said}")
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        yield Finding(check=check, state="wrong", seen=f"the check ended with {reason}")

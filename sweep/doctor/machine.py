@@ -1,37 +1,36 @@
-"""This machine: does it compute, and are the libraries there that the package asks for."""
+"""Checks of this machine: does it compute, and are the libraries installed that `sweep` needs."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import shutil
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
+import psutil
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from sweep.core.plugins import import_library
 from sweep.doctor.finding import Finding
 
 SCARCE_BYTES = 2e9
-"""Of memory: torch, Ray and one trial's worker take that much."""
+"""Memory that torch, Ray and the worker of one trial take."""
 TRIED = ("torch", "torchvision", "ray", "optuna", "duckdb", "numpy", "pyarrow")
-"""Libraries that are imported, for they may be there and broken."""
+"""Libraries that are imported as a check, because they may be installed and broken."""
 
 
 def devices() -> Iterator[Finding]:
-    """Yield the processor, the memory and each GPU, on which a sum is taken."""
-    memory = _memory_bytes()
+    """Yield findings on the processor, the memory and each GPU, which each compute a sum."""
+    memory = psutil.virtual_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    said = f"{cores} cores for this process, of {os.cpu_count()}"
-    if memory is not None:
-        said += f"; {memory[0] / 1e9:.1f} GB of memory, {memory[1] / 1e9:.1f} GB free"
-    short = memory is not None and memory[1] < SCARCE_BYTES
-    cure = "End what else runs here, or run fewer trials at once: resources.parallel=1."
+    seen = f"{cores} cores for this process, of {os.cpu_count()}"
+    seen += f"; {memory.total / 1e9:.1f} GB of memory, {memory.available / 1e9:.1f} GB free"
+    scarce = memory.available < SCARCE_BYTES
+    cure = "End other programs, or run fewer trials at once: resources.parallel=1."
     yield Finding(
-        check="cpu", state="warning" if short else "ok", seen=said, cure=cure if short else ""
+        check="cpu", state="warning" if scarce else "ok", seen=seen, cure=cure if scarce else ""
     )
     import torch
 
@@ -89,7 +88,7 @@ def _computes(device: str) -> bool:
 
 
 def versions() -> Iterator[Finding]:
-    """Yield Python, the libraries that are tried, others that are amiss, and extras."""
+    """Yield findings on Python, the libraries in `TRIED`, others that are wrong, and the extras."""
     supported = metadata.metadata("sweep")["Requires-Python"] or ""
     python = platform.python_version()
     right = SpecifierSet(supported).contains(python)
@@ -97,15 +96,15 @@ def versions() -> Iterator[Finding]:
         check="python",
         state="ok" if right else "wrong",
         seen=f"{python} (supported: {supported})",
-        cure="" if right else f"Use another one: uv venv --python '{supported}'.",
+        cure="" if right else f"Use another version: uv venv --python '{supported}'.",
     )
     yield Finding(check="sweep", state="ok", seen=metadata.version("sweep"))
     asked = [Requirement(text) for text in metadata.requires("sweep") or []]
-    always = [one for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})]
-    for one in sorted(always, key=lambda one: one.name not in TRIED):
-        found = _library(one)
-        if one.name in TRIED or found.state != "ok":
-            yield found
+    always = [need for need in asked if need.marker is None or need.marker.evaluate({"extra": ""})]
+    for need in sorted(always, key=lambda need: need.name not in TRIED):
+        finding = _library(need)
+        if need.name in TRIED or finding.state != "ok":
+            yield finding
     yield from _extras(asked)
 
 
@@ -129,40 +128,27 @@ def _library(asked: Requirement) -> Finding:
 
 
 def _broken(name: str) -> str | None:
-    """Return why a library cannot be imported, None where it can."""
+    """Return why a library cannot be imported, None if it can."""
     try:
-        if name == "ray":  # its settings are ours to make first
-            importlib.import_module("sweep.runners.ray.cluster")
-        importlib.import_module(name)
-    except Exception as error:  # a library's own code
+        if name == "ray":
+            from sweep.runners.ray import cluster  # noqa: F401  # its settings must precede ray
+        import_library(name)
+    except Exception as error:  # a library's own code may raise any error
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return None
 
 
 def _extras(asked: list[Requirement]) -> Iterator[Finding]:
     for extra in metadata.metadata("sweep").get_all("Provides-Extra") or []:
-        belong = [
-            one
-            for one in asked
-            if one.marker is not None
-            and one.marker.evaluate({"extra": extra})
-            and not one.marker.evaluate({"extra": ""})
+        needs = [
+            need
+            for need in asked
+            if need.marker is not None
+            and need.marker.evaluate({"extra": extra})
+            and not need.marker.evaluate({"extra": ""})
         ]
-        missing = [one.name for one in belong if _library(one).state == "wrong"]
-        seen = f"installed: {', '.join(one.name for one in belong)}"
+        missing = [need.name for need in needs if _library(need).state == "wrong"]
+        seen = f"installed: {', '.join(need.name for need in needs)}"
         if missing:
             seen = f"not installed: {', '.join(missing)}; pip install 'sweep[{extra}]' has it"
         yield Finding(check=f"extra {extra}", state="ok", seen=seen)
-
-
-def _memory_bytes() -> tuple[float, float] | None:
-    """Return the memory of this machine and what is free of it, None where that is not told."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:  # not Linux
-        return None
-    sizes = {
-        name: 1024.0 * int(size.split()[0])
-        for name, _, size in (line.partition(":") for line in lines)
-    }
-    return sizes["MemTotal"], sizes["MemAvailable"]

@@ -1,4 +1,4 @@
-"""The data and the place of results, as this process and each node of the cluster see them."""
+"""Checks of the data and of the results' storage, from this process and from each node."""
 
 from __future__ import annotations
 
@@ -14,51 +14,50 @@ from typing import Any
 from sweep.config.models import DataConfig, StudyConfig
 from sweep.core.errors import SweepError
 from sweep.doctor.finding import Finding
-from sweep.doctor.storage import nearest, scratch
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.doctor.storage import nearest
+from sweep.storage.location import Location, locate
 
 Seen = dict[str, Any]
 
 
 def data_here(config: StudyConfig) -> Iterator[Finding]:
-    """Yield whether the images of a config are found by this process."""
-    for check, one in _sets(config).items():
+    """Yield whether this process finds the images of a config."""
+    for check, data in _sets(config).items():
         try:
-            yield Finding(check=check, state="ok", seen=f"{_named(one)}, digest {_digest(one)}")
+            yield Finding(check=check, state="ok", seen=f"{_named(data)}, digest {_digest(data)}")
         except (SweepError, OSError) as error:
-            cure = f"Put it there, or name another with {check}.path=PATH."
+            cure = f"Put the images there, or name another place with {check}.path=PATH."
             yield Finding(check=check, state="wrong", seen=str(error), cure=cure)
     if not _sets(config):
-        yield Finding(check="data", state="ok", seen="none is named: the trial has its own")
+        yield Finding(check="data", state="ok", seen="the config names none: the trial has its own")
 
 
 def findings(
-    results: Place, config: StudyConfig | None, address: str | None, path: str | None
+    results: Location, config: StudyConfig | None, address: str | None, path: str | None
 ) -> Iterator[Finding]:
-    """Yield whether Ray starts, or can be joined, and what each of its nodes sees.
+    """Yield whether Ray starts, or can be joined, and the findings of each node.
 
     Args:
-        results: where studies lie.
-        config: of whose data each node is asked.
+        results: folder of the studies.
+        config: names the data that each node looks for.
         address: of a running cluster; by default one is started here, and ended.
-        path: a folder in which plug-ins lie.
+        path: folder of the user's plug-ins.
     """
     from sweep.runners.ray.cluster import cluster  # here alone, so that a machine may lack ray
     from sweep.runners.ray.on_nodes import nodes, on_node
 
     sets = {} if config is None else _sets(config)
-    fields = {name: one.model_dump(mode="json") for name, one in sets.items()}
-    with cluster(address) as found:
+    fields = {name: data.model_dump(mode="json") for name, data in sets.items()}
+    with cluster(address) as total:
         how = "started here" if address is None else f"joined at {address}"
-        seen = f"{how}: {found.nodes} nodes, {found.cpus:g} CPU, {found.gpus:g} GPU in all"
+        seen = f"{how}: {total.nodes} nodes, {total.cpus:g} CPU, {total.gpus:g} GPU in all"
         yield Finding(check="ray", state="ok", seen=seen.replace("1 nodes", "1 node"))
         ours = here(fields, path)
-        token = scratch(nearest(results))
+        token = nearest(results).scratch("doctor")
         files_made = [token]
         try:
-            with suppress(OSError):  # what is wrong with the storage is told elsewhere
-                files.write(token, secrets.token_hex(8).encode())
+            with suppress(OSError):  # the check of the storage reports it
+                token.write(secrets.token_hex(8).encode())
             for node in nodes():
                 note = token.with_name(token.name.replace(".tmp", f".{node.id[:12]}.tmp"))
                 files_made.append(note)
@@ -67,24 +66,24 @@ def findings(
                 except TimeoutError:
                     yield Finding(check=f"node {node.name}", state="wrong",
                                   seen=f"{node.has}; it ran no task within a minute",
-                                  cure="See `ray status`, and what else holds it.")  # fmt: skip
+                                  cure="See `ray status`, and what else runs there.")  # fmt: skip
                     continue
-                except Exception as error:  # the task's, or of its environment
-                    said = str(error).strip().splitlines()[-1]
+                except Exception as error:  # of the task, or of its environment
+                    reason = str(error).strip().splitlines()[-1]
                     yield Finding(check=f"node {node.name}", state="wrong",
-                                  seen=f"{node.has}; a task ended with {said}",
-                                  cure="Install the same sweep there as here.")  # fmt: skip
+                                  seen=f"{node.has}; a task ended with {reason}",
+                                  cure="Install the same version of sweep there.")  # fmt: skip
                     continue
                 yield from compared(node.name, node.has, ours, theirs)
                 yield from shared(node.name, token, note, theirs)
         finally:
             for file in files_made:
                 with suppress(OSError):
-                    files.remove(file)
+                    file.remove()
 
 
 def here(sets: dict[str, Any], path: str | None = None) -> Seen:
-    """Return this process's versions, and the digest of each data set, or why it has none."""
+    """Return this process's versions, and each data set's digest, or why there is none."""
     from sweep.core.plugins import importable
 
     importable(path)
@@ -102,11 +101,11 @@ def here(sets: dict[str, Any], path: str | None = None) -> Seen:
 
 
 def look(token: str, note: str, sets: dict[str, Any], path: str | None) -> Seen:
-    """Return what a node sees; run there. It reads the driver's token and leaves a note."""
+    """Return what a node sees. It runs there, reads the driver's token and writes a note."""
     seen = here(sets, path)
     try:
-        seen["token"] = files.read(files.place(token)).decode()
-        files.write(files.place(note), str(os.getpid()).encode())
+        seen["token"] = locate(token).read().decode()
+        locate(note).write(str(os.getpid()).encode())
         seen["note"] = str(os.getpid())
     except (OSError, SweepError) as error:
         seen["storage"] = str(error)
@@ -114,7 +113,7 @@ def look(token: str, note: str, sets: dict[str, Any], path: str | None) -> Seen:
 
 
 def compared(name: str, has: str, ours: Seen, theirs: Seen) -> Iterator[Finding]:
-    """Yield a node's versions and data, beside the driver's."""
+    """Yield the findings on a node's versions and data, compared with the driver's."""
     other = [
         f"{what} {theirs['versions'].get(what, 'missing')} (here {version})"
         for what, version in ours["versions"].items()
@@ -134,23 +133,23 @@ def compared(name: str, has: str, ours: Seen, theirs: Seen) -> Iterator[Finding]
             seen = digest.removeprefix("error: ")
             yield Finding(check=check, state="wrong", seen=seen, cure=cure)
         elif digest != mine:
-            seen = f"digest {digest}, and the driver's is not that"
+            seen = f"digest {digest}, and the driver's digest is {mine}"
             yield Finding(check=check, state="wrong", seen=seen, cure=cure)
         else:
             yield Finding(check=check, state="ok", seen=f"the same as here, digest {digest}")
 
 
-def shared(name: str, token: Place, note: Place, theirs: Seen) -> Iterator[Finding]:
-    """Yield whether a node's place of results is the driver's."""
+def shared(name: str, token: Location, note: Location, theirs: Seen) -> Iterator[Finding]:
+    """Yield whether a node writes its results to the same storage as the driver."""
     check = f"results on {name}"
     cure = "Name storage that all nodes see, with --results DIR or --results s3://BUCKET/PREFIX."
     try:
-        said, left = files.read(token).decode(), files.read(note).decode()
+        token_here, note_here = token.read().decode(), note.read().decode()
     except OSError:
-        said, left = "", ""
+        token_here, note_here = "", ""
     if "storage" in theirs:
         yield Finding(check=check, state="wrong", seen=theirs["storage"], cure=cure)
-    elif said == "" or (theirs["token"], theirs["note"]) != (said, left):
+    elif token_here == "" or (theirs["token"], theirs["note"]) != (token_here, note_here):
         seen = f"{token.parent} is another folder there than here"
         yield Finding(check=check, state="wrong", seen=seen, cure=cure)
     else:
@@ -158,7 +157,7 @@ def shared(name: str, token: Place, note: Place, theirs: Seen) -> Iterator[Findi
 
 
 def _sets(config: StudyConfig) -> dict[str, DataConfig]:
-    """Return the data sets that a study reads, by the name of their part of the config."""
+    """Return the data sets of a study, by the name of their part of the config."""
     from sweep.runners.worker import TRIALS
 
     own = config.trial not in TRIALS
@@ -168,11 +167,11 @@ def _sets(config: StudyConfig) -> dict[str, DataConfig]:
     return sets
 
 
-def _named(one: DataConfig) -> str:
-    return str(one.path or one.name or "cluttered_digits")
+def _named(data: DataConfig) -> str:
+    return str(data.path or data.name or "cluttered_digits")
 
 
-def _digest(one: DataConfig) -> str:
+def _digest(data: DataConfig) -> str:
     from sweep.datasets.cache import fingerprint
 
-    return fingerprint(one)
+    return fingerprint(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,41 +10,51 @@ from typing import Any
 
 from sweep.config.models import StudyConfig
 from sweep.core.errors import DamagedLog, StudyWarning, SweepError
-from sweep.core.records import Event
+from sweep.core.events import (
+    BudgetChanged,
+    Event,
+    SessionBegan,
+    StudyBegan,
+    StudyFinished,
+    TrialFailed,
+)
 from sweep.doctor.finding import Finding
-from sweep.log import store
+from sweep.log.study_folder import log_of, trial_folder
 from sweep.pretraining.checkpoint import ENCODER
-from sweep.storage import files, lease
-from sweep.storage.files import Place
+from sweep.storage import lease
+from sweep.storage.location import Location
 from sweep.tables.snapshots import TABLES, StudyTables
 
 LOOKED_AT = 1000
 """Weights; a study may have many more, and an object store takes its time."""
 
 
-def config_of(folder: Place) -> tuple[StudyConfig | None, Path | None]:
+def config_of(folder: Location) -> tuple[StudyConfig | None, Path | None]:
     """Return a study's config as last changed, and the folder of its plug-ins, as its log tells."""
     config: Mapping[str, Any] | None = None
     path: str | None = None
     try:
-        for event, _ in store.scan(folder / store.EVENTS):
-            if event.kind in ("study", "budget"):
-                config, path = event.payload["config"], event.payload.get("path", path)
+        for event, _ in log_of(folder).scan():
+            match event:
+                case StudyBegan():
+                    config, path = event.config, event.path
+                case BudgetChanged():
+                    config = event.config
     except SweepError:
-        pass  # what stands before the damage counts
+        pass  # the events before the damage are used
     try:
-        told = None if config is None else StudyConfig.model_validate(config)
+        parsed = None if config is None else StudyConfig.model_validate(config)
     except ValueError:
-        told = None
-    return told, Path(path) if path else None
+        parsed = None
+    return parsed, Path(path) if path else None
 
 
-def findings(folder: Place) -> Iterator[Finding]:
+def findings(folder: Location) -> Iterator[Finding]:
     """Yield what is found of a study, whose folder is only read."""
     events = list[Event]()
     yield _log(folder, events)
-    kinds = (event.kind for event in reversed(events) if event.kind != "session")
-    yield _driver(folder, over=next(kinds, None) == "finish")
+    later = (event for event in reversed(events) if not isinstance(event, SessionBegan))
+    yield _driver(folder, over=isinstance(next(later, None), StudyFinished))
     if not events:
         return
     tables = StudyTables(folder)
@@ -57,20 +66,20 @@ def findings(folder: Place) -> Iterator[Finding]:
     yield from _leftovers(folder)
 
 
-def _log(folder: Place, events: list[Event]) -> Finding:
+def _log(folder: Location, events: list[Event]) -> Finding:
     """Read the log into `events` as far as it is whole."""
-    path, behind = folder / store.EVENTS, 0
+    log, behind = log_of(folder), 0
     try:
-        for event, place in store.scan(path):
+        for event, place in log.scan():
             events.append(event)
             behind = place
     except DamagedLog as error:
         cure = f"Restore it; until then `sweep show {folder}` shows what stands before."
         return Finding(check="log", state="wrong", seen=str(error), cure=cure)
-    if not events or events[0].kind != "study":
+    if not events or not isinstance(events[0], StudyBegan):
         cure = f"Nothing was acknowledged: remove {folder}, and `sweep run` again."
         return Finding(check="log", state="wrong", seen="it never began", cure=cure)
-    torn = store.end(path) - behind
+    torn = log.end() - behind
     seen = f"{len(events)} events, all readable"
     if torn:
         seen += f", and {torn} bytes of a torn one, which nobody was told of"
@@ -79,7 +88,7 @@ def _log(folder: Place, events: list[Event]) -> Finding:
     return Finding(check="log", state="ok", seen=seen)
 
 
-def _driver(folder: Place, *, over: bool) -> Finding:
+def _driver(folder: Location, *, over: bool) -> Finding:
     holder, silent_seconds = lease.noted(folder)
     if holder is None or silent_seconds is None:
         if over:
@@ -87,7 +96,7 @@ def _driver(folder: Place, *, over: bool) -> Finding:
         cure = f"`sweep resume {folder}` goes on."
         return Finding(check="driver", state="ok", seen="none", cure=cure)
     beat = f"its heartbeat is {silent_seconds:.0f} s old"
-    if lease.driver(folder) is None:
+    if lease.holder_of(folder) is None:
         seen, cure = f"{holder} is gone; {beat}", f"`sweep resume {folder}` goes on."
         return Finding(check="driver", state="ok" if over else "warning", seen=seen, cure=cure)
     if silent_seconds > lease.DEAD_SECONDS:
@@ -118,14 +127,16 @@ def _snapshots(tables: StudyTables, last: int) -> Finding:
     return Finding(check="tables", state="ok", seen=seen)
 
 
-def _trials(folder: Place, rows: list[Mapping[str, Any]], events: list[Event]) -> Iterator[Finding]:
+def _trials(
+    folder: Location, rows: list[Mapping[str, Any]], events: list[Event]
+) -> Iterator[Finding]:
     counts = Counter(row["status"] for row in rows)
     seen = ", ".join(f"{count} {status}" for status, count in counts.most_common()) or "none"
     yield Finding(check="trials", state="ok", seen=seen)
-    causes = Counter(event.payload["cause"] for event in events if event.kind == "failure")
+    causes = Counter(event.failure.cause for event in events if isinstance(event, TrialFailed))
     if causes:
         seen = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
-        cure = f"The tracebacks are in {folder / 'trials' / 'TRIAL' / 'log.txt'}."
+        cure = f"The tracebacks are in {trial_folder(folder, 'TRIAL') / 'log.txt'}."
         yield Finding(check="failures", state="warning", seen=f"attempts: {seen}", cure=cure)
     named = [row for row in rows if row["checkpoint"]]
     named.sort(key=lambda row: not row["winner"])
@@ -138,31 +149,23 @@ def _trials(folder: Place, rows: list[Mapping[str, Any]], events: list[Event]) -
         yield Finding(check="weights", state="ok", seen=seen)
     elif gone[0]["winner"]:
         cure = "Restore it from a copy: nothing else can be exported."
-        seen += f"; the winner's is gone: {folder / 'trials' / gone[0]['trial_id'] / ENCODER}"
+        seen += f"; the winner's is gone: {trial_folder(folder, gone[0]['trial_id']) / ENCODER}"
         yield Finding(check="weights", state="wrong", seen=seen, cure=cure)
     else:
         cure = f"`sweep resume {folder}` trains those again that are still needed."
         yield Finding(check="weights", state="warning", seen=seen, cure=cure)
 
 
-def _has_weights(folder: Place, trial_id: str) -> bool:
-    path = folder / "trials" / trial_id / ENCODER
-    return files.exists(path) and files.exists(path.with_suffix(".json"))
+def _has_weights(folder: Location, trial_id: str) -> bool:
+    path = trial_folder(folder, trial_id) / ENCODER
+    return path.exists() and path.with_suffix(".json").exists()
 
 
-def _leftovers(folder: Place) -> Iterator[Finding]:
+def _leftovers(folder: Location) -> Iterator[Finding]:
     """Yield what killed writers left on a disk; an object store takes whole objects only."""
-    if not isinstance(folder, Path):
-        return
-    left = [
-        Path(where) / name
-        for where, _, names in os.walk(folder)
-        for name in names
-        if name.startswith(".") and name.endswith(".tmp")
-    ]
-    if left:
-        size = sum(path.stat().st_size for path in left if path.exists())
-        seen = f"{len(left)} unfinished files of killed writers, {size / 1e6:.1f} MB: {left[0]}"
+    if left := folder.leftovers():
+        size = sum(size for _, size in left)
+        seen = f"{len(left)} unfinished files of killed writers, {size / 1e6:.1f} MB: {left[0][0]}"
         cure = (
             f"They do no harm. Once nobody drives the study: find {folder} -name '.*.tmp' -delete"
         )

@@ -1,20 +1,22 @@
 """Encoders: the network whose features are wanted, made for images of one shape.
 
-A member is made from an `EncoderConfig`; what it returns builds the network for (C, H, W):
-a module that maps [B, C, H, W] to [B, dim] and tells `dim`. Its forward pass draws nothing
-at random, for the numbers of a trial follow from its seed alone.
+A member is a factory `name(*, key=default)` that returns what builds the network for (C, H, W): a
+module that maps [B, C, H, W] to [B, dim] and has `dim`. Its forward pass draws nothing at random,
+because the numbers of a trial follow from its seed alone. Imports `core` and `config`.
+To add one: a file here, and a line in `ENCODERS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from sweep.config.models import EncoderConfig
+from sweep.core import plugins
 from sweep.core.errors import ConfigError
-from sweep.core.plugins import member
 from sweep.encoders.resnet import resnet18, resnet50
 from sweep.encoders.small_conv import small_conv
 
@@ -23,21 +25,60 @@ Shape = tuple[int, int, int]
 
 Encoder = Callable[[Shape], nn.Module]
 
-ENCODERS: dict[str, Callable[[EncoderConfig], Encoder]] = {
+ENCODERS: Mapping[str, Callable[..., Encoder]] = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "small_conv": small_conv,
 }
 
 
-def build(config: EncoderConfig, shape: Shape) -> nn.Module:
-    """Return the encoder with fresh weights, on torch's current default device.
+def bind(config: EncoderConfig, *, seed: int = 0) -> plugins.Bound[Encoder]:
+    """Return the encoder that a config names, its keys checked.
+
+    Args:
+        config: the name and the keys.
+        seed: of the trial, for an encoder that has a parameter `seed`.
 
     Raises:
-        ConfigError: no such encoder, one that cannot be so narrow, or one without `dim`.
+        ConfigError: no such encoder, or a key or value that it does not take.
     """
-    with member("The encoder", config.name, ENCODERS) as maker:
-        encoder = maker(config)(shape)
+    return plugins.bind(
+        "The encoder",
+        config.name,
+        ENCODERS,
+        config.parameters,
+        where="encoder",
+        seed=seed,
+        common=EncoderConfig.model_fields,
+    )
+
+
+def filled_in(config: EncoderConfig) -> dict[str, Any]:
+    """Return the keys of a config, and the defaults of the others that have one, as JSON.
+
+    Raises:
+        ConfigError: no such encoder, or a key that it does not have.
+    """
+    return plugins.filled_in(
+        "The encoder", config.name, ENCODERS, config.parameters, where="encoder"
+    )
+
+
+def build(config: EncoderConfig, shape: Shape, *, seed: int = 0) -> nn.Module:
+    """Return the encoder with fresh weights, on torch's current default device.
+
+    Args:
+        config: the name and the keys.
+        shape: (C, H, W) of the images.
+        seed: of the trial, for an encoder that has a parameter `seed`.
+
+    Raises:
+        ConfigError: no such encoder, a wrong key, or a network without `dim`.
+    """
+    bound = bind(config, seed=seed)
+    maker = bound.make()
+    with bound.guarded():
+        encoder = maker(shape)
     if not isinstance(getattr(encoder, "dim", None), int):
         raise ConfigError(
             f"The encoder {config.name!r} has no `dim`, the width of its features, an integer."

@@ -8,31 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from pydantic import Field
 from torch import Tensor, nn
-
-from sweep.config.models import EncoderConfig
-from sweep.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from torchvision.models.resnet import BasicBlock, Bottleneck
 
-WIDTH = 64
+Width = Annotated[int, Field(ge=8, le=1024)]
+Stem = Literal["cifar", "imagenet"]
 
 
-def resnet18(config: EncoderConfig) -> Callable[[tuple[int, int, int]], ResNet]:
-    """Return a maker of ResNet-18; 8 * width features."""
-    from torchvision.models.resnet import BasicBlock  # seconds, which other encoders are spared
+def resnet18(
+    *, width: Width = 64, stem: Stem = "cifar"
+) -> Callable[[tuple[int, int, int]], ResNet]:
+    """Return what builds a ResNet-18; 8 * width features.
 
-    return _maker(BasicBlock, (2, 2, 2, 2), config)
+    Args:
+        width: channels of the first stage.
+        stem: `imagenet`, or `cifar` for small images; see `ResNet`.
+    """
+    from torchvision.models.resnet import BasicBlock  # slow to import; other encoders need none
+
+    return partial(ResNet, BasicBlock, (2, 2, 2, 2), stem=stem, width=width)
 
 
-def resnet50(config: EncoderConfig) -> Callable[[tuple[int, int, int]], ResNet]:
-    """Return a maker of ResNet-50 (stride in the 3x3 convolution); 32 * width features."""
+def resnet50(
+    *, width: Width = 64, stem: Stem = "cifar"
+) -> Callable[[tuple[int, int, int]], ResNet]:
+    """Return what builds a ResNet-50 (stride in the 3x3 convolution); 32 * width features.
+
+    Args:
+        width: channels of the first stage.
+        stem: `imagenet`, or `cifar` for small images; see `ResNet`.
+    """
     from torchvision.models.resnet import Bottleneck
 
-    return _maker(Bottleneck, (3, 4, 6, 3), config)
+    return partial(ResNet, Bottleneck, (3, 4, 6, 3), stem=stem, width=width)
 
 
 class ResNet(nn.Module):
@@ -53,7 +66,7 @@ class ResNet(nn.Module):
         depths: tuple[int, int, int, int],
         shape: tuple[int, int, int],
         *,
-        stem: Literal["cifar", "imagenet"],
+        stem: Stem,
         width: int,
     ) -> None:
         super().__init__()
@@ -95,14 +108,3 @@ def _stage(
     planes = end // block.expansion
     first = block(start, planes, stride=stride, downsample=shortcut)
     return nn.Sequential(first, *(block(end, planes) for _ in range(depth - 1)))
-
-
-def _maker(
-    block: type[BasicBlock] | type[Bottleneck],
-    depths: tuple[int, int, int, int],
-    config: EncoderConfig,
-) -> Callable[[tuple[int, int, int]], ResNet]:
-    if config.options:
-        given = ", ".join(sorted(config.options))
-        raise ConfigError(f"{config.name} takes no options, but encoder.options has {given}.")
-    return partial(ResNet, block, depths, stem=config.stem, width=config.width or WIDTH)

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 
-from sweep.config.models import EncoderConfig
-from sweep.core.errors import ConfigError
 
-WIDTH = 32
-"""The least, too: 8 * 32 = 256 features, of which ranks up to 100 are fitted."""
+def small_conv(
+    *, width: Annotated[int, Field(ge=32, le=1024)] = 32
+) -> Callable[[tuple[int, int, int]], SmallConv]:
+    """Return what builds the net; 8 * width features.
 
-
-def small_conv(config: EncoderConfig) -> Callable[[tuple[int, int, int]], SmallConv]:
-    """Return a maker of the net; 8 * width features.
-
-    Raises:
-        ConfigError: a width below 32, or options.
+    Args:
+        width: channels of the first layer; 32 give 256 features, and alpha is fitted to the first
+            100 eigenvalues.
     """
-    if config.options:
-        given = ", ".join(sorted(config.options))
-        raise ConfigError(f"small_conv takes no options, but encoder.options has {given}.")
-    width = config.width or WIDTH
-    if width < WIDTH:
-        raise ConfigError(
-            f"encoder.width is {width}, but small_conv needs {WIDTH} or more: it ends in 8 * width "
-            "features, and a spectrum needs 256."
-        )
     return partial(SmallConv, width=width)
 
 

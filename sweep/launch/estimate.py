@@ -18,7 +18,7 @@ from sweep.datasets.cache import Data
 from sweep.encoders import build
 from sweep.launch.preflight import Prepared
 from sweep.pretraining import train
-from sweep.pretraining.trial import on_device
+from sweep.pretraining.images import training_images
 from sweep.runners.devices import Devices
 
 SECONDS = 3.0
@@ -50,7 +50,7 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
     if data is None:
         return None
     torch.set_num_threads(devices.cpu)
-    ordered = sorted(prepared.candidates, key=_size)
+    ordered = sorted(prepared.candidates, key=lambda candidate: _size(candidate, prepared))
     ends = (ordered[0], ordered[-1])
     least, most = (_trial_seconds(end.config, data, devices) for end in ends)
     budget = prepared.config.budget.trials
@@ -71,12 +71,21 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
 
 def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     device = "cuda" if devices.gpu else "cpu"
-    images = on_device(data.splits.pretrain, device)
-    run = train.begin(config, data.shape, device)
+    run = train.begin(config, data.shape, device, images=len(data.splits.pretrain))
+    images, labels = training_images(
+        run.method, data.splits, name=config.method.name, device=device
+    )
     steps = train.total_steps(config, len(images))
     began, first = 0.0, 0
     for progress in train.pretrain(
-        run, images, config, device=device, mean=data.mean, std=data.std, heartbeat_seconds=0.0
+        run,
+        images,
+        config,
+        device=device,
+        mean=data.mean,
+        std=data.std,
+        heartbeat_seconds=0.0,
+        labels=labels,
     ):
         if first == 0:  # warm-up: compilation, allocation
             began, first = time.perf_counter(), progress.step
@@ -86,9 +95,9 @@ def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     return (time.perf_counter() - began) / done * steps
 
 
-def _size(candidate: Candidate) -> tuple[int, int, int]:
-    config = candidate.config
-    return config.train.epochs, config.encoder.width or 0, config.projector.d
+def _size(candidate: Candidate, prepared: Prepared) -> int:
+    """Return what orders candidates by their time: epochs times weights of the method."""
+    return candidate.config.train.epochs * prepared.weights[candidate.trial_id]
 
 
 def _encoder(candidate: Candidate, data: Data) -> torch.nn.Module:

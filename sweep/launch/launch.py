@@ -24,28 +24,28 @@ from typing import Any
 
 from sweep.config.models import StudyConfig, TrialConfig, digest
 from sweep.core.errors import StudyError, SweepError
-from sweep.core.outcome import Outcome, outcome
-from sweep.core.plugins import importable, resolve
+from sweep.core.events import BudgetChanged, CandidateAdded, SessionBegan, StudyBegan, StudyFinished
+from sweep.core.outcome import outcome
+from sweep.core.plugins import importable
+from sweep.core.records import Outcome
 from sweep.launch.preflight import Prepared, doubts, prepare
 from sweep.launch.retention import Keeper
-from sweep.log import store
+from sweep.log import study_folder
+from sweep.log.log import Log
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import test_trial
-from sweep.proposers import PROPOSERS
-from sweep.rules import RULES
 from sweep.runners import local
 from sweep.runners.devices import Devices, devices
 from sweep.runners.interrupt import Interrupted, StopRequest, ending_at_once
 from sweep.runners.trial_log import LOG, TrialLog
 from sweep.runners.worker import TRIALS, Worker
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage.location import Address, Location, locate
 from sweep.storage.symlinks import refuse_links
 from sweep.study import Listener, Study
 from sweep.tables.results import Results
 from sweep.tables.snapshots import Snapshots
 
-Watch = Callable[[Study, StudyConfig, Place], contextlib.AbstractContextManager[Listener]]
+Watch = Callable[[Study, StudyConfig, Location], contextlib.AbstractContextManager[Listener]]
 """Shows a study under way: entered once its candidates are known, it returns a listener."""
 
 
@@ -57,7 +57,7 @@ class Stopped(SweepError):
         folder: of the study.
     """
 
-    def __init__(self, exit_code: int, folder: Place) -> None:
+    def __init__(self, exit_code: int, folder: Location) -> None:
         super().__init__(f"The study stopped before its end. `sweep resume {folder}` goes on.")
         self.exit_code = exit_code
 
@@ -78,7 +78,7 @@ class Backend:
 
 
 @contextlib.contextmanager
-def unwatched(study: Study, config: StudyConfig, folder: Place) -> Iterator[Listener]:
+def unwatched(study: Study, config: StudyConfig, folder: Location) -> Iterator[Listener]:
     """Show nothing of a study under way."""
     yield lambda event: None
 
@@ -86,7 +86,7 @@ def unwatched(study: Study, config: StudyConfig, folder: Place) -> Iterator[List
 def run(
     config: StudyConfig | str | Path,
     *,
-    results: str | Place = "results",
+    results: Address = "results",
     overrides: Sequence[str] = (),
     watch: Watch = unwatched,
     warn: Callable[[str], None] = warnings.warn,
@@ -109,25 +109,25 @@ def run(
     """
     path = None if isinstance(config, StudyConfig) else Path(config).resolve().parent
     if not isinstance(config, StudyConfig):
-        config = StudyConfig.load(config, overrides)
+        config = StudyConfig.load(config, overrides, warn=warn)
     importable(path)
-    results = files.place(results)
-    store.check_vacant(results, config.name)
+    results = locate(results)
+    study_folder.check_vacant(results, config.name)
     prepared = prepare(config)
     for sentence in doubts(prepared):
         warn(sentence)
     with _backend(config, path, warn) as backend:
-        folder = store.create(results, config.name)
+        folder = study_folder.create(results, config.name)
         _check_conditions(folder, warn)
-        with store.open_log(folder) as log, Snapshots(log) as snapshots:
-            study = _study(config, log, backend, snapshots)
-            study.record("study", _birth(prepared, path))
+        with study_folder.open_log(folder) as log, Snapshots(log) as snapshots:
+            study = _study(prepared, log, backend, snapshots)
+            study.record(_birth(prepared, path))
             _session(study, config, backend)
             return _drive(study, prepared, folder, backend, watch)
 
 
 def resume(
-    folder: str | Place,
+    folder: Address,
     *,
     overrides: Sequence[str] = (),
     watch: Watch = unwatched,
@@ -148,17 +148,18 @@ def resume(
             resources and a larger space was changed.
         Stopped: as in `run`.
     """
-    folder = files.place(folder)
+    folder = locate(folder)
     if not overrides and (over := Results(folder).outcome) is not None:
         return over
     birth, last, known = _past(folder)
-    path = Path(birth["path"]) if birth.get("path") else None
+    path = Path(birth.path) if birth.path else None
     importable(path)
     before = StudyConfig.parse(last, source=f"The config in the log of {folder}")
-    config = StudyConfig.parse(before.model_dump(mode="json"), overrides, source="the change")
+    change = before.model_dump(mode="json")
+    config = StudyConfig.parse(change, overrides, source="the change", warn=warn)
     _only_allowed_changes(before, config)
     prepared = prepare(config)
-    if prepared.data_digest != birth["data_digest"]:
+    if prepared.data_digest != birth.data_digest:
         raise StudyError(
             f"The images at {config.data.path or config.data.name} are not those that the study "
             f"in {folder} began with. Put them back, or start another study with `sweep run`."
@@ -171,27 +172,26 @@ def resume(
     _check_conditions(folder, warn)
     with (
         _backend(config, path, warn) as backend,
-        store.open_log(folder) as log,
+        study_folder.open_log(folder) as log,
         Snapshots(log) as snapshots,
     ):
-        study = _study(config, log, backend, snapshots)
+        study = _study(prepared, log, backend, snapshots)
         _session(study, config, backend)
         if config != before:
-            changed = config.model_dump(mode="json")
-            parts = {name: changed[name] for name in ("budget", "resources")}
-            study.record("budget", {"config": changed, **parts})
+            study.record(BudgetChanged(config=config.model_dump(mode="json")))
         return _drive(study, prepared, folder, backend, watch)
 
 
 def _drive(
-    study: Study, prepared: Prepared, folder: Place, backend: Backend, watch: Watch
+    study: Study, prepared: Prepared, folder: Location, backend: Backend, watch: Watch
 ) -> Outcome:
     config = prepared.config
     trials = {c.trial_id: c.config.model_dump(mode="json") for c in prepared.candidates}
     for candidate in prepared.candidates:
         study.add(candidate.trial_id, candidate.point, trials[candidate.trial_id])
     context = Context(
-        folder=folder,
+        folder=folder.native,
+        storage=folder.storage,
         device="cuda" if backend.devices.gpu else "cpu",
         share=backend.devices.share,
         threads=backend.devices.cpu,
@@ -200,8 +200,8 @@ def _drive(
     )
 
     def job(trial_id: str) -> dict[str, Any]:
-        own = replace(context, folder=files.absolute(folder) / "trials" / trial_id)
-        return {"config": trials[trial_id], "context": own.to_json()}
+        own = study_folder.trial_folder(folder.absolute(), trial_id)
+        return {"config": trials[trial_id], "context": replace(context, folder=own.native)}
 
     stop = StopRequest(folder)
     with _resumable(folder), stop.installed(), watch(study, config, folder) as listener:
@@ -221,12 +221,12 @@ def _drive(
             test_accuracy = measure.value if measure else None
         keeper.finish(result.winner)
         if not study.finished:
-            study.record("finish", {**result.to_json(), "test_accuracy": test_accuracy})
+            study.record(StudyFinished(outcome=result, test_accuracy=test_accuracy))
     return result
 
 
 @contextlib.contextmanager
-def _resumable(folder: Place) -> Iterator[None]:
+def _resumable(folder: Location) -> Iterator[None]:
     """Say of an interruption how to go on."""
     try:
         yield
@@ -235,15 +235,15 @@ def _resumable(folder: Place) -> Iterator[None]:
 
 
 def _test(job: dict[str, Any]) -> Any:
-    context = Context.from_json(job["context"])
-    refuse_links(context.folder, itself=True)
-    log = TrialLog(context.folder / LOG)
+    context: Context = job["context"]
+    refuse_links(context.location, itself=True)
+    log = TrialLog(context.location / LOG)
     with contextlib.closing(log), log.open() as file, contextlib.redirect_stderr(file):
         return test_trial(TrialConfig(**job["config"]), context)
 
 
-def _check_conditions(folder: Place, warn: Callable[[str], None]) -> None:
-    if not files.conditional(folder):
+def _check_conditions(folder: Location, warn: Callable[[str], None]) -> None:
+    if not folder.keeps_drivers_apart():
         warn(
             f"The object store of {folder} ignores the conditions of a PUT (If-None-Match, "
             "If-Match), so nothing keeps two drivers of one study apart: start but one."
@@ -263,7 +263,11 @@ def _backend(
         share = devices(config, gpus=found.gpus, cpus=found.cpus)
 
         def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
-            jobs = runner.Jobs(of=job, path=str(path) if path else None)
+            def as_json(trial_id: str) -> dict[str, Any]:
+                fields = job(trial_id)
+                return {**fields, "context": fields["context"].to_json()}
+
+            jobs = runner.Jobs(of=as_json, path=str(path) if path else None)
             hang_seconds = config.resources.hang_seconds
             runner.drive(study, jobs, share, stop, hang_seconds=hang_seconds, warn=warn)
 
@@ -279,8 +283,7 @@ def _local_backend(config: StudyConfig, path: Path | None) -> Backend:
     def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
         def open_worker(trial_id: str) -> Worker:
             fields = job(trial_id)
-            context = Context.from_json(fields["context"])
-            return Worker(TrialConfig(**fields["config"]), context)
+            return Worker(TrialConfig(**fields["config"]), fields["context"])
 
         local.drive(study, open_worker, stop)
 
@@ -289,11 +292,11 @@ def _local_backend(config: StudyConfig, path: Path | None) -> Backend:
     )
 
 
-def _study(config: StudyConfig, log: store.Log, backend: Backend, snapshots: Snapshots) -> Study:
-    rule = config.rule_in_full
+def _study(prepared: Prepared, log: Log, backend: Backend, snapshots: Snapshots) -> Study:
+    config = prepared.config
     return Study(
-        rule=resolve("The rule", rule.name, RULES)(rule),
-        proposer=resolve("The proposer", config.space.proposer, PROPOSERS)(config.seed),
+        rule=prepared.rule,
+        proposer=prepared.proposer,
         log=log,
         budget=config.budget,
         workers=backend.devices.parallel,
@@ -304,48 +307,49 @@ def _study(config: StudyConfig, log: store.Log, backend: Backend, snapshots: Sna
 
 
 def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
-    payload = {
-        "format": store.FORMAT,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "runner": config.resources.runner,
-        "workers": backend.devices.parallel,
-        "device": "cuda" if backend.devices.gpu else "cpu",
-    }
-    study.record("session", payload)
+    study.record(
+        SessionBegan(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            runner=config.resources.runner,
+            workers=backend.devices.parallel,
+            device="cuda" if backend.devices.gpu else "cpu",
+        )
+    )
 
 
-def _birth(prepared: Prepared, path: Path | None) -> dict[str, Any]:
+def _birth(prepared: Prepared, path: Path | None) -> StudyBegan:
     config = prepared.config.model_dump(mode="json")
-    return {
-        "format": store.FORMAT,
-        "name": prepared.config.name,
-        "config": config,
-        "config_digest": digest(config),
-        "data_digest": prepared.data_digest,
-        "path": str(path) if path else None,
-        "created": time.time(),
-        "commit": _commit(),
-        "versions": {
+    return StudyBegan(
+        name=prepared.config.name,
+        config=config,
+        config_digest=digest(config),
+        data_digest=prepared.data_digest,
+        path=str(path) if path else None,
+        created=time.time(),
+        commit=_commit(),
+        versions={
             "python": platform.python_version(),
             **{name: _version(name) for name in ("sweep", "torch", "torchvision", "numpy", "ray")},
         },
-    }
+    )
 
 
-def _past(folder: Place) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
-    """Return how a study began, its config as last changed, and its candidates."""
-    birth = dict[str, Any]()
+def _past(folder: Location) -> tuple[StudyBegan, dict[str, Any], set[str]]:
+    """Return a study's first event, its config as last changed, and its candidates' ids."""
+    birth: StudyBegan | None = None
     config = dict[str, Any]()
     known = set[str]()
-    for event, _ in store.scan(folder / store.EVENTS):  # of ten thousand trials 200 MB as a list
-        if event.seq == 0 and event.kind == "study":
-            birth = dict(event.payload)
-        if event.kind in ("study", "budget"):
-            config = dict(event.payload["config"])
-        elif event.kind == "candidate":
-            known.add(event.trial_id)
-    if not birth:
+    for event, _ in study_folder.log_of(folder).scan():  # of ten thousand trials 200 MB as a list
+        match event:
+            case StudyBegan():
+                birth = event if event.seq == 0 else birth
+                config = dict(event.config)
+            case BudgetChanged():
+                config = dict(event.config)
+            case CandidateAdded():
+                known.add(event.trial_id)
+    if birth is None:
         raise StudyError(
             f"{folder} holds a log that never began. Remove the folder and `sweep run` again."
         )

@@ -1,34 +1,25 @@
 """Everything that can be refused is refused here, before a file of the study is written.
 
-Reads the data once (it is decoded into the node's cache anyway), resolves every name,
-and learns the encoder's width.
+Reads the data once (it is decoded into the node's cache anyway), binds every member, and builds
+each method.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sweep.config.models import StudyConfig, TrialConfig
+from sweep import encoders, methods, proposers, rules
+from sweep.config.models import StudyConfig
 from sweep.config.space import Candidate, candidates
 from sweep.core.errors import ConfigError, DataError
-from sweep.core.plugins import member, resolve
-from sweep.criteria import CRITERIA
+from sweep.core.plugins import Bound, resolve
 from sweep.datasets.cache import Data, fingerprint, load
-from sweep.encoders import dim_of
-from sweep.methods import OBJECTIVES
-from sweep.probes import PROBES
-from sweep.proposers import PROPOSERS
-from sweep.rules import RULES
+from sweep.launch.buildable import weights_of
+from sweep.pretraining.members import bind_criteria, bind_data, bind_probe, binder
+from sweep.proposers import Proposer
+from sweep.rules import Rule
 from sweep.runners.worker import TRIALS
-
-NEEDS = {
-    "goldilocks": "alpha",
-    "paper": "alpha",
-    "blocks": "alpha",
-    "alpha_one": "alpha",
-    "largest_rankme": "rankme",
-}
-"""Criterion by which a rule decides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,29 +27,32 @@ class Prepared:
     """A config that may run.
 
     Args:
-        config: as given.
+        config: as given, with the keys of its members filled in.
         candidates: in the order in which they wait.
+        rule, proposer: made from the config.
         data_digest: of the images; "" for training code of one's own without `data.path`.
         data: the images; None likewise.
+        weights: trial_id -> weights of its method; empty likewise.
     """
 
     config: StudyConfig
     candidates: list[Candidate]
+    rule: Rule
+    proposer: Proposer
     data_digest: str
     data: Data | None
+    weights: Mapping[str, int]
 
 
 def prepare(config: StudyConfig) -> Prepared:
     """Check a config against its data and this machine.
 
     Raises:
-        ConfigError: a name, a window, a space or a device that cannot be.
+        ConfigError: a name, a key, a window, a space or a device that cannot be.
         DataError: images that are missing, unreadable, too few, or unlabelled.
     """
-    with member("The rule", config.rule.name, RULES) as rule:
-        rule(config.rule_in_full)
-    with member("The proposer", config.space.proposer, PROPOSERS) as proposer:
-        proposer(config.seed)
+    rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
+    prepared_rule, prepared_proposer = rule.make(), proposer.make()
     resolve("The trial", config.trial, TRIALS)
     own = config.trial not in TRIALS
     data = None if own else load(config.data)
@@ -66,62 +60,66 @@ def prepare(config: StudyConfig) -> Prepared:
         data_digest = data.digest
     else:
         data_digest = fingerprint(config.data) if config.data.path else ""
-    found = candidates(config, data_digest)
+    space = candidates(config, data_digest, binder())
+    weights: dict[str, int] = {}
     if data is not None:
-        for candidate in found:
-            _check_trial(candidate.config, data)
-        _check_labels(config, data)
-        _check_rule(config)
-    return Prepared(config=config, candidates=found, data_digest=data_digest, data=data)
+        weights = weights_of(space, data)
+        _check_labels(config, data, prepared_rule)
+        _check_rule(config, prepared_rule)
+    return Prepared(
+        config=_filled_in(config, rule, proposer),
+        candidates=space,
+        rule=prepared_rule,
+        proposer=prepared_proposer,
+        data_digest=data_digest,
+        data=data,
+        weights=weights,
+    )
+
+
+def bind_rule(config: StudyConfig) -> Bound[Rule]:
+    """Return the rule of a study; it is eager where the study saves pretraining."""
+    eager = bool(config.criteria.at) or config.space.proposer.name != "order"
+    return rules.bind(config.rule, seed=config.seed, eager=eager)
+
+
+def _filled_in(config: StudyConfig, rule: Bound[Rule], proposer: Bound[Proposer]) -> StudyConfig:
+    """Return the config with every key that has a default, so that a later version reads it alike.
+
+    Axes may give a required key of the encoder or the method: each candidate has these bound.
+    """
+    encoder, method = config.encoder, config.method
+    return config.model_copy(
+        update={
+            "data": config.data.with_parameters(bind_data(config.data).parameters),
+            "encoder": encoder.with_parameters(encoders.filled_in(encoder)),
+            "method": method.with_parameters(methods.filled_in(method)),
+            "criteria": bind_criteria(config.criteria),
+            "probe": bind_probe(config.probe),
+            "rule": config.rule.with_parameters(rule.keys),
+            "space": config.space.model_copy(
+                update={"proposer": config.space.proposer.with_parameters(proposer.keys)}
+            ),
+        }
+    )
 
 
 def doubts(prepared: Prepared) -> list[str]:
     """Return sentences about what is allowed and yet may not be meant."""
-    config, said = prepared.config, []
-    rounds = len(prepared.candidates) / config.rule.round
-    if config.rule.name == "paper" and rounds < 3:
-        said.append(
-            f"{len(prepared.candidates)} candidates are fewer than 3 rounds of "
-            f"{config.rule.round}: the zone can hardly close. Set rule.round lower (4 or more) "
-            "or enlarge the space."
-        )
+    of_the_rule = getattr(prepared.rule, "doubts", None)
+    sentences = list(of_the_rule(len(prepared.candidates))) if of_the_rule else []
     if prepared.data is not None and prepared.data.splits.undecodable:
         names = prepared.data.splits.undecodable
         more = ", ..." if len(names) > 3 else ""
-        said.append(
+        sentences.append(
             f"{len(names)} images could not be decoded and are left out: "
             f"{', '.join(names[:3])}{more}"
         )
-    return said
+    return sentences
 
 
-def _check_trial(trial: TrialConfig, data: Data) -> None:
-    resolve("The objective", trial.objective.name, OBJECTIVES)
-    for name in trial.criteria.names:
-        resolve("The criterion", name, CRITERIA)
-    images = len(data.splits.pretrain)
-    if images < trial.train.batch:
-        raise DataError(
-            f"There are {images} images to pretrain on, fewer than a batch of "
-            f"{trial.train.batch}. Set train.batch to {images} or less, or give more images."
-        )
-    dim = dim_of(trial.encoder, data.shape)
-    if trial.criteria.last > dim:
-        raise ConfigError(
-            f"The window {trial.criteria.first}..{trial.criteria.last} reaches beyond the "
-            f"encoder's {dim} features. Set criteria.last to {dim} or less, or widen the encoder."
-        )
-    used = min(trial.criteria.images, images)
-    if used <= trial.criteria.last:
-        raise ConfigError(
-            f"alpha up to rank {trial.criteria.last} needs more than {trial.criteria.last} images, "
-            f"and {used} are used. Set criteria.images higher or criteria.last lower."
-        )
-
-
-def _check_labels(config: StudyConfig, data: Data) -> None:
-    resolve("The probe", config.probe.name, PROBES)
-    if config.rule.name == "none":
+def _check_labels(config: StudyConfig, data: Data, rule: Rule) -> None:
+    if not getattr(rule, "needs_labels", True):
         return
     labelled = data if config.probe.data is None else load(config.probe.data)
     for name in ("train", "validation", "test"):
@@ -140,14 +138,13 @@ def _check_labels(config: StudyConfig, data: Data) -> None:
         )
 
 
-def _check_rule(config: StudyConfig) -> None:
-    needs = NEEDS.get(config.rule.name)
-    if needs is not None and needs not in config.criteria.names:
+def _check_rule(config: StudyConfig, rule: Rule) -> None:
+    for needed in sorted(set(getattr(rule, "needs", ())) - set(config.criteria.names)):
         raise ConfigError(
-            f'rule.name="{config.rule.name}" decides by {needs}, and criteria.names does not hold '
-            f'it. Add "{needs}", or choose another rule: all, random, none.'
+            f'rule.name="{config.rule.name}" decides by {needed}, and criteria.names does not hold '
+            f'it. Add "{needed}", or choose another rule: all, random, none.'
         )
-    if config.rule.name in ("halving", "asha") and not config.probe.at:
+    if getattr(rule, "online", False) and not config.probe.at:
         raise ConfigError(
             f'rule.name="{config.rule.name}" decides by the online probe: set probe.at to the '
             "fractions of training at which to probe, for example probe.at=[0.1,0.3]."

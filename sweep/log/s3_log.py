@@ -1,13 +1,14 @@
-"""A study's log on an object store: an object for each event, put there unless one is there.
+"""A study's log on an object store: an object for each event, put only where there is none.
 
-The log is the folder `events.jsonl/`, and an event the object `0000000123.json` in it, whose PUT
-has a condition: nothing may be there. So of two drivers that go on with one study, one fails at its
-next event, however long it was asleep. For that, no event's object is ever removed.
+The log is the folder `events.jsonl/`. An event is the object `0000000123.json` in it, and its PUT
+has a condition: there must be no such object. So of two drivers that go on with one study, one
+fails at its next event, however long it slept. For the same reason no event's object is ever
+removed.
 
-That a log of 100,000 events opens without 100,000 GETs, every `SEGMENT` events the driver puts
-them once more, as one object in `segments/`. A segment is derived: where one is missing or
+A log of 100,000 events must open without 100,000 GETs, so after every `SEGMENT` events the driver
+puts them once more, as one object in `segments/`. A segment is derived: where one is missing or
 damaged, the events' own objects are read. As nothing is removed, a reader cannot race with
-this. The place of an event, which a log on a disk counts in bytes, is its number here.
+this. A position in this log is the number of an event.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 
+from sweep.core.codec import decode, encode
 from sweep.core.errors import DamagedLog, Resumable, StudyError
-from sweep.core.records import Event
-from sweep.log.store import EVENTS, check_seq, decode, encode, refused
-from sweep.storage import files
-from sweep.storage.files import Place
-from sweep.storage.lease import ObjectLease
+from sweep.core.events import Event
+from sweep.log.log import check_seq, no_log, refused
+from sweep.storage.lease import Lease
+from sweep.storage.location import Location
 
 SEGMENT = 250
 SEGMENTS = "segments"
@@ -30,50 +32,51 @@ AT_ONCE = 16
 """GETs under way at the same time."""
 
 
-class ObjectLog:
+class S3Log:
     """The log of a study on an object store, open for appending by the driver with its lease.
 
-    Opening reads the whole log once: a study whose log is damaged is not gone on with.
+    Opening reads the whole log once, so that no study with a damaged log is resumed.
 
     Args:
-        folder: the study's.
+        path: of the log, in the folder of the study.
+        lease: on the study; it is released when the log is closed, or cannot be opened.
 
     Attributes:
+        folder: the study's.
         seq: of the last event; -1 before the first.
 
     Raises:
-        StudyError: another driver holds the study, or an event is damaged.
+        StudyError: an event is damaged.
     """
 
-    def __init__(self, folder: Place) -> None:
-        self.folder = folder
-        self.path = folder / EVENTS
+    def __init__(self, path: Location, lease: Lease) -> None:
+        self.path, self.folder = path, path.parent
         self.seq = -1
-        self._recent: list[bytes] = []  # since the last whole segment
-        self._lease = ObjectLease(folder)
+        self._recent: list[bytes] = []  # lines since the last whole segment
+        self._reader, self._lease = S3LogReader(path), lease
         self._open = True
         try:
-            there, tail = _extent(self.path, 0)
-            if there or tail:
-                for event, _ in scan(self.path):
-                    self._keep(event, encode(event), there)
+            segments, tail = _extent(path, 0)
+            if segments or tail:
+                for event, _ in self._reader.scan():
+                    self._remember(event, encode(event), segments)
         except BaseException:
             self.close()
             raise
 
     @property
     def offset(self) -> int:
-        """The place behind the last event."""
+        """The position after the last event."""
         return self.seq + 1
 
     def append(self, event: Event) -> None:
         """Put one event into the store.
 
         Raises:
-            ValueError: its `seq` does not follow the last, it holds NaN or what is no
-                JSON, or the log is closed; nothing was written.
+            ValueError: its `seq` does not follow the last, it holds NaN or a value that JSON
+                does not have, or the log is closed; nothing was written.
             Resumable: the store refused, or another driver went on with the study. Whether
-                the event is there is then unknown, so the log takes no more; opening it
+                the event is there is then unknown, so the log takes no more events; opening it
                 again finds out.
         """
         if not self._open:
@@ -82,150 +85,157 @@ class ObjectLog:
         line = encode(event)
         try:
             self._lease.check()
-            ours = files.create(self.path / _name(event.seq), line)
-            if not ours:
+            if not _event(self.path, event.seq).create(line):
                 raise Resumable(
-                    f"Another driver goes on with {self.folder}: event {event.seq} of its log is "
-                    f"not this one's. All that the log holds is kept; `sweep resume {self.folder}` "
-                    "goes on when that one ends."
+                    f"Another driver goes on with {self.folder}: event {event.seq} of the log is "
+                    f"not this one's. Every event in the log is kept. `sweep resume {self.folder}` "
+                    "goes on when the other driver ends."
                 )
         except OSError as error:
             self.close()
             raise refused(self.path, error, self.folder) from error
-        except BaseException:  # a signal's exception, somewhere on the way, is among these
+        except BaseException:  # including what a signal's handler raised while it was written
             self.close()
             raise
-        self._keep(event, line, set())
+        self._remember(event, line, set())
 
     def read(self) -> Iterator[Event]:
         """Yield every event from the first on."""
         return (event for event, _ in self.since(0, 0))
 
     def since(self, offset: int, seq: int) -> Iterator[tuple[Event, int]]:
-        """Yield the events from a place on, each with the place behind it."""
-        kept = self.seq + 1 - len(self._recent)
-        if offset == seq >= kept:
-            lines = self._recent[seq - kept :]
+        """Yield the events from a position on, each with the position after it."""
+        first = self.seq + 1 - len(self._recent)
+        if offset == seq >= first:
+            lines = self._recent[seq - first :]
             return ((decode(line), at) for at, line in enumerate(lines, start=seq + 1))
-        return scan(self.path, offset=offset, seq=seq)
+        return self._reader.scan(offset=offset, seq=seq)
 
     def close(self) -> None:
-        """Take no more, and let go of the study."""
+        """Take no more events, and let another process drive the study."""
         self._open = False
         self._lease.release()
 
-    def __enter__(self) -> ObjectLog:
+    def __enter__(self) -> S3Log:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _keep(self, event: Event, line: bytes, there: set[int]) -> None:
-        """Remember an event that is in the store; with it, a segment may be whole."""
+    def _remember(self, event: Event, line: bytes, segments: set[int]) -> None:
+        """Remember an event that is in the store; it may complete a segment."""
         self.seq = event.seq
         self._recent.append(line)
         if len(self._recent) == SEGMENT:
             number = self.seq // SEGMENT
-            if number not in there:
+            if number not in segments:
                 with suppress(OSError):  # derived: it is tried again when the log is opened
-                    files.write(self.path / SEGMENTS / _segment(number), b"".join(self._recent))
+                    _segment(self.path, number).write(b"".join(self._recent))
             self._recent = []
 
 
-def exists(path: Place) -> bool:
-    """Return whether a log has an event."""
-    return bool(files.names(path, most=1))
+@dataclass(frozen=True, slots=True)
+class S3LogReader:
+    """Reads a log on an object store; implements `sweep.log.log.LogReader`.
 
-
-def end(path: Place) -> int:
-    """Return the place behind a log's last event; raise `StudyError` where there is no log."""
-    segments, tail = _extent(path, 0)
-    if not segments and not tail:
-        raise StudyError(f"There is no study at {path.parent}: it has no {path.name}.")
-    return tail[-1] + 1 if tail else (max(segments) + 1) * SEGMENT
-
-
-def scan(
-    path: Place, *, offset: int = 0, seq: int = 0, end: int | None = None
-) -> Iterator[tuple[Event, int]]:
-    """Yield each event of a log with the place behind it, as `sweep.log.store.scan` does."""
-    segments, tail = _extent(path, seq)
-    if not segments and not tail and seq == 0:
-        raise StudyError(f"There is no study at {path.parent}: it has no {path.name}.")
-    behind = tail[-1] + 1 if tail else (max(segments) + 1) * SEGMENT if segments else seq
-    if offset != seq or (seq == behind and not files.exists(path / _name(seq - 1))):
-        raise StudyError(f"{path} has no event that begins at {offset}.")
-    for event in _events(path, seq, behind if end is None else min(end, behind), segments):
-        yield event, event.seq + 1
-
-
-def _extent(path: Place, first: int) -> tuple[set[int], list[int]]:
-    """Return the segments there are from event `first` on, and the events behind the last of them.
-
-    Segments are listed first, so that events which become one meanwhile are listed, too.
+    A position is the number of the event there.
     """
-    before = _segment(first // SEGMENT - 1) if first >= SEGMENT else ""
-    names = files.names(path / SEGMENTS, after=before)
+
+    path: Location
+
+    def exists(self) -> bool:
+        return bool(self.path.names(most=1))
+
+    def end(self) -> int:
+        segments, tail = _extent(self.path, 0)
+        if not segments and not tail:
+            raise no_log(self.path)
+        return tail[-1] + 1 if tail else (max(segments) + 1) * SEGMENT
+
+    def scan(
+        self, *, offset: int = 0, seq: int = 0, end: int | None = None
+    ) -> Iterator[tuple[Event, int]]:
+        segments, tail = _extent(self.path, seq)
+        if not segments and not tail and seq == 0:
+            raise no_log(self.path)
+        behind = tail[-1] + 1 if tail else (max(segments) + 1) * SEGMENT if segments else seq
+        if offset != seq or (seq == behind and not _event(self.path, seq - 1).exists()):
+            raise StudyError(f"{self.path} has no event that begins at {offset}.")
+        last = behind if end is None else min(end, behind)
+        for event in _events(self.path, seq, last, segments):
+            yield event, event.seq + 1
+
+    def last(self) -> Event | None:
+        seq = self.end() - 1
+        return next((event for event, _ in self.scan(offset=seq, seq=seq)), None)
+
+
+def _extent(path: Location, first: int) -> tuple[set[int], list[int]]:
+    """Return the segments from event `first` on, and the events after the last of them.
+
+    Segments are listed first, so that events which become a segment meanwhile are listed, too.
+    """
+    before = f"{first // SEGMENT - 1:08}.jsonl" if first >= SEGMENT else ""
+    names = (path / SEGMENTS).names(after=before)
     segments = {int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.jsonl", name)}
     behind = max(first, (max(segments) + 1) * SEGMENT if segments else 0)
-    names = files.names(path, after=_name(behind - 1) if behind else "")
+    names = path.names(after=f"{behind - 1:010}.json" if behind else "")
     return segments, [int(name[:10]) for name in names if re.fullmatch(r"\d{10}\.json", name)]
 
 
-def _events(path: Place, first: int, end: int, segments: set[int]) -> Iterator[Event]:
+def _events(path: Location, first: int, end: int, segments: set[int]) -> Iterator[Event]:
     """Yield the events from `first` up to `end`, from segments where there are any."""
     jobs: list[range] = []
     while first < end:
         number = first // SEGMENT
         upto = min(end, (number + 1) * SEGMENT)
-        jobs += [range(first, upto)] if number in segments else _singly(range(first, upto))
+        seqs = range(first, upto)
+        jobs += [seqs] if number in segments else [range(seq, seq + 1) for seq in seqs]
         first = upto
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for start in range(0, len(jobs), 4 * AT_ONCE):
             some = jobs[start : start + 4 * AT_ONCE]
-            for job, found in zip(some, pool.map(lambda job: _fetch(path, job), some), strict=True):
-                if found is None:  # a segment that is none
-                    found = [_one(path, seq) for seq in job]
-                yield from found
+            for job, events in zip(
+                some, pool.map(lambda job: _fetch(path, job), some), strict=True
+            ):
+                # A damaged segment is made up for by the events' own objects.
+                yield from events or [_single(path, seq) for seq in job]
 
 
-def _singly(seqs: range) -> list[range]:
-    return [range(seq, seq + 1) for seq in seqs]
-
-
-def _fetch(path: Place, seqs: range) -> Sequence[Event] | None:
-    """Return some events of one segment, or one event; None where the segment is damaged."""
+def _fetch(path: Location, seqs: range) -> Sequence[Event] | None:
+    """Return some events of one segment, or one event; None if the segment is damaged."""
     if len(seqs) == 1:
-        return [_one(path, seqs[0])]
-    number = seqs[0] // SEGMENT
+        return [_single(path, seqs[0])]
     try:
-        lines = files.read(path / SEGMENTS / _segment(number)).splitlines()
+        lines = _segment(path, seqs[0] // SEGMENT).read().splitlines()
         if len(lines) != SEGMENT:
             return None
-        found = [decode(lines[seq % SEGMENT]) for seq in seqs]
-        for event, seq in zip(found, seqs, strict=True):
+        events = [decode(lines[seq % SEGMENT]) for seq in seqs]
+        for event, seq in zip(events, seqs, strict=True):
             check_seq(event, seq)
     except (ValueError, FileNotFoundError):
         return None
-    return found
+    return events
 
 
-def _one(path: Place, seq: int) -> Event:
+def _single(path: Location, seq: int) -> Event:
+    """Return an event from its own object."""
+    location = _event(path, seq)
     try:
-        event = decode(files.read(path / _name(seq)))
+        event = decode(location.read())
         check_seq(event, seq)
     except (ValueError, FileNotFoundError) as error:
         why = "it is missing" if isinstance(error, FileNotFoundError) else error
         raise DamagedLog(
-            f"{path} is damaged at event {seq}: {why}. What stands before it is whole; restore "
-            f"{_name(seq)} from a copy."
+            f"{path} is damaged at event {seq}: {why}. The events before it are whole; restore "
+            f"{location.name} from a copy."
         ) from error
     return event
 
 
-def _name(seq: int) -> str:
-    return f"{seq:010}.json"
+def _event(path: Location, seq: int) -> Location:
+    return path / f"{seq:010}.json"
 
 
-def _segment(number: int) -> str:
-    return f"{number:08}.jsonl"
+def _segment(path: Location, number: int) -> Location:
+    return path / SEGMENTS / f"{number:08}.jsonl"

@@ -1,21 +1,93 @@
-"""Objectives: a function of the two views' projections that returns the loss.
+"""Methods: how an encoder is trained without labels.
 
-A member is made from an `ObjectiveConfig`. It sees the whole batch of one trial on one
-device: a loss that correlates over the batch would mean something else on a part of it.
+A member is a factory `name(*, key=default)` that returns what builds the method around an encoder:
+a module that takes a `Batch` and returns a `Loss` (`base`). A method whose loss compares two views
+is a loss and `TwoViews` (`two_views`). Imports `core` and `config`. To add a method: a file here,
+and a line in `METHODS`. Your own, in a file beside the config: docs/methods.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from torch import Tensor
+from torch import nn
 
-from sweep.config.models import ObjectiveConfig
+from sweep.config.models import MethodConfig
+from sweep.core import plugins
+from sweep.core.errors import ConfigError
 from sweep.methods.barlow_twins import barlow_twins
+from sweep.methods.base import Batch, Builder, Facts, Loss, Method
+from sweep.methods.byol import byol
+from sweep.methods.diet import diet
+from sweep.methods.simclr import simclr
+from sweep.methods.vicreg import vicreg
 
-Objective = Callable[[Tensor, Tensor], Tensor]
-"""z_a, z_b [B, d], floating point -> scalar, differentiable."""
+__all__ = ["METHODS", "Batch", "Builder", "Facts", "Loss", "Method", "bind", "build"]
 
-OBJECTIVES: dict[str, Callable[[ObjectiveConfig], Objective]] = {
+METHODS: Mapping[str, Callable[..., Builder]] = {
     "barlow_twins": barlow_twins,
+    "byol": byol,
+    "diet": diet,
+    "simclr": simclr,
+    "vicreg": vicreg,
 }
+
+
+def bind(config: MethodConfig, *, seed: int = 0) -> plugins.Bound[Builder]:
+    """Return the method that a config names, its keys checked.
+
+    Args:
+        config: the name and the keys.
+        seed: of the trial, for a method that has a parameter `seed`.
+
+    Raises:
+        ConfigError: no such method, or a key or value that it does not take.
+    """
+    return plugins.bind(
+        "The method",
+        config.name,
+        METHODS,
+        config.parameters,
+        where="method",
+        seed=seed,
+        common=MethodConfig.model_fields,
+    )
+
+
+def filled_in(config: MethodConfig) -> dict[str, Any]:
+    """Return the keys of a config, and the defaults of the others that have one, as JSON.
+
+    Raises:
+        ConfigError: no such method, or a key that it does not have.
+    """
+    return plugins.filled_in("The method", config.name, METHODS, config.parameters, where="method")
+
+
+def build(config: MethodConfig, encoder: nn.Module, facts: Facts, *, seed: int = 0) -> Method:
+    """Return the method with fresh weights around an encoder, on torch's default device.
+
+    Args:
+        config: the name and the keys.
+        encoder: the network that is trained.
+        facts: what a method may be built from.
+        seed: of the trial, for a method that has a parameter `seed`.
+
+    Raises:
+        ConfigError: no such method, a wrong key, no module, or a module without `encoder`.
+    """
+    bound = bind(config, seed=seed)
+    builder = bound.make()
+    with bound.guarded():
+        method = builder(encoder, facts)
+    if not isinstance(method, nn.Module):
+        raise ConfigError(
+            f"The method {config.name!r} built a {type(method).__name__}, and must build a module: "
+            "derive it from sweep.methods.Method."
+        )
+    if not isinstance(getattr(method, "encoder", None), nn.Module):
+        raise ConfigError(
+            f"The method {config.name!r} has no `encoder`, the module that is measured and probed. "
+            "Set self.encoder to the encoder that its builder is given."
+        )
+    return method

@@ -1,36 +1,64 @@
 """Barlow Twins (Zbontar, Jing, Misra, LeCun and Deny, ICML 2021), as its authors published it.
 
-Variants under the same name are other objectives, at the same lambda: solo-learn scales the
-loss, alpha-ReQ's authors normalise rows first, others divide by the unbiased deviation.
-Shapes: B images, d units of the projector.
+Other repositories give the name to variants, which are other losses at the same lambda:
+solo-learn scales the loss, alpha-ReQ's authors normalise rows first, others divide by the
+unbiased deviation.
+Shapes: B images, d outputs of the projector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sweep.config.models import ObjectiveConfig
-from sweep.core.errors import ConfigError
+from sweep.methods.base import Builder, Facts, Method
+from sweep.methods.two_views import Layers, Positive, TwoViews, Width, check_pair, mlp
 
 
-def barlow_twins(config: ObjectiveConfig) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the loss at the config's lambda."""
-    if config.options:
-        given = ", ".join(sorted(config.options))
-        raise ConfigError(f"barlow_twins takes no options, but objective.options has {given}.")
-    return partial(barlow_twins_loss, lambd=config.lambd)
+def barlow_twins(
+    *,
+    d: Width = 2048,
+    hidden: Width | None = None,
+    layers: Layers = 2,
+    lambd: Positive = 5e-3,
+    scale: Positive = 1.0,
+    unbiased: bool = False,
+    joint_batch_norm: bool = False,
+) -> Builder:
+    """Return what builds Barlow Twins around an encoder.
+
+    Parts: `invariance` = mean_i (1 - C_ii)^2, and `redundancy` = mean_i sum_{j != i} C_ij^2, so
+    that loss = d (invariance + lambd * redundancy).
+
+    Args:
+        d: outputs of the projector; 8192 in the paper, 2048 in solo-learn for CIFAR.
+        hidden: width of the projector's hidden layers; by default d.
+        layers: linear layers of the projector; 2 in alpha-ReQ (fastssl), 3 in Barlow Twins.
+        lambd: weight of the redundancy term; 5e-3 in Barlow Twins (section 2.2).
+        scale: factor of the whole loss; 1 in the paper, 0.1 in solo-learn for CIFAR.
+        unbiased: divide by the unbiased deviation of the batch, as some repositories do.
+        joint_batch_norm: both views in one batch, with one set of batch-norm statistics; the
+            original runs one view after the other.
+    """
+
+    def loss(z_a: Tensor, z_b: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        c_dd = cross_correlation(z_a, z_b, unbiased=unbiased)
+        on, off = diagonal_terms(c_dd)
+        parts = {"invariance": on.detach() / d, "redundancy": off.detach() / d}
+        value = on + lambd * off
+        return (value if scale == 1.0 else scale * value), parts
+
+    def build(encoder: nn.Module, facts: Facts) -> Method:
+        projector = mlp(facts.dim, d, hidden=hidden, layers=layers)
+        return TwoViews(encoder, projector, loss, joint_batch_norm=joint_batch_norm)
+
+    return build
 
 
 def barlow_twins_loss(z_a: Tensor, z_b: Tensor, *, lambd: float) -> Tensor:
     """Return sum_i (1 - C_ii)^2 + lambd * sum_{i != j} C_ij^2.
-
-    C = Z_a^T Z_b / B, where Z is the batch norm of z without affine (biased variance, eps
-    1e-5), which is the paper's sum_n a_ni b_nj / sqrt(sum_n a_ni^2 sum_n b_nj^2) over
-    centred a and b with B * 1e-5 added to each sum of squares: a dead unit gives 0, not NaN.
 
     Args:
         z_a, z_b: the two views' projections, floating point [B, d]; B and d at least 2. Half
@@ -45,24 +73,45 @@ def barlow_twins_loss(z_a: Tensor, z_b: Tensor, *, lambd: float) -> Tensor:
 
     Source: equations 1 and 2, and algorithm 1.
     """
-    if z_a.shape != z_b.shape or z_a.ndim != 2 or min(z_a.shape) < 2:
-        raise ValueError(
-            f"z_a and z_b are {list(z_a.shape)} and {list(z_b.shape)}, but must be [B, d] both, "
-            "with B and d at least 2."
-        )
     if not lambd > 0:
         raise ValueError(f"lambd is {lambd}, but must be > 0.")
-    batch, d = z_a.shape
+    on, off = diagonal_terms(cross_correlation(z_a, z_b))
+    return on + lambd * off
+
+
+def cross_correlation(z_a: Tensor, z_b: Tensor, *, unbiased: bool = False) -> Tensor:
+    """Return C = Z_a^T Z_b / B, [d, d], of standardised projections.
+
+    Z is the batch norm of z without affine (biased variance, eps 1e-5), which is the paper's
+    sum_n a_ni b_nj / sqrt(sum_n a_ni^2 sum_n b_nj^2) over centred a and b with B * 1e-5 added to
+    each sum of squares: a dead unit gives 0, not NaN.
+
+    Args:
+        z_a, z_b: floating point [B, d].
+        unbiased: divide by the variance with 1 / (B - 1) instead.
+
+    Raises:
+        ValueError: shapes that differ or are not [B, d].
+    """
+    check_pair(z_a, z_b)
     with torch.autocast(z_a.device.type, enabled=False):
-        c_dd = _standardised(z_a).T @ _standardised(z_b) / batch
+        return _standardised(z_a, unbiased).T @ _standardised(z_b, unbiased) / len(z_a)
+
+
+def diagonal_terms(c_dd: Tensor) -> tuple[Tensor, Tensor]:
+    """Return sum_i (1 - C_ii)^2 and sum_{i != j} C_ij^2."""
+    d = len(c_dd)
     on_diagonal = (1 - c_dd.diagonal()).square().sum()
     # All but the last entry, in rows one longer: the diagonal is the first column.
     off_diagonal = c_dd.flatten()[:-1].view(d - 1, d + 1)[:, 1:].square().sum()
-    return on_diagonal + lambd * off_diagonal
+    return on_diagonal, off_diagonal
 
 
-def _standardised(z_Bd: Tensor) -> Tensor:
+def _standardised(z_Bd: Tensor, unbiased: bool) -> Tensor:
     """Equivalent to `batch_norm` without affine, which on a CPU loses digits to a large mean."""
     full_Bd = z_Bd if z_Bd.dtype == torch.float64 else z_Bd.float()
     centred_Bd = full_Bd - full_Bd.mean(0)
-    return centred_Bd * (centred_Bd.square().mean(0) + 1e-5).rsqrt()
+    variance_d = centred_Bd.square().mean(0)
+    if unbiased:
+        variance_d = variance_d * (len(z_Bd) / (len(z_Bd) - 1))
+    return centred_Bd * (variance_d + 1e-5).rsqrt()

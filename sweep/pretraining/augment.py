@@ -1,9 +1,9 @@
-"""Random views of a batch of images, on the device where the images lie.
+"""Random views of a batch of images, on the device of the images.
 
-Crop, flip, colour jitter, grey, blur, solarize, normalise, in this order, each drawn per
-image. Crop and flip, and the blur, are each two batched matrix products, one for rows and
-one for columns. Plain version: torchvision.transforms on one image at a time.
-Shapes: B images, C channels, H x W pixels; S and T pixels of a side, out and in.
+Crop, flip, colour jitter, grey, blur, solarize and normalize, in this order, each drawn anew for
+each image. Crop with flip is two batched matrix products, one for rows and one for columns, and so
+is the blur. Plain version: torchvision.transforms on one image at a time.
+Shapes: B images, C channels, H x W pixels; S output and T input pixels of one side.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def augment(
 ) -> Tensor:
     """Return one random view of each image.
 
-    Saturation, hue and grey are for images of 3 channels only; brightness and contrast for
-    all. The jitter's order is fixed, as in alpha-ReQ's code; torchvision draws it.
+    Saturation, hue and grey apply to images of 3 channels only; brightness and contrast to all.
+    The order of the jitter is fixed, as in alpha-ReQ's code; torchvision draws it.
 
     Args:
-        images_BCHW: uint8, left as it is.
+        images_BCHW: uint8, not changed.
         config: probabilities and ranges.
-        generator: on the images' device; all draws come from it.
-        mean, std: per channel [C], of images in 0..1, on the same device.
+        generator: of all random draws, on the images' device.
+        mean, std: of each channel [C], for images in 0..1, on the same device.
 
     Returns:
         float32 [B, C, H, W], (view - mean) / std.
@@ -66,10 +66,10 @@ def augment(
 def crop_boxes(
     batch: int, height: int, width: int, config: AugmentConfig, generator: Generator
 ) -> Tensor:
-    """Draw a box for each image: top, left, height, width, whole numbers, as float32 [4, B].
+    """Draw a box for each image: top, left, height, width in pixels, as float32 [4, B].
 
-    Equivalent to torchvision's `RandomResizedCrop.get_params`: area uniform, ratio
-    log-uniform, ten tries to fit; where none fits, the whole image.
+    Equivalent to torchvision's `RandomResizedCrop.get_params`: area uniform, ratio log-uniform,
+    ten tries. If no try fits into the image, the box is the whole image.
     """
     tries = (TRIES, batch)
     area_TB = height * width * _uniform(tries, config.crop_min, config.crop_max, generator)
@@ -87,7 +87,7 @@ def crop_boxes(
 
 
 def crop(x_BCHW: Tensor, boxes_4B: Tensor, flip_B: Tensor) -> Tensor:
-    """Return each image's box resized to the whole image, mirrored where `flip_B`.
+    """Return each image's box resized to the size of the image, mirrored where `flip_B` is True.
 
     Equivalent to torchvision's `resized_crop` with antialias, and `hflip`.
     """
@@ -100,10 +100,10 @@ def crop(x_BCHW: Tensor, boxes_4B: Tensor, flip_B: Tensor) -> Tensor:
 
 
 def blur(x_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
-    """Return each image blurred by a Gaussian over the whole side, weights summing to 1.
+    """Return each image blurred by a Gaussian as wide as the image, with weights of sum 1.
 
-    Inside the image it equals torchvision's `gaussian_blur` with a wide kernel; at the
-    border that one mirrors the image, and this one leaves out what lies beyond.
+    Inside the image it equals torchvision's `gaussian_blur` with a wide kernel. At the border
+    torchvision mirrors the image; here the weights of pixels beyond it are left out.
     """
     height, width = x_BCHW.shape[2:]
     return _separable(x_BCHW, _gaussian(sigma_B, height), _gaussian(sigma_B, width))
@@ -124,8 +124,8 @@ def adjust(
 ) -> Tensor:
     """Return images with brightness, contrast, saturation and hue changed, in this order.
 
-    Equivalent to torchvision's `adjust_brightness`, ..., `adjust_hue`, each image with its
-    own factors. Saturation and hue leave alone what has not 3 channels.
+    Equivalent to torchvision's `adjust_brightness`, ..., `adjust_hue`, with factors of its own for
+    each image. Saturation and hue change images of 3 channels only.
     """
     rgb = x_BCHW.shape[1] == 3
     x_BCHW = (x_BCHW * _wide(brightness_B)).clamp(0, 1)
@@ -139,10 +139,10 @@ def adjust(
 
 
 def turn_hue(x_B3HW: Tensor, turn_B: Tensor) -> Tensor:
-    """Return RGB images with the hue turned by `turn_B`, in turns of the colour wheel.
+    """Return RGB images with the hue turned by `turn_B`; 1 is a whole turn of the colour wheel.
 
-    To hue, saturation and value and back by the formula without cases: channel k of (5, 3, 1)
-    is value - chroma * clip(min(t, 4 - t), 0, 1) with t = (k + 6 hue) mod 6.
+    The way back from hue, saturation and value has no cases: channel k of (5, 3, 1) is
+    value - chroma * clip(min(t, 4 - t), 0, 1) with t = (k + 6 hue) mod 6.
     """
     red, green, blue = x_B3HW.unbind(1)
     value, low = x_B3HW.amax(1), x_B3HW.amin(1)
@@ -162,7 +162,7 @@ def turn_hue(x_B3HW: Tensor, turn_B: Tensor) -> Tensor:
 
 
 def _jitter(x_BCHW: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
-    """Adjust the chosen images; the others' factors are 1, their turn of the hue 0."""
+    """Adjust the chosen images; the others have factors of 1 and no turn of the hue."""
     batch = len(x_BCHW)
     chosen_B = _chance(batch, config.jitter, generator)
 
@@ -179,10 +179,10 @@ def _jitter(x_BCHW: Tensor, config: AugmentConfig, generator: Generator) -> Tens
 
 
 def _resampling(start_B: Tensor, length_B: Tensor, side: int) -> Tensor:
-    """Return the weights [B, S, T] that stretch `length` pixels from `start` on to the side.
+    """Return the weights [B, S, T] that resize `length` pixels from `start` on to `side` pixels.
 
-    A triangle around each output pixel's centre, as wide as a pixel of the coarser of the two
-    grids, over the pixels of the box alone: bilinear, antialiased where it shrinks.
+    Each output pixel weighs the pixels of the box by a triangle around its centre, which is as wide
+    as a pixel of the coarser grid: bilinear, and antialiased where the box shrinks.
     """
     centres = torch.arange(side, device=start_B.device) + 0.5
     scale_B11 = (length_B / side).view(-1, 1, 1)
@@ -212,7 +212,7 @@ def _uniform(size: int | tuple[int, ...], low: float, high: float, generator: Ge
 
 
 def _chance(batch: int, probability: float, generator: Generator) -> Tensor:
-    """Return bool [B], each True with the probability; rand is below 1, so 1 is always."""
+    """Return bool [B], each True with the probability. `rand` is below 1, so that 1 is always."""
     return torch.rand(batch, generator=generator, device=generator.device) < probability
 
 

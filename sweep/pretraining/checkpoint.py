@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from sweep.config.models import EncoderConfig
 from sweep.core.errors import ConfigError, StudyError
 from sweep.encoders import ENCODERS, build
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage.location import Address, Location, locate
 
 STATE = "state.pt"
 ENCODER = "encoder.safetensors"
@@ -48,27 +47,27 @@ class LoadedEncoder:
     about: Mapping[str, Any]
 
 
-def save_state(folder: Place, state: Mapping[str, Any]) -> None:
-    """Write a running trial's state, replacing the one before; its digest stands before it.
+def save_state(folder: Location, state: Mapping[str, Any]) -> None:
+    """Replace the saved state of a running trial; a SHA-256 digest of the state comes first.
 
-    Torch reads most states in which a byte is wrong without a word.
+    The digest is needed because torch reads most states with a wrong byte without an error.
     """
     buffer = io.BytesIO()
     buffer.write(bytes(_DIGEST))
     torch.save(dict(state), buffer)
     view = buffer.getbuffer()
     view[:_DIGEST] = hashlib.sha256(view[_DIGEST:]).digest()
-    files.write(folder / STATE, view)
+    (folder / STATE).write(view)
 
 
-def load_state(folder: Place, device: str) -> dict[str, Any] | None:
+def load_state(folder: Location, device: str) -> dict[str, Any] | None:
     """Return the state last saved, or None where there is none.
 
     Raises:
         StudyError: it is damaged, or wants code to be run.
     """
     try:
-        data = memoryview(files.read(folder / STATE))
+        data = memoryview((folder / STATE).read())
     except FileNotFoundError:
         return None
     if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
@@ -82,12 +81,12 @@ def load_state(folder: Place, device: str) -> dict[str, Any] | None:
     return state
 
 
-def drop_state(folder: Place) -> None:
+def drop_state(folder: Location) -> None:
     """Remove a running trial's state, once its encoder is written."""
-    files.remove(folder / STATE)
+    (folder / STATE).remove()
 
 
-def save_encoder(path: Place, encoder: nn.Module, about: Mapping[str, Any]) -> None:
+def save_encoder(path: Location, encoder: nn.Module, about: Mapping[str, Any]) -> None:
     """Write `path` (.safetensors) and the JSON beside it.
 
     Args:
@@ -99,16 +98,16 @@ def save_encoder(path: Place, encoder: nn.Module, about: Mapping[str, Any]) -> N
     write_encoder(path, tensors, about)
 
 
-def write_encoder(path: Place, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and their JSON, the weights last: where these are, both are."""
-    files.make(path.parent)
+def write_encoder(path: Location, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write the JSON and then the tensors: if the tensors are there, so is the JSON."""
+    path.parent.make_folder()
     text = json.dumps(about, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    files.write(path.with_suffix(".json"), text.encode())
-    files.write(path, safetensors.torch.save(dict(tensors)))
+    path.with_suffix(".json").write(text.encode())
+    path.write(safetensors.torch.save(dict(tensors)))
 
 
 def load_encoder(
-    path: str | Place, *, device: str = "cpu", plugins: Collection[str] = ()
+    path: Address, *, device: str = "cpu", plugins: Collection[str] = ()
 ) -> LoadedEncoder:
     """Read an exported encoder, or a trial's own.
 
@@ -124,30 +123,31 @@ def load_encoder(
     Raises:
         StudyError: a file is missing, does not fit the other, or names code that is not allowed.
     """
-    path = files.place(path)
-    beside = path.with_suffix(".json")
+    location = locate(path)
+    beside = location.with_suffix(".json")
     try:
-        about = json.loads(files.read(beside))
+        about = json.loads(beside.read())
         config = EncoderConfig(**about["encoder"])
         if config.name not in (*ENCODERS, *plugins):
             raise StudyError(
                 f"{beside} names the encoder {config.name!r}, which is none of ours. If you trust "
                 "that code, allow it: "
-                f"sweep.load_encoder({str(path)!r}, plugins=[{config.name!r}])."
+                f"sweep.load_encoder({str(location)!r}, plugins=[{config.name!r}])."
             )
-        tensors = safetensors.torch.load(files.read(path))
+        tensors = safetensors.torch.load(location.read())
         shape = (int(about["shape"][0]), int(about["shape"][1]), int(about["shape"][2]))
         encoder = build(config, shape)
         encoder.load_state_dict(tensors)
         mean, std = tuple(map(float, about["mean"])), tuple(map(float, about["std"]))
     except FileNotFoundError as error:
         raise StudyError(
-            f"{error.filename or path} is missing; an export is a .safetensors file with a .json "
-            "of the same name beside it. `sweep export STUDY -o encoder.safetensors` writes both."
+            f"{error.filename or location} is missing; an export is a .safetensors file with a "
+            ".json of the same name beside it. `sweep export STUDY -o encoder.safetensors` writes "
+            "both."
         ) from error
     except (ConfigError, safetensors.SafetensorError, *_MISFITS) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise StudyError(f"{path} is not an encoder of ours: {why:.300}.") from error
+        raise StudyError(f"{location} is not an encoder of ours: {why:.300}.") from error
     return LoadedEncoder(
         encoder=encoder.to(device).eval(), mean=mean, std=std, shape=shape, about=about
     )

@@ -1,49 +1,57 @@
-"""Where and on what a trial runs; without torch, which training code of one's own may not need."""
+"""Where and on what a trial runs; without torch, which a user's own training code may not need."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sweep.config.models import TrialConfig
 from sweep.core.records import Observation
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage.base import NativePath, Storage
+from sweep.storage.location import Location, locate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """Where and on what a trial runs; none of it changes its weights.
+    """Where and on what a trial runs; nothing here changes its weights.
 
     Args:
-        folder: the trial's own; nothing else is written. A `Path`, or a `UPath` where the
+        folder: the trial's own, the only one that it writes to. A `Path`, or a `UPath` where the
             study lies on an object store.
         device: `cpu`, `cuda`, `cuda:1`, ...
         share: devices held, for the cost: GPUs, or cores where there is no GPU.
         threads: of torch on the CPU.
-        heartbeat_seconds: at most so long between two observations of training.
-        checkpoint_seconds: of training that a kill costs at most; a heartbeat, where that is
-            longer; and a step.
+        heartbeat_seconds: the longest time between two observations of training.
+        checkpoint_seconds: the training time that a kill costs at most, besides one step; or a
+            heartbeat, if that is longer.
+        storage: of the folder; by default the one that the folder's address names.
     """
 
-    folder: Place
+    folder: NativePath
     device: str = "cpu"
     share: float = 1.0
     threads: int = 1
     heartbeat_seconds: float = 5.0
     checkpoint_seconds: float = 60.0
+    storage: Storage | None = None
+
+    @property
+    def location(self) -> Location:
+        """The folder on its storage, for our own files in it."""
+        location = locate(self.folder)
+        return location if self.storage is None else replace(location, storage=self.storage)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, as they travel to a worker."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**fields, "folder": str(self.folder)}
+        """Return plain values for a worker in another process, which opens the storage itself."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "storage"}
+        return {**values, "folder": str(self.folder)}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Context:
-        """Read what `to_json` wrote."""
-        return cls(**{**fields, "folder": files.place(fields["folder"])})
+    def from_json(cls, values: Mapping[str, Any]) -> Context:
+        """Return the context that `to_json` wrote."""
+        location = locate(values["folder"])
+        return cls(**{**values, "folder": location.native, "storage": location.storage})
 
 
 TrialFn = Callable[[TrialConfig, Context], Iterator[Observation]]

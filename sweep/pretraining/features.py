@@ -1,6 +1,6 @@
-"""Features of images in order: evaluation mode, no augmentation, no gradient.
+"""Features of images: evaluation mode, no gradient; of the images as they are, or of random views.
 
-Shapes: N images, B of them at a time, D features.
+Shapes: N images, B of them at a time, q views of an image, D features.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sweep.pretraining.precision import autocast, resolve_precision
+from sweep.config.models import AugmentConfig
+from sweep.pretraining.augment import augment
+from sweep.pretraining.precision import Precision, autocast, resolve_precision
+from sweep.pretraining.seeds import generator
+
+Images = npt.NDArray[np.uint8] | Tensor
+Stats = Sequence[float] | npt.NDArray[np.float32]
 
 
 def encode(
     encoder: nn.Module,
-    images: npt.NDArray[np.uint8] | Tensor,
+    images: Images,
     *,
-    mean: Sequence[float] | npt.NDArray[np.float32],
-    std: Sequence[float] | npt.NDArray[np.float32],
+    mean: Stats,
+    std: Stats,
     device: str,
     batch: int = 512,
     precision: Literal["auto", "float32", "bfloat16"] = "float32",
 ) -> Iterator[Tensor]:
-    """Yield the features of `images`, a batch at a time.
+    """Yield the features of `images` in order and without augmentation, a batch at a time.
 
     Args:
         encoder: on `device`; put into evaluation mode for each batch, and left as it was.
@@ -41,31 +47,19 @@ def encode(
         float32 [B, D] on `device`.
     """
     resolved = resolve_precision(precision, device)
-    mean_C11, std_C11 = (
-        torch.as_tensor(np.asarray(value), dtype=torch.float32, device=device).view(-1, 1, 1)
-        for value in (mean, std)
-    )
+    mean_C, std_C = _stats(mean, device), _stats(std, device)
     for start in range(0, len(images), batch):
-        part = images[start : start + batch]
-        # A copy, for torch warns of a read-only memory map.
-        x_BCHW = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
-        x_BCHW = (x_BCHW.to(device).float() / 255 - mean_C11) / std_C11
-        training = encoder.training
-        encoder.eval()
-        try:
-            with torch.no_grad(), autocast(resolved, device):
-                h_BD = encoder(x_BCHW.contiguous(memory_format=torch.channels_last))
-        finally:
-            encoder.train(training)
-        yield h_BD.float()
+        x_BCHW = _on_device(images[start : start + batch], device).float() / 255
+        x_BCHW = (x_BCHW - mean_C.view(-1, 1, 1)) / std_C.view(-1, 1, 1)
+        yield _features(encoder, x_BCHW, resolved, device)
 
 
 def encode_all(
     encoder: nn.Module,
-    images: npt.NDArray[np.uint8] | Tensor,
+    images: Images,
     *,
-    mean: Sequence[float] | npt.NDArray[np.float32],
-    std: Sequence[float] | npt.NDArray[np.float32],
+    mean: Stats,
+    std: Stats,
     device: str,
     batch: int = 512,
     precision: Literal["auto", "float32", "bfloat16"] = "float32",
@@ -75,3 +69,59 @@ def encode_all(
         encoder, images, mean=mean, std=std, device=device, batch=batch, precision=precision
     )
     return torch.cat(list(parts))
+
+
+def encode_views(
+    encoder: nn.Module,
+    images: Images,
+    recipe: AugmentConfig,
+    *,
+    views: int,
+    seed: int,
+    mean: Stats,
+    std: Stats,
+    device: str,
+    batch: int = 512,
+) -> Tensor:
+    """Return the features of random views of each image, float32 [N, q, D] on `device`.
+
+    Args:
+        encoder, images, mean, std, device: as for `encode`.
+        recipe: how views are drawn.
+        views: q.
+        seed: of the draws; they follow from it and from the images' order alone.
+        batch: images at a time.
+    """
+    mean_C, std_C = _stats(mean, device), _stats(std, device)
+    parts = []
+    for number, start in enumerate(range(0, len(images), batch)):
+        part = _on_device(images[start : start + batch], device)
+        draws = generator(device, seed, "views of criteria", number)
+        features = []
+        for _ in range(views):
+            x_BCHW = augment(part, recipe, draws, mean=mean_C, std=std_C)
+            features.append(_features(encoder, x_BCHW, "float32", device))
+        parts.append(torch.stack(features, dim=1))
+    return torch.cat(parts)
+
+
+def _features(encoder: nn.Module, x_BCHW: Tensor, precision: Precision, device: str) -> Tensor:
+    """Return float32 [B, D] of normalised images, in evaluation mode."""
+    training = encoder.training
+    encoder.eval()
+    try:
+        with torch.no_grad(), autocast(precision, device):
+            h_BD: Tensor = encoder(x_BCHW.contiguous(memory_format=torch.channels_last))
+    finally:
+        encoder.train(training)
+    return h_BD.float()
+
+
+def _on_device(images: Images, device: str) -> Tensor:
+    # A copy, because torch warns of a read-only memory map.
+    tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+    return tensor.to(device)
+
+
+def _stats(values: Stats, device: str) -> Tensor:
+    return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=device)

@@ -1,4 +1,4 @@
-"""Adam and LARS as a trial uses them, and the learning rate of each step."""
+"""The optimizers Adam and LARS, and the learning rate of each step."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sweep.config.models import TrainConfig
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> Optimizer:
-    """Return the config's optimiser; the loop sets the rate of each step.
+    """Return the config's optimizer; the loop sets the learning rate of each step.
 
-    Adam (Kingma and Ba 2015) with L2 in the gradient, as alpha-ReQ used it, or `LARS`.
+    Adam (Kingma and Ba 2015) with L2 in the gradient, as in alpha-ReQ's code, or `LARS`.
     """
     if config.optimizer == "lars":
         return LARS(parameters, lr=config.lr, weight_decay=config.weight_decay)
@@ -24,12 +24,12 @@ def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> O
 
 
 def learning_rate(step: int, *, peak: float, warmup_steps: float, steps: int) -> float:
-    """Return the rate of a step, counted from 0: a line up to `peak`, then half a cosine to 0.
+    """Return the learning rate of a step: linear warm-up to `peak`, then half a cosine to 0.
 
     Args:
         step: 0 to steps - 1.
         peak: the highest rate.
-        warmup_steps: steps of the line, which ends at `peak`; 0 for none.
+        warmup_steps: length of the warm-up, 0 for none.
         steps: of the whole run.
 
     Source: Loshchilov and Hutter, ICLR 2017, equation 5, without restarts; warm-up as in
@@ -46,15 +46,15 @@ class LARS(Optimizer):
 
         g = grad + weight_decay * w;  g *= trust * |w| / |g|;  v = momentum * v + g;  w -= lr * v
 
-    Biases and norms (one axis) take neither weight decay nor ratio, nor do weights or
-    gradients that are zero take the ratio.
+    Parameters with one axis (biases, norms) get neither weight decay nor ratio. Weights and
+    gradients that are zero get no ratio. `torch.optim` has no LARS.
 
     Args:
-        parameters: to optimise.
+        parameters: to optimize.
         lr: learning rate.
-        weight_decay: L2 added to the gradient of weights.
-        momentum: 0.9.
-        trust: the ratio's coefficient, 0.001.
+        weight_decay: L2 coefficient, added to the gradient of weights.
+        momentum: of the velocity v.
+        trust: coefficient of the ratio.
 
     Source: You, Gitman and Ginsburg 2017 (arXiv 1708.03888), algorithm 1; momentum, trust and
     the exemption of one-axis parameters from Barlow Twins' published code.
@@ -81,7 +81,7 @@ class LARS(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step along the gradients; `closure`, where given, computes them first."""
+        """Take one step along the gradients, which `closure` computes first if it is given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -100,7 +100,7 @@ class LARS(Optimizer):
                 torch.linalg.vector_norm(grad),
             )
             ratio = group["trust"] * weight_norm / grad_norm
-            # Decided on the device, without a wait for it.
+            # Decided on the device: an `if` would wait for the GPU.
             usable = (weight_norm > 0) & (grad_norm > 0)
             grad = grad * torch.where(usable, ratio, torch.ones_like(ratio))
         state = self.state[weight]

@@ -11,11 +11,10 @@ damaged: then it is, and the trial's log says so. Here the seams meet.
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import sys
 import time
-import warnings
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,23 +23,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sweep import criteria, probes
 from sweep.config.models import DataConfig, TrialConfig
-from sweep.core.errors import StudyError
-from sweep.core.plugins import resolve
+from sweep.core import codec
+from sweep.core.errors import ConfigError, StudyError
 from sweep.core.records import Cost, Measure, Observation
-from sweep.criteria import CRITERIA
-from sweep.criteria.spectrum import Moments
+from sweep.criteria.encoded import Encoded
 from sweep.datasets.cache import Data, load
 from sweep.datasets.images import Split
 from sweep.pretraining import checkpoint, train
 from sweep.pretraining.context import Context
 from sweep.pretraining.cpu.allocator import keep_freed_memory
-from sweep.pretraining.features import encode, encode_all
-from sweep.probes import PROBES, Fitted, Labelled
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.pretraining.features import encode, encode_all, encode_views
+from sweep.pretraining.images import labels_of, training_images
+from sweep.probes import Fitted, Labelled
+from sweep.storage.location import Location
 
 JOURNAL = "journal.jsonl"
+
+TAKEN = ("loss", "accuracy", "test_accuracy")
+"""Names of measures that a part of the loss may not have, besides those of the criteria."""
 
 log = logging.getLogger(__name__)
 """Tells when a stage begins; a worker sends it to the trial's log file."""
@@ -64,7 +66,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     torch.set_num_threads(context.threads)
     if context.device == "cpu":
         keep_freed_memory()
-    journal = _Journal(context.folder)
+    journal = _Journal(context.location)
     watch = _Watch(context.share)
     past = journal.read()
     yield from past
@@ -72,6 +74,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     if any(seen.broken for seen in past) or done >= {"trained", "measured", "probed"}:
         return
     data = load(config.data)
+    steps = max((seen.step for seen in past), default=0)
     encoder = _trained(config, context) if "trained" in done else None
     if encoder is None:
         names: set[tuple[str, int]] = {(seen.stage, seen.step) for seen in past}
@@ -82,8 +85,8 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
             yield timed
             if timed.broken:
                 return
+            steps = timed.step
         encoder = _encoder(config, context)
-    steps = train.total_steps(config, len(data.splits.pretrain))
     if "measured" not in done:
         seen = _measure(config, context, data, encoder, step=steps, fraction=1.0)
         seen = replace(seen, cost=watch.lap())
@@ -104,21 +107,22 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
     The probe is fitted again: it is deterministic, so it is the one that was selected.
     """
     torch.set_num_threads(context.threads)
-    journal = _Journal(context.folder)
+    journal = _Journal(context.location)
     for seen in journal.read():
         if seen.stage == "tested":
             return seen
     watch = _Watch(context.share)
     data = load(config.data)
+    steps = max((seen.step for seen in journal.read()), default=0)
     if (encoder := _trained(config, context)) is None:
-        for _ in _pretrain(config, context, data, set()):
-            pass
+        for seen in _pretrain(config, context, data, set()):
+            steps = seen.step
         encoder = _encoder(config, context)
     fitted = _probe(config, context, data, encoder)
     measure = _test_accuracy(config, context, data, encoder, fitted)
     seen = Observation(
         stage="tested",
-        step=train.total_steps(config, len(data.splits.pretrain)),
+        step=steps,
         measures=(measure,),
         cost=watch.lap(),
     )
@@ -131,7 +135,7 @@ test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest 
 
 def _encoder(config: TrialConfig, context: Context) -> nn.Module:
     """Return the encoder that the trial wrote; of plug-ins it may be the config's alone."""
-    path = context.folder / checkpoint.ENCODER
+    path = context.location / checkpoint.ENCODER
     own = (config.encoder.name,)
     return checkpoint.load_encoder(path, device=context.device, plugins=own).encoder
 
@@ -148,7 +152,7 @@ def _trained(config: TrialConfig, context: Context) -> nn.Module | None:
 def _state(context: Context) -> dict[str, Any] | None:
     """Return where training stopped, or None where it begins with step 0."""
     try:
-        return checkpoint.load_state(context.folder, context.device)
+        return checkpoint.load_state(context.location, context.device)
     except StudyError as error:
         _say(f"{error} The training begins again with step 0.")
         return None
@@ -167,10 +171,12 @@ def _pretrain(
     At a mark the state is saved before the trial is looked at, so that a trial which is
     told to wait there goes on from there. `done` names the looks that the journal holds.
     """
-    images = on_device(data.splits.pretrain, context.device)
+    run = train.begin(config, data.shape, context.device, images=len(data.splits.pretrain))
+    images, labels = training_images(
+        run.method, data.splits, name=config.method.name, device=context.device
+    )
     steps = train.total_steps(config, len(images))
     marks = _marks(config, steps)
-    run = train.begin(config, data.shape, context.device)
     if (state := _state(context)) is not None:
         run.load_state_dict(state)
         yield from _look(config, context, data, run, marks, done)
@@ -186,6 +192,7 @@ def _pretrain(
         std=data.std,
         heartbeat_seconds=context.heartbeat_seconds,
         marks=tuple(marks),
+        labels=labels,
     ):
         fraction = progress.step / steps
         loss = _loss(progress)
@@ -195,24 +202,24 @@ def _pretrain(
         next_chance = time.monotonic() - saved_at + context.heartbeat_seconds
         late = next_chance >= context.checkpoint_seconds
         if (late or progress.step in marks) and progress.step < steps:
-            checkpoint.save_state(context.folder, run.state_dict())
+            checkpoint.save_state(context.location, run.state_dict())
             saved_at = time.monotonic()
         yield from _look(config, context, data, run, marks, done)
     if progress is None:
         raise RuntimeError("pretraining took no step")  # no checkpoint is of the last step
     if progress.status == "ok":
         checkpoint.save_encoder(
-            context.folder / checkpoint.ENCODER, run.encoder, _about(config, data)
+            context.location / checkpoint.ENCODER, run.encoder, _about(config, data)
         )
-    checkpoint.drop_state(context.folder)
+    checkpoint.drop_state(context.location)
     detail = {"device": _device_name(context.device), "precision": run.precision}
     if progress.status == "ok":
-        detail["checkpoint"] = str(context.folder / checkpoint.ENCODER)
+        detail["checkpoint"] = str(context.location / checkpoint.ENCODER)
     yield Observation(
         stage="trained",
         step=progress.step,
         fraction=progress.step / steps,
-        measures=(_loss(progress),),
+        measures=(_loss(progress), *_parts(config, run)),
         detail=detail,
     )
 
@@ -235,18 +242,44 @@ def _look(
     if (fraction := marks.get(run.step)) is None:
         return
     encoder = run.encoder.eval()
-    if fraction in config.criteria.at and ("measured", run.step) not in done:
-        yield _measure(config, context, data, encoder, step=run.step, fraction=fraction)
+    parts = _parts(config, run)
+    if fraction in config.criteria.at:
+        if ("measured", run.step) not in done:
+            seen = _measure(config, context, data, encoder, step=run.step, fraction=fraction)
+            yield replace(seen, measures=(*seen.measures, *parts))
+        parts = []
     if fraction in config.probe.at and ("probed", run.step) not in done:
-        yield _probed(config, context, data, encoder, step=run.step, fraction=fraction)
+        seen = _probed(config, context, data, encoder, step=run.step, fraction=fraction)
+        yield replace(seen, measures=(*seen.measures, *parts))
     run.encoder.train()
+
+
+def _parts(config: TrialConfig, run: train.Run) -> list[Measure]:
+    """Return the parts of the loss as measures, averaged over the last steps.
+
+    Raises:
+        ConfigError: a part has the name of another measure.
+    """
+    means, detail = run.mean_parts(), {"steps": len(run.parts)}
+    if taken := sorted(means.keys() & {*TAKEN, *config.criteria.names}):
+        raise ConfigError(
+            f"The method {config.method.name!r} calls a part of its loss {taken[0]!r}, which is "
+            f"the name of another measure. Call it method_{taken[0]}, for example."
+        )
+    return [
+        Measure(name=name, value=value, detail=detail)
+        if math.isfinite(value)
+        else Measure(name=name, value=None, status="nonfinite", detail=detail)
+        for name, value in means.items()
+    ]
 
 
 def _loss(progress: train.Progress) -> Measure:
     if progress.status == "ok":
-        return Measure(name="loss", value=progress.loss)
+        return Measure(name="loss", value=progress.loss, fatal=True)
     why = f"training broke down at step {progress.step}"
-    return Measure(name="loss", value=None, status=progress.status, detail={"reason": why})
+    detail = {"reason": why}
+    return Measure(name="loss", value=None, status=progress.status, fatal=True, detail=detail)
 
 
 def _measure(
@@ -263,20 +296,13 @@ def _measure(
     Features are float32 whatever pretraining used: alpha reads the spectrum's tail.
     """
     log.info("measure at step %d", step)
-    split = data.splits.pretrain
-    count = min(config.criteria.images, len(split))
-    rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
-    moments = Moments()
-    for h_BD in encode(
-        encoder, split.images[rows], mean=data.mean, std=data.std, device=context.device
-    ):
-        moments.update(h_BD)
-    features = moments.features()
+    encoded, count = _encoded(config, context, data, encoder)
     measures = []
-    for name in config.criteria.names:
-        measure = resolve("The criterion", name, CRITERIA)(config.criteria)(features)
+    for bound in criteria.bind(config.criteria, seed=config.seed):
+        measure = bound.make()(encoded)
         detail = {**measure.detail, "images": count, "split": "pretrain"}
         measures.append(replace(measure, detail=detail))
+    features = encoded.moments
     spectrum = [float(f"{value:.7g}") for value in features.eigenvalues_D if np.isfinite(value)]
     return Observation(
         stage="measured",
@@ -285,6 +311,34 @@ def _measure(
         measures=tuple(measures),
         detail={"spectrum": spectrum},
     )
+
+
+def _encoded(
+    config: TrialConfig, context: Context, data: Data, encoder: nn.Module
+) -> tuple[Encoded, int]:
+    """Return the features of fixed pretraining images, and how many images these are."""
+    split = data.splits.pretrain
+    count = min(config.criteria.images, len(split))
+    rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
+
+    def batches() -> Iterator[Tensor]:
+        return encode(
+            encoder, split.images[rows], mean=data.mean, std=data.std, device=context.device
+        )
+
+    def augmented(images: int, views: int) -> Tensor:
+        return encode_views(
+            encoder,
+            split.images[rows[:images]],
+            config.augment,
+            views=views,
+            seed=config.data.seed,
+            mean=data.mean,
+            std=data.std,
+            device=context.device,
+        )
+
+    return Encoded(batches, augmented), count
 
 
 def _probed(
@@ -324,7 +378,7 @@ def _probe(config: TrialConfig, context: Context, data: Data, encoder: nn.Module
     splits = _labelled_data(config, data).splits
     train_split = _labelled(splits.train, encoder, data, context)
     validation = _labelled(splits.validation, encoder, data, context)
-    return resolve("The probe", config.probe.name, PROBES)(config.probe)(train_split, validation)
+    return probes.bind(config.probe, seed=config.seed).make()(train_split, validation)
 
 
 def _labelled_data(config: TrialConfig, data: Data) -> Data:
@@ -336,19 +390,7 @@ def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) ->
     features_ND = encode_all(
         encoder, split.images, mean=data.mean, std=data.std, device=context.device
     )
-    labels_N = torch.from_numpy(np.array(split.labels, dtype=np.int64)).to(features_ND.device)
-    return Labelled(features_ND=features_ND, labels_N=labels_N)
-
-
-def on_device(split: Split, device: str) -> Tensor:
-    """Return a split's images, uint8 [N, C, H, W], on the device if they fit into half of it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        images = torch.from_numpy(split.images)  # never written: pages stay shared
-    if device == "cpu":
-        return images
-    free, _ = torch.cuda.mem_get_info(device)
-    return images.to(device) if images.numel() < free // 2 else images
+    return Labelled(features_ND=features_ND, labels_N=labels_of(split).to(features_ND.device))
 
 
 def _about(config: TrialConfig, data: Data) -> dict[str, Any]:
@@ -386,9 +428,9 @@ class _Journal:
     that follows: the study has those observations, and knows them when they are made again.
     """
 
-    def __init__(self, folder: Place) -> None:
-        files.make(folder)
-        files.tidy(folder)
+    def __init__(self, folder: Location) -> None:
+        folder.make_folder()
+        folder.tidy()
         self._path = folder / JOURNAL
         self._seen: list[Observation] = []
         data, whole = self._data(), 0
@@ -400,19 +442,18 @@ class _Journal:
         if b"\n" in data[whole:]:
             _say(f"{self._path} is damaged behind {len(self._seen)} lines, which count.")
         if whole < len(data):
-            files.cut(self._path, whole)
+            self._path.cut(whole)
 
     def read(self) -> list[Observation]:
         return list(self._seen)
 
     def write(self, seen: Observation) -> None:
-        line = json.dumps(seen.to_json(), separators=(",", ":"), allow_nan=False) + "\n"
-        files.append(self._path, line.encode())
+        self._path.append(codec.encode(seen))
         self._seen.append(seen)
 
     def _data(self) -> bytes:
         try:
-            return files.read(self._path)
+            return self._path.read()
         except FileNotFoundError:
             return b""
 
@@ -422,6 +463,6 @@ def _observation(line: bytes) -> Observation | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        return Observation.from_json(json.loads(line))
-    except (ValueError, TypeError, KeyError):
+        return codec.decode_observation(line)
+    except ValueError:
         return None

@@ -1,23 +1,46 @@
 """Probes: fit labels to frozen features of the training part, score on the validation part.
 
-Members are deterministic, keep no state, never see the test part, and return a
-numerical failure as a status. To add one: a function of `ProbeConfig` that returns the
-probe, and a line in `PROBES`.
+A member is a factory `name(*, key=default)` that returns the probe. A probe is deterministic, keeps
+no state, never sees the test part, and returns a numerical failure as a status. Imports `core`
+and `config`. To add one: a file here, and a line in `PROBES`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sweep.config.models import ProbeConfig
-from sweep.probes import knn, linear
+from sweep.core import plugins
+from sweep.probes.knn import knn
 from sweep.probes.labelled import Fitted, Labelled
+from sweep.probes.linear import linear
 
-__all__ = ["PROBES", "Fitted", "Labelled", "Probe"]
+__all__ = ["PROBES", "Fitted", "Labelled", "Probe", "bind"]
 
 Probe = Callable[[Labelled, Labelled], Fitted]
 
-PROBES: dict[str, Callable[[ProbeConfig], Probe]] = {
-    "linear": linear.make,
-    "knn": knn.make,
+PROBES: Mapping[str, Callable[..., Probe]] = {
+    "linear": linear,
+    "knn": knn,
 }
+
+
+def bind(config: ProbeConfig, *, seed: int = 0) -> plugins.Bound[Probe]:
+    """Return the probe that a config names, its keys checked.
+
+    Args:
+        config: the name and the keys.
+        seed: of the trial, for a probe that has a parameter `seed`.
+
+    Raises:
+        ConfigError: no such probe, or a key or value that it does not take.
+    """
+    return plugins.bind(
+        "The probe",
+        config.name,
+        PROBES,
+        config.parameters,
+        where="probe",
+        seed=seed,
+        common=ProbeConfig.model_fields,
+    )

@@ -9,21 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from sweep.config.models import ProbeConfig
 from sweep.probes.labelled import Fitted, Labelled, accuracy, measured, unusable
 
 SIMILARITIES = 1 << 26
 """Similarities that are held in memory at once: 256 MiB of float32."""
 
 
-def make(config: ProbeConfig) -> Callable[[Labelled, Labelled], Fitted]:
-    """Return the probe with `config.k` neighbours at `config.temperature`."""
-    return partial(probe, k=config.k, temperature=config.temperature)
+def knn(
+    *,
+    k: Annotated[int, Field(gt=0)] = 20,
+    temperature: Annotated[float, Field(gt=0)] = 0.07,
+) -> Callable[[Labelled, Labelled], Fitted]:
+    """Return the probe.
+
+    Args:
+        k: neighbours.
+        temperature: each votes with weight exp(cosine / temperature).
+    """
+    return partial(probe, k=k, temperature=temperature)
 
 
 def probe(train: Labelled, validation: Labelled, *, k: int, temperature: float) -> Fitted:

@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from sweep.config.models import ProbeConfig
 from sweep.probes.labelled import Fitted, Labelled, accuracy, constant, measured, unusable
 
 Array = npt.NDArray[np.float64]
@@ -33,9 +34,19 @@ MAX_EVALUATIONS = 300
 """Evaluations of the objective after which a fit counts as not converged."""
 
 
-def make(config: ProbeConfig) -> Callable[[Labelled, Labelled], Fitted]:
-    """Return the probe that chooses among `config.l2`."""
-    return partial(probe, l2=config.l2)
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+
+def linear(
+    *, l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = STRENGTHS
+) -> Callable[[Labelled, Labelled], Fitted]:
+    """Return the probe.
+
+    Args:
+        l2: strengths among which the validation part chooses: weight of half the squared norm of
+            the weights beside the mean loss.
+    """
+    return partial(probe, l2=l2)
 
 
 def probe(train: Labelled, validation: Labelled, *, l2: Sequence[float]) -> Fitted:

@@ -1,25 +1,47 @@
 """Proposers: which candidate is pretrained next. A proposer is a pure function of the history.
 
-It is given the history and returns the row of a pending candidate, or None for the next in
-the study's order. It chooses among the candidates that the space lists: a grid, or as many
-random points as are drawn. To add one: a function of a seed that returns the proposer, and a
-line in `PROPOSERS`.
+A member is a factory `name(*, key=default)`; a parameter `seed` is filled from the study. The
+proposer takes the history and returns the row of a pending candidate, or None for the next in the
+study's order. It chooses among the candidates that the space lists: a grid, or as many random
+points as are drawn. Imports `core`, `config` and `prediction`. To add one: a file here, and a line
+in `PROPOSERS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from sweep.config.models import ProposerConfig
+from sweep.core import plugins
 from sweep.core.history import History
 from sweep.proposers.improvement import Improvement
 from sweep.proposers.optuna_samplers import gp, random, tpe
 
 Proposer = Callable[[History], int | None]
 
-PROPOSERS: Mapping[str, Callable[[int], Proposer | None]] = {
-    "order": lambda seed: None,
-    "improvement": lambda seed: Improvement(),
+
+def order() -> Proposer:
+    """Return the proposer that follows the study's order."""
+    return lambda history: None
+
+
+PROPOSERS: Mapping[str, Callable[..., Proposer]] = {
+    "order": order,
+    "improvement": Improvement,
     "tpe": tpe,
     "gp": gp,
     "random": random,
 }
+
+
+def bind(config: ProposerConfig, *, seed: int) -> plugins.Bound[Proposer]:
+    """Return the proposer that a config names, its keys checked; raise `ConfigError`."""
+    return plugins.bind(
+        "The proposer",
+        config.name,
+        PROPOSERS,
+        config.parameters,
+        where="space.proposer",
+        seed=seed,
+        common=ProposerConfig.model_fields,
+    )

@@ -12,8 +12,10 @@ Ginsbourger 2010 (the believer, for what is under way).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from sweep.core.history import History, State
 from sweep.prediction.response import predict
@@ -31,7 +33,7 @@ class Improvement:
             begin in the study's order.
     """
 
-    first: int = 3
+    first: Annotated[int, Field(gt=0)] = 3
 
     def __call__(self, history: History) -> int | None:
         pending, probed = history.rows(State.PENDING), history.probed

@@ -51,7 +51,7 @@ class Sampled:
         return int(pending[np.argmin(away)])
 
 
-def tpe(seed: int) -> Sampled:
+def tpe(*, seed: int = 0) -> Sampled:
     """Return Optuna's tree-structured Parzen estimator (Bergstra 2011), with a constant liar."""
 
     def sampler(number: int) -> Any:
@@ -62,7 +62,7 @@ def tpe(seed: int) -> Sampled:
     return Sampled(sampler=sampler, seed=seed)
 
 
-def gp(seed: int) -> Sampled:
+def gp(*, seed: int = 0) -> Sampled:
     """Return Optuna's Gaussian-process sampler; it takes tens of milliseconds a candidate."""
 
     def sampler(number: int) -> Any:
@@ -73,7 +73,7 @@ def gp(seed: int) -> Sampled:
     return Sampled(sampler=sampler, seed=seed)
 
 
-def random(seed: int) -> Sampled:
+def random(*, seed: int = 0) -> Sampled:
     """Return points drawn evenly, whatever is known: what a sampler is held against."""
 
     def sampler(number: int) -> Any:

@@ -1,4 +1,4 @@
-"""A complete table of trials: what every candidate would have shown, and at what cost.
+"""A complete table of trials: what every candidate would report, and at what cost.
 
 `sweep.replay.simulate` replays rules over such tables, `sweep.replay.landscape_files` reads and
 writes them, `sweep.replay.landscape_rows` names their columns, and `sweep.replay.statistics`
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,18 @@ from sweep.core.records import Measure, Observation, Stage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """One candidate: its varied fields, and all it would report, in order, with its costs."""
+    """One candidate.
+
+    Args:
+        trial_id: of the candidate.
+        point: the varied fields whose values are numbers.
+        names: the varied fields whose values are texts or truth values.
+        seen: every observation that the candidate would report, in order, with its costs.
+    """
 
     trial_id: str
     point: Mapping[str, float]
+    names: Mapping[str, str | bool] = field(default_factory=dict)
     seen: tuple[Observation, ...]
 
     @property
@@ -34,7 +42,7 @@ class Recorded:
 
     @property
     def accuracy_se(self) -> float | None:
-        """Its standard error for the images it was read from; None where they are not known."""
+        """Standard error of the accuracy; None where the number of images is not known."""
         measure = self.at_end("accuracy", "probed")
         images = measure.detail.get("images") if measure else None
         if measure is None or measure.value is None or not images:
@@ -43,13 +51,13 @@ class Recorded:
 
     @property
     def test_accuracy(self) -> float | None:
-        """Likewise on the test split."""
+        """On the test split at the end of training; None where it was not measured."""
         measure = self.at_end("test_accuracy", "probed")
         return measure.value if measure else None
 
     @property
     def broken(self) -> bool:
-        """True if it collapsed or diverged, so that no study would probe it."""
+        """True if the model collapsed or diverged, so that no study would probe it."""
         return any(seen.broken for seen in self.seen)
 
     @property
@@ -64,7 +72,7 @@ class Recorded:
         return sum(s.cost.device_seconds for s in self.seen if s.stage == "probed" and s.final)
 
     def at_end(self, name: str, stage: Stage | None = None) -> Measure | None:
-        """Return what was last measured under a name once it was trained, in one stage or any."""
+        """Return the last measure of a name at the end of training, in one stage or in any."""
         for seen in reversed(self.seen):
             measure = seen.measure(name) if seen.final and stage in (None, seen.stage) else None
             if measure is not None:
@@ -104,12 +112,12 @@ class Landscape:
 
     @property
     def within(self) -> float:
-        """What "within a point" means here: 0.01, or two standard errors where that is more."""
+        """The regret that counts as "within a point": 0.01, or two standard errors if more."""
         best = max((c for c in self.candidates if c.accuracy is not None), key=_accuracy)
         return max(0.01, 2 * (best.accuracy_se or 0.0))
 
     def complete(self) -> Landscape:
-        """Return self, or raise `DataError`: a simulated replay needs every accuracy."""
+        """Return self; raise `DataError` where an accuracy is missing that a replay needs."""
         missing = [c.trial_id for c in self.candidates if c.accuracy is None and not c.broken]
         if missing:
             raise DataError(
@@ -126,17 +134,30 @@ class Landscape:
         return replace(self, candidates=tuple(self.candidates[row] for row in rows))
 
     def resampled(self, rng: np.random.Generator) -> Landscape:
-        """Return as many candidates, drawn with replacement; seeds of one point stay together."""
+        """Return as many candidates, drawn with replacement; seeds of one point stay together.
+
+        A field that names each candidate differently, such as a path, does not part seeds.
+        """
+        shared = self._shared_names()
         groups: dict[tuple[Any, ...], list[Recorded]] = {}
         for candidate in self.candidates:
             point = {name: value for name, value in candidate.point.items() if name != "seed"}
-            key = tuple(sorted(point.items())) or (candidate.trial_id,)
+            names = {name: candidate.names[name] for name in shared & candidate.names.keys()}
+            key = (*sorted(point.items()), *sorted(names.items())) or (candidate.trial_id,)
             groups.setdefault(key, []).append(candidate)
         several = list(groups.values())
         drawn: list[Recorded] = []
         for copy, which in enumerate(rng.integers(len(several), size=len(several))):
             drawn += [replace(c, trial_id=f"{c.trial_id}.{copy}") for c in several[int(which)]]
         return replace(self, candidates=tuple(drawn))
+
+    def _shared_names(self) -> set[str]:
+        """Return the fields whose values are names, of which some candidates share one."""
+        values: dict[str, list[str | bool]] = {}
+        for candidate in self.candidates:
+            for name, value in candidate.names.items():
+                values.setdefault(name, []).append(value)
+        return {name for name, several in values.items() if len(set(several)) < len(several)}
 
 
 def _accuracy(candidate: Recorded) -> float:

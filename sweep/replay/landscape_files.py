@@ -5,7 +5,7 @@ The columns of a file: `sweep.replay.landscape_rows`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,15 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from sweep.core.errors import DataError, UserError
-from sweep.core.records import Cost, Event, Observation
-from sweep.log.store import EVENTS, read
+from sweep.core.events import CandidateAdded, Event, Observed
+from sweep.core.records import Cost, Observation
+from sweep.log.study_folder import read_log
 from sweep.replay.landscape import Landscape, Recorded
-from sweep.replay.landscape_rows import is_number, of_table, to_table
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.replay.landscape_rows import is_name, is_number, of_table, to_table
+from sweep.storage.location import Address, locate
 
 
-def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> Landscape:
+def load(source: Address, *, columns: Mapping[str, str] | None = None) -> Landscape:
     """Read a study's folder, a Parquet or a CSV file.
 
     Args:
@@ -31,26 +31,26 @@ def load(source: str | Place, *, columns: Mapping[str, str] | None = None) -> La
         columns: name here -> name in the file, where they differ.
 
     Raises:
-        DataError: it cannot be read, lacks a column, holds a candidate twice, or a number
-            that cannot be.
+        DataError: the table cannot be read, lacks a column, holds a candidate twice, or holds
+            an impossible number.
     """
-    path = files.place(source)
-    if not isinstance(path, Path) or path.is_dir():
+    location = locate(source)
+    if location.is_folder():
         if columns:
             raise DataError("A study's folder needs no column map; its columns are known.")
-        return of_events(path.name, read(path / EVENTS)[0])
+        return of_events(location.name, read_log(location))
     try:
-        with path.open("rb") as file:  # by us: Arrow knows no name that is not UTF-8
-            if path.suffix == ".csv":
+        with location.open_read() as file:  # Arrow cannot open a path that is not UTF-8
+            if location.path.suffix == ".csv":
                 table = pyarrow.csv.read_csv(file)
             else:
                 table = pyarrow.parquet.read_table(file)
-        _ = table.column_names  # decoded here, where what is no text is answered
+        _ = table.column_names  # raises here if a name is not UTF-8
     except FileNotFoundError:
-        raise DataError(f"There is no table {path}.") from None
+        raise DataError(f"There is no table {location}.") from None
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as a table: {error}.") from error
-    return of_table(path.stem, table, columns=columns)
+        raise DataError(f"{location} cannot be read as a table: {error}.") from error
+    return of_table(location.path.stem, table, columns=columns)
 
 
 def write(landscape: Landscape, path: Path, *, about: Mapping[str, Any]) -> None:
@@ -66,38 +66,45 @@ def write(landscape: Landscape, path: Path, *, about: Mapping[str, Any]) -> None
 
 def of_events(name: str, events: Sequence[Event]) -> Landscape:
     """Return what a study's trials reported, failures left out."""
-    points: dict[str, dict[str, float]] = {}
+    points: dict[str, Mapping[str, Any]] = {}
     seen: dict[str, dict[tuple[str, int], Observation]] = {}
     for event in events:
-        if event.kind == "candidate":
-            given = event.payload["point"]
-            points[event.trial_id] = {k: float(v) for k, v in given.items() if is_number(v)}
-        elif event.kind == "observation":
-            one = Observation.from_json(event.payload)
-            if one.stage != "tested":
-                seen.setdefault(event.trial_id, {}).setdefault((one.stage, one.step), one)
+        match event:
+            case CandidateAdded():
+                points[event.trial_id] = event.point
+            case Observed(observation=observation) if observation.stage != "tested":
+                key = (observation.stage, observation.step)
+                seen.setdefault(event.trial_id, {}).setdefault(key, observation)
     return Landscape(
         name=name,
         candidates=tuple(
-            Recorded(trial_id=trial_id, point=point, seen=_brief(seen[trial_id].values()))
+            Recorded(
+                trial_id=trial_id,
+                point={k: float(v) for k, v in point.items() if is_number(v)},
+                names={k: v for k, v in point.items() if is_name(v)},
+                seen=_brief(seen[trial_id].values()),
+            )
             for trial_id, point in points.items()
             if trial_id in seen
         ),
     )
 
 
-def _brief(seen: Any) -> tuple[Observation, ...]:
-    """Add heartbeats to what follows them, and leave spectra out: neither decides anything."""
+def _brief(observations: Iterable[Observation]) -> tuple[Observation, ...]:
+    """Add the cost of progress to the observation after it, and leave details out.
+
+    Progress during pretraining and spectra decide nothing.
+    """
     out: list[Observation] = []
     passed = Cost()
-    for one in seen:
-        if one.stage == "pretrain":
-            passed = passed + one.cost
+    for seen in observations:
+        if seen.stage == "pretrain":
+            passed = passed + seen.cost
             continue
-        if passed != Cost() and one.stage != "trained":
-            step, fraction = one.step, one.fraction
+        if passed != Cost() and seen.stage != "trained":
+            step, fraction = seen.step, seen.fraction
             out.append(Observation(stage="pretrain", step=step, fraction=fraction, cost=passed))
             passed = Cost()
-        out.append(replace(one, cost=one.cost + passed, detail={}))
+        out.append(replace(seen, cost=seen.cost + passed, detail={}))
         passed = Cost()
     return tuple(out)

@@ -4,12 +4,14 @@ Pure: an Arrow table in, candidates out, and back. Columns:
 
     trial_id                    or, without it, the varied fields name the candidate
     fraction                    of training, above 0, 1 at the end; 1 where there is no column
-    loss alpha rankme ...       criteria seen there; empty or NaN means degenerate
+    loss alpha                  seen there; empty or NaN means that the model diverged or collapsed
+    rankme ...                  other criteria seen there; empty or NaN means not known
     accuracy test_accuracy      of the probe, 0 to 1, or in percent if any is above 1
-    accuracy_images             that the validation accuracy was read from
+    accuracy_images             images of the validation split
     pretrain_seconds            device-seconds of training up to this row
-    measure_seconds probe_seconds   device-seconds of this row's own
-    anything else               a varied field, if it is one number throughout a candidate
+    measure_seconds probe_seconds   device-seconds spent at this row
+    anything else               a varied field, if it is one number, text or truth value
+                                throughout a candidate
 """
 
 from __future__ import annotations
@@ -25,11 +27,13 @@ from sweep.core.errors import DataError, unknown_name
 from sweep.core.records import Cost, Measure, Observation
 from sweep.replay.landscape import Landscape, Recorded
 
-CRITERIA = ("loss", "alpha", "alpha_r2", "rankme")
+FATAL = ("loss", "alpha")
+"""Columns in which an empty cell means that the model diverged or collapsed."""
+CRITERIA = (*FATAL, "alpha_r2", "rankme")
 ACCURACIES = ("accuracy", "test_accuracy")
 SECONDS = ("pretrain_seconds", "measure_seconds", "probe_seconds")
 STEPS = 1000
-"""Steps that a replayed trial counts to: a table knows fractions only."""
+"""Steps of a whole replayed training: a table has fractions, not steps."""
 
 
 # To a table --------------------------------------------------------------------------
@@ -61,7 +65,8 @@ def _rows(candidate: Recorded) -> Iterator[dict[str, Any]]:
             if measure.name == "accuracy":
                 row["accuracy_images"] = measure.detail.get("images")
     for fraction, row in sorted(rows.items()):
-        yield {"trial_id": candidate.trial_id, **candidate.point, "fraction": fraction, **row}
+        fields = {**candidate.names, **candidate.point}
+        yield {"trial_id": candidate.trial_id, **fields, "fraction": fraction, **row}
 
 
 # From a table ------------------------------------------------------------------------
@@ -85,11 +90,11 @@ def of_table(name: str, table: pa.Table, *, columns: Mapping[str, str] | None = 
         )
     other = [key for key in rows[0] if key not in known]
     scale = 100.0 if any(_number(row.get(a)) > 1 for row in rows for a in ACCURACIES) else 1.0
-    found: dict[str, list[dict[str, Any]]] = {}
-    varied = [key for key in other if all(is_number(row[key]) for row in rows)]
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    varied = [key for key in other if all(is_number(row[key]) or is_name(row[key]) for row in rows)]
     for number, row in enumerate(rows, start=1):
-        found.setdefault(_key(row, varied, number), []).append(row)
-    candidates = [_candidate(name, key, some, other, scale) for key, some in found.items()]
+        by_key.setdefault(_key(row, varied, number), []).append(row)
+    candidates = [_candidate(name, key, some, other, scale) for key, some in by_key.items()]
     return Landscape(name=name, candidates=tuple(candidates))
 
 
@@ -109,7 +114,9 @@ def _key(row: Mapping[str, Any], varied: Sequence[str], number: int) -> str:
     if row.get("trial_id") is not None:
         return str(row["trial_id"])
     if varied:
-        return " ".join(f"{key}={row[key]:g}" for key in varied)
+        return " ".join(
+            f"{key}={row[key]:g}" if is_number(row[key]) else f"{key}={row[key]}" for key in varied
+        )
     return f"row{number}"
 
 
@@ -125,8 +132,9 @@ def _candidate(
     diverged = "loss" in rows[-1] and not is_number(rows[-1]["loss"])
     if fractions[-1] < 1 and not diverged:
         raise DataError(f"{name} has no row of the candidate {key} at the end, fraction 1.")
-    fixed = {k: float(rows[0][k]) for k in other if is_number(rows[0][k])}
-    point = {k: v for k, v in fixed.items() if all(row[k] == rows[0][k] for row in rows)}
+    fixed = {k: rows[0][k] for k in other if all(row[k] == rows[0][k] for row in rows)}
+    point = {k: float(value) for k, value in fixed.items() if is_number(value)}
+    names = {k: value for k, value in fixed.items() if is_name(value)}
     seen: list[Observation] = []
     before = 0.0
     for fraction, row in zip(fractions, rows, strict=True):
@@ -138,15 +146,15 @@ def _candidate(
                 f"{costs['pretrain_seconds']:g}; it counts from the start of its training."
             )
         before = costs["pretrain_seconds"]
-        named = [c for c in (*CRITERIA[:2], "rankme") if c in row]
-        named += [c for c in other if c not in point and is_number(row[c])]
+        criteria = [c for c in FATAL if c in row]
+        criteria += [c for c in ("rankme", *other) if c not in point and is_number(row.get(c))]
         last = row is rows[-1]
-        seen += _observations(row, fraction, named, scale, _costs(costs, trained), last=last)
-    return Recorded(trial_id=key, point=point, seen=tuple(seen))
+        seen += _observations(row, fraction, criteria, scale, _costs(costs, trained), last=last)
+    return Recorded(trial_id=key, point=point, names=names, seen=tuple(seen))
 
 
 def _costs(costs: Mapping[str, float], trained: float) -> dict[str, Cost]:
-    """Return each part's cost, the training's since the row before."""
+    """Return the cost of each part; that of training is since the row before."""
     seconds = {"pretrain": trained, "measure": costs["measure_seconds"]}
     seconds["probe"] = costs["probe_seconds"]
     return {part: Cost(wall_seconds=s, device_seconds=s) for part, s in seconds.items()}
@@ -212,7 +220,7 @@ def _measure(name: str, value: Any, detail: Mapping[str, Any] | None = None) -> 
     if is_number(value):
         return Measure(name=name, value=float(value), detail=detail or {})
     reason = {"reason": "no number in the table"}
-    return Measure(name=name, value=None, status="degenerate", detail=reason)
+    return Measure(name=name, value=None, status="degenerate", fatal=True, detail=reason)
 
 
 def _fraction(name: str, key: str, row: Mapping[str, Any]) -> float:
@@ -230,8 +238,13 @@ def _seconds(name: str, key: str, row: Mapping[str, Any], part: str) -> float:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether it is a finite number, which a truth value is not."""
+    """Return whether a value is a finite number; a truth value is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_name(value: Any) -> bool:
+    """Return whether a value is a text or a truth value."""
+    return isinstance(value, str | bool)
 
 
 def _number(value: Any) -> float:

@@ -1,7 +1,7 @@
 """Plot a landscape: accuracy and alpha over two fields, and accuracy against the criteria.
 
-The figure does not use pyplot or the user's matplotlib settings, so that equal tables give equal
-files. Correlations come from `sweep.replay.statistics`.
+Matplotlib draws it without pyplot and without the user's own settings, so that equal tables give
+equal files. The correlations come from `sweep.replay.statistics`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sweep.core.errors import DataError, UserError
 from sweep.core.text import one_line
 from sweep.replay.landscape import Landscape
 from sweep.replay.statistics import at_end, cells, varied
-from sweep.storage import files
+from sweep.storage.location import locate
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,19 +33,19 @@ UNDATED: Mapping[str, dict[str, Any]] = {
     "png": {},
     "pdf": {"CreationDate": None},
 }
-"""File format -> the metadata that keeps the date out of the file."""
+"""File formats, and the metadata that leaves the date out."""
 MAPS = {"accuracy": "validation accuracy (%)", "alpha": "alpha"}
 CRITERIA = {"alpha": "alpha", "loss": "loss at the end of training", "rankme": "RankMe"}
 ROWS = "the table's rows"
-"""Label of the x axis where no field varies: values are then plotted over the row number."""
+"""The x axis if no field varies."""
 LINEAR = ("alpha", "RankMe", ROWS)
 COLOURS = "viridis"  # perceptually uniform, also for colour-blind readers
-BLUE = "#0072B2"  # from the palette of Okabe and Ito
+BLUE = "#0072B2"  # of the palette of Okabe and Ito
 DOTS: dict[str, Any] = {"s": 16, "color": BLUE, "linewidths": 0, "zorder": 3}
 BARS: dict[str, Any] = {"fmt": "none", "ecolor": "0.7", "elinewidth": 0.8}
 CROSS: dict[str, Any] = {"marker": "X", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
 STYLE = {
-    "svg.hashsalt": "sweep",  # without it, every file has random ids
+    "svg.hashsalt": "sweep",  # without it the ids in each file are random
     "font.size": 8.5,
     "axes.titlesize": "medium",
     "figure.titlesize": "x-large",
@@ -53,21 +53,21 @@ STYLE = {
     "figure.constrained_layout.h_pad": 0.06,
 }
 FEW = 12
-"""Each value of a field has a tick on the axis if the field has at most this many values."""
+"""Up to so many values of a field each get a label on its axis."""
 WIDE = 4.0
-"""An axis is logarithmic if the largest value is at least this many times the smallest."""
+"""An axis is logarithmic from this ratio of the largest to the smallest value on."""
 
 
-def write(landscape: Landscape, found: pa.Table, path: Path) -> None:
-    """Plot a landscape and write the file: first under another name, then renamed.
+def write(landscape: Landscape, table: pa.Table, path: Path) -> None:
+    """Draw a landscape and write the picture.
 
     Args:
-        landscape: the models; any of their numbers may be unknown.
-        found: the table that `sweep.replay.statistics` makes of its correlations.
-        path: file to write; ends in .svg, .png or .pdf.
+        landscape: any of its values may be missing.
+        table: its `correlations`.
+        path: ends in .svg, .png or .pdf.
 
     Raises:
-        UserError: the path has another ending, or it cannot be written.
+        UserError: the path has another ending, or cannot be written.
         DataError: no candidate was probed.
     """
     form = path.suffix.lower().removeprefix(".")
@@ -75,27 +75,27 @@ def write(landscape: Landscape, found: pa.Table, path: Path) -> None:
         raise UserError(f"{path} does not end in .svg, .png or .pdf.")
     sink = io.BytesIO()
     with style.context(["default", STYLE]):
-        draw(landscape, found).savefig(sink, format=form, dpi=150, metadata=UNDATED[form])
+        draw(landscape, table).savefig(sink, format=form, dpi=150, metadata=UNDATED[form])
     try:
-        files.write(path, sink.getvalue())
+        locate(path).write(sink.getvalue())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error}.") from error
 
 
-def draw(landscape: Landscape, found: pa.Table) -> Figure:
-    """Return the figure. Arguments and `DataError` are those of `write`."""
+def draw(landscape: Landscape, table: pa.Table) -> Figure:
+    """Return the figure; see `write` for the arguments and errors."""
     if not any(c.accuracy is not None for c in landscape.candidates):
         raise DataError(
-            f"{landscape.name} holds no candidate that was probed, so there is no accuracy to "
-            'plot. Run the study with rule.name="all", or fill in the column accuracy.'
+            f"{landscape.name} has no candidate that was probed, so there is no accuracy to "
+            'draw. Run the study with rule.name="all", or fill in the column accuracy.'
         )
     figure = Figure(figsize=(11, 7.4), layout="constrained")
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     for axes, name in zip(above.subplots(1, len(MAPS)), MAPS, strict=True):
         _map(axes, landscape, name)
-    said = {row["criterion"]: row for row in found.to_pylist()}
+    correlations = {row["criterion"]: row for row in table.to_pylist()}
     for axes, name in zip(below.subplots(1, len(CRITERIA)), CRITERIA, strict=True):
-        _against(axes, landscape, name, said.get(name))
+        _against(axes, landscape, name, correlations.get(name))
     figure.suptitle(_shown(landscape.name), parse_math=False)
     note = fill(_note(landscape), 150)
     figure.supxlabel(note, x=0.01, ha="left", fontsize="medium", parse_math=False)
@@ -106,10 +106,7 @@ def draw(landscape: Landscape, found: pa.Table) -> Figure:
 
 
 def _map(axes: Axes, landscape: Landscape, name: str) -> None:
-    """Plot a number over two fields, as cells if they form a grid, otherwise as dots.
-
-    If only one field varies, the number is plotted over this field.
-    """
+    """Draw a measure over two fields, as cells of a grid or as dots; or over one field."""
     fields = _fields(landscape)
     values, broken = _column(landscape, name), _broken(landscape)
     axes.set_title(f"{name} over {' and '.join(map(_shown, fields))}", parse_math=False)
@@ -132,7 +129,7 @@ def _map(axes: Axes, landscape: Landscape, name: str) -> None:
 
 def _cells(axes: Axes, landscape: Landscape, name: str, fields: list[str]) -> None:
     over = cells(landscape, name, *fields)
-    columns, rows = (sorted({where[i] for where in over}) for i in (0, 1))
+    columns, rows = (sorted({cell[i] for cell in over}) for i in (0, 1))
     values = _unit(name) * np.array([[over.get((x, y), np.nan) for x in columns] for y in rows])
     axes.set_facecolor("0.9")
     x, y = _edges(fields[0], np.array(columns)), _edges(fields[1], np.array(rows))
@@ -148,26 +145,20 @@ def _dots(axes: Axes, where: list[Floats], values: Floats, name: str) -> None:
 
 
 def _fields(landscape: Landscape) -> list[str]:
-    """Return d and lambda if both vary, otherwise the first two fields that vary.
-
-    Returns `ROWS` if no field varies.
-    """
+    """Return d and lambda if both vary, else the first one or two fields that vary."""
     names = [name for name in varied(landscape) if name != "seed"]
     return ["d", "lambd"] if {"d", "lambd"} <= {*names} else names[:2] or [ROWS]
 
 
 def _is_grid(landscape: Landscape, fields: list[str]) -> bool:
-    """True if more than half of the cells hold a model; with random draws this never happens."""
+    """Return whether more than half of the cells hold a candidate, as in no random draw."""
     over = cells(landscape, "accuracy", *fields)
-    columns, rows = (len({where[i] for where in over}) for i in (0, 1))
+    columns, rows = (len({cell[i] for cell in over}) for i in (0, 1))
     return min(columns, rows) > 1 and 2 * len(over) > columns * rows
 
 
 def _edges(name: str, values: Floats) -> Floats:
-    """Return the edges between the cells of a field's ascending values.
-
-    An edge is midway between two values, on the logarithmic scale if the axis is logarithmic.
-    """
+    """Return the borders of the cells of a field's ascending values: midway on its axis."""
     on_log = _is_log(name, values)
     places = np.log(values) if on_log else values
     middle = (places[1:] + places[:-1]) / 2
@@ -179,11 +170,11 @@ def _edges(name: str, values: Floats) -> Floats:
 # Against the criteria ----------------------------------------------------------------
 
 
-def _against(axes: Axes, landscape: Landscape, name: str, said: dict[str, Any] | None) -> None:
-    """Plot accuracy against a criterion; the title gives Spearman's correlation."""
+def _against(axes: Axes, landscape: Landscape, name: str, row: dict[str, Any] | None) -> None:
+    """Draw accuracy against a criterion, with Spearman's correlation."""
     x, y = _column(landscape, name), _column(landscape, "accuracy")
     known = ~np.isnan(x) & ~np.isnan(y)
-    axes.set_title(_correlation(said))
+    axes.set_title(_correlation(row))
     if not known.any():
         _nothing(axes, f"no {CRITERIA[name]} known")
         return
@@ -194,40 +185,37 @@ def _against(axes: Axes, landscape: Landscape, name: str, said: dict[str, Any] |
     axes.set_ylabel(MAPS["accuracy"])
 
 
-def _correlation(said: dict[str, Any] | None) -> str:
-    if said is None:
+def _correlation(row: dict[str, Any] | None) -> str:
+    if row is None:
         return "no correlation: fewer than 3 models"
-    if np.isnan(said["spearman"]):
-        return "no correlation: all the same"
-    return f"Spearman {said['spearman']:.2f}, 95 % interval {said['lo']:.2f} to {said['hi']:.2f}"
+    if np.isnan(row["spearman"]):
+        return "no correlation: all values are equal"
+    return f"Spearman {row['spearman']:.2f}, 95 % interval {row['lo']:.2f} to {row['hi']:.2f}"
 
 
 # Both --------------------------------------------------------------------------------
 
 
 def _note(landscape: Landscape) -> str:
-    """Return the text below the figure: numbers of models, and what the marks mean."""
+    """Return the note below the picture: counts, and what its marks mean."""
     all_, fields = landscape.candidates, _fields(landscape)
     probed, broken = sum(c.accuracy is not None for c in all_), sum(c.broken for c in all_)
-    said = f"Models: {len(all_)}, probed: {probed}, collapsed or diverged: {broken}"
-    said += " (crosses, on an edge where a number is not known). " if broken else ". "
+    note = f"Models: {len(all_)}, probed: {probed}, collapsed or diverged: {broken}"
+    note += " (crosses, on an edge where a number is not known). " if broken else ". "
     if any(c.accuracy_se is not None for c in all_):
-        said += "Bars: one standard error of accuracy. "
+        note += "Bars: one standard error of accuracy. "
     if len(fields) == 2:
         lost = sum(not {*fields} <= c.point.keys() for c in all_)
         names, grid = " or ".join(map(_shown, fields)), _is_grid(landscape, fields)
-        said += f"Not on the maps, without {names}: {lost}. " if lost else ""
-        said += "Grey cells: not known. " if grid and (broken or probed < len(all_)) else ""
+        note += f"Not on the maps, without {names}: {lost}. " if lost else ""
+        note += "Grey cells: not known. " if grid and (broken or probed < len(all_)) else ""
         others = [_shown(name) for name in varied(landscape) if name not in fields]
-        said += f"Cells are means over {', '.join(others)}." if grid and others else ""
-    return said
+        note += f"Cells are means over {', '.join(others)}." if grid and others else ""
+    return note
 
 
 def _points(axes: Axes, x: Floats, y: Floats, broken: npt.NDArray[np.bool_]) -> None:
-    """Plot models as dots and broken models as crosses.
-
-    A broken model is on an edge of the axes if one of its two numbers is unknown.
-    """
+    """Draw models as dots, broken ones as crosses, on an edge if x or y is not known."""
     no_x, no_y = np.isnan(x), np.isnan(y)
     axes.scatter(x[~broken], y[~broken], **DOTS)
     axes.plot(x[broken], y[broken], **CROSS)
@@ -237,7 +225,7 @@ def _points(axes: Axes, x: Floats, y: Floats, broken: npt.NDArray[np.bool_]) -> 
 
 
 def _scale(axes: Axes, which: str, name: str, values: Floats) -> None:
-    """Set scale, label and ticks of an axis; a field of at most `FEW` values has a tick at each."""
+    """Label an axis, and each value of a field if there are few."""
     values = np.unique(values[~np.isnan(values)])
     on_log, few = _is_log(name, values), name not in CRITERIA.values() and len(values) <= FEW
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -260,9 +248,9 @@ def _is_log(name: str, values: Floats) -> bool:
     return bool(wide and name not in LINEAR)
 
 
-def _nothing(axes: Axes, said: str) -> None:
+def _nothing(axes: Axes, note: str) -> None:
     axes.set_axis_off()
-    axes.text(0.5, 0.5, said, ha="center", transform=axes.transAxes, parse_math=False)
+    axes.text(0.5, 0.5, note, ha="center", transform=axes.transAxes, parse_math=False)
 
 
 def _column(landscape: Landscape, name: str) -> Floats:
@@ -270,7 +258,7 @@ def _column(landscape: Landscape, name: str) -> Floats:
 
 
 def _unit(name: str) -> float:
-    """Return the factor from a number to its plotted value: accuracies are plotted in percent."""
+    """Return the factor with which a measure is shown: accuracies are in percent."""
     return 100.0 if name == "accuracy" else 1.0
 
 
@@ -290,6 +278,6 @@ def _number(value: float) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return a name for display: on one line, at most 48 characters, `lambd` as "lambda"."""
+    """Return a name for display: on one line, at most 48 characters, `lambda` for `lambd`."""
     text = "lambda" if text == "lambd" else one_line(text)
     return text if len(text) <= 48 else text[:47] + "…"

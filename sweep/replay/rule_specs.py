@@ -1,83 +1,130 @@
-"""Who takes part in a replay: rules with their parameters, as named on the command line."""
+"""Rules that take part in a replay, with their keys, as named on the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sweep.config.models import RuleConfig
-from sweep.core.errors import ConfigError, unknown_name
-from sweep.proposers import PROPOSERS
-from sweep.rules import RULES
-
-ONLINE = ("halving", "asha")
-"""Rules that go by the online probe, and pay for it; for the others it is not taken."""
+from sweep import proposers, rules
+from sweep.config.models import ProposerConfig, RuleConfig
+from sweep.config.text import value_of
+from sweep.core.errors import ConfigError
+from sweep.core.plugins import resolve
+from sweep.proposers import Proposer
+from sweep.rules import RULES, Rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Contender:
-    """A rule with its parameters, as named on the command line: `goldilocks:tolerance=0.002`.
+class RuleSpec:
+    """A rule with its keys: `goldilocks:tolerance=0.002`, `my_rules:mine:margin=0.1`.
 
     Args:
         label: as given.
-        rule: the config.
-        matched: for `random`: the contender whose number of probes it gets, run by run.
+        rule: name and keys of the rule.
+        matched: the label of another rule, whose number of probes this one gets, run by run.
         early: whether criteria on the way are looked at.
-        proposer: names the candidate that is pretrained next.
+        proposer: which candidate is pretrained next.
     """
 
     label: str
     rule: RuleConfig
     matched: str | None = None
     early: bool = False
-    proposer: str = "order"
+    proposer: ProposerConfig = field(default_factory=ProposerConfig)
 
     @classmethod
-    def parse(cls, text: str) -> Contender:
+    def parse(cls, text: str) -> RuleSpec:
         """Read `NAME` or `NAME:key=value,key=value`; raise `ConfigError`.
 
-        Keys are the rule's fields, and `early`, `proposer`, and `as` for `random`. `tpe` is
-        `all:proposer=tpe`: every model is probed as soon as it is trained.
+        NAME is of a member or `package.module:name`. Keys are the rule's own, and `early`,
+        `proposer`, and `as` for `random`. `tpe` is `all:proposer=tpe`: every model is probed as
+        soon as it is trained.
         """
-        name, _, rest = text.partition(":")
+        name, keys = _split(text)
         if name == "tpe":
-            name, rest = "all", f"proposer=tpe,{rest}"
-        if name not in RULES:
-            raise ConfigError(unknown_name("The rule", name, RULES))
-        fields: dict[str, Any] = {"name": name}
-        for item in filter(None, rest.split(",")):
-            key, equals, value = item.partition("=")
-            if not equals:
-                raise ConfigError(f"{text!r}: {item!r} is not key=value.")
-            fields[key.strip()] = value.strip()
-        matched = fields.pop("as", None)
-        early = str(fields.pop("early", "no")).lower() in ("true", "1", "yes")
-        proposer = fields.pop("proposer", "order")
-        if proposer not in PROPOSERS:
-            raise ConfigError(unknown_name("The proposer", proposer, PROPOSERS))
-        fields.setdefault("eager", early or proposer != "order")
-        try:
-            rule = RuleConfig(**fields)
-        except ValueError as error:
-            first = error.errors()[0]  # type: ignore[attr-defined]
-            raise ConfigError(f"{text!r}: {first['loc'][0]}: {first['msg']}.") from error
-        return cls(label=text, rule=rule, matched=matched, early=early, proposer=proposer)
+            name, keys = "all", {"proposer": "tpe", **keys}
+        if "name" in keys:
+            raise ConfigError(
+                f"{text!r}: the rule's name stands before its keys, as {name!r} does."
+            )
+        matched = str(keys.pop("as")) if "as" in keys else None
+        early = str(keys.pop("early", "no")).lower() in ("true", "1", "yes")
+        proposer = ProposerConfig(name=str(keys.pop("proposer", "order")))
+        spec = cls(
+            label=text,
+            rule=RuleConfig(name=name).with_parameters(keys),
+            matched=matched,
+            early=early,
+            proposer=proposer,
+        )
+        spec.make_rule()
+        spec.make_proposer(seed=0)
+        return spec
+
+    def make_rule(self, *, seed: int = 0, **keys: Any) -> Rule:
+        """Return the rule, with some of its keys replaced; raise `ConfigError`.
+
+        Args:
+            seed: of the order, for a rule that has a parameter `seed`.
+            keys: that take the place of those as typed.
+        """
+        eager = self.early or self.proposer.name != "order"
+        config = self.rule.with_parameters({**self.rule.parameters, **keys})
+        return rules.bind(config, seed=seed, eager=eager).make()
+
+    def make_proposer(self, *, seed: int) -> Proposer:
+        """Return the proposer; raise `ConfigError`."""
+        return proposers.bind(self.proposer, seed=seed).make()
+
+    @property
+    def online(self) -> bool:
+        """Whether the rule decides by the online probe, and pays for it."""
+        return bool(getattr(self.make_rule(), "online", False))
+
+    @property
+    def baseline(self) -> bool:
+        """Whether the rule looks at no criterion."""
+        return bool(getattr(self.make_rule(), "baseline", False))
+
+    @property
+    def wants_probes(self) -> bool:
+        """Whether the rule gets as many probes as another one, because none are given."""
+        return bool(getattr(self.make_rule(), "matched", False)) and (
+            "probes" not in self.rule.parameters
+        )
 
 
-def contenders(names: Sequence[str]) -> list[Contender]:
-    """Return the contenders; a plain `random` gets as many probes as the first of the others."""
-    found = [Contender.parse(name) for name in names]
-    others = [c for c in found if c.rule.name not in ("random", "all", "none")]
+def rule_specs(names: Sequence[str]) -> list[RuleSpec]:
+    """Return the rules of a replay; a plain `random` gets as many probes as the first other one."""
+    specs = [RuleSpec.parse(name) for name in names]
+    models = [spec.label for spec in specs if not spec.baseline]
     out = []
-    for contender in found:
-        if contender.rule.name == "random" and contender.rule.probes is None:
-            model = contender.matched or (others[0].label if others else None)
-            if model is None or model not in [c.label for c in found]:
+    for spec in specs:
+        if spec.wants_probes:
+            model = spec.matched or (models[0] if models else None)
+            if model is None or model not in [other.label for other in specs]:
                 raise ConfigError(
-                    f"{contender.label!r} needs a number of probes: random:probes=10, or another "
+                    f"{spec.label!r} needs a number of probes: random:probes=10, or another "
                     "rule in --rules whose number it takes, random:as=NAME."
                 )
-            contender = replace(contender, matched=model)
-        out.append(contender)
-    return sorted(out, key=lambda c: c.matched is not None)
+            spec = replace(spec, matched=model)
+        out.append(spec)
+    return sorted(out, key=lambda spec: spec.matched is not None)
+
+
+def _split(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the keys of a rule as typed."""
+    name, _, rest = text.partition(":")
+    if name not in RULES and name != "tpe":
+        attribute, _, keys = rest.partition(":")
+        if not attribute or "=" in attribute:
+            resolve("The rule", name, RULES)  # says which rules there are
+        name, rest = f"{name}:{attribute}", keys
+    keys_given: dict[str, Any] = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise ConfigError(f"{text!r}: {item!r} is not key=value.")
+        keys_given[key.strip()] = value_of(value.strip())
+    return name, keys_given

@@ -8,18 +8,19 @@ for suggestion in selector.ask(4):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
-from sweep.config.models import RuleConfig
 from sweep.core.errors import DataError, unknown_name
+from sweep.core.events import Decided, SessionBegan
 from sweep.core.history import History, State
-from sweep.core.outcome import Outcome, outcome
-from sweep.core.records import Decision, Measure, Observation, Verdict, Zone
-from sweep.log.store import MemoryLog
+from sweep.core.outcome import outcome
+from sweep.core.records import Decision, Measure, Observation, Outcome, Verdict, Zone
+from sweep.log.log import MemoryLog
 from sweep.replay.landscape import Landscape
-from sweep.rules.goldilocks import Goldilocks
+from sweep.replay.rule_specs import RuleSpec
+from sweep.rules import Rule
 from sweep.study import Study
 
 
@@ -41,7 +42,7 @@ class Selector:
         criteria: name -> {id: value} of other numbers that are known without labels: `rankme`,
             `loss`, or hyperparameters. A number that explains nothing gets almost no weight.
         images: number of images that an accuracy is measured on; it gives the accuracy's noise.
-        rule: settings of the rule `goldilocks`.
+        rule: a rule, or its name with keys: `"goldilocks:tolerance=0.002"`.
 
     Raises:
         DataError: fewer than two models, no alpha that is a number, or an id in `criteria` that
@@ -60,14 +61,14 @@ class Selector:
         *,
         criteria: Mapping[str, Mapping[str, float]] | None = None,
         images: int | None = None,
-        rule: RuleConfig | None = None,
+        rule: str | Rule = "goldilocks",
     ) -> None:
         if len(alphas) < 2:
             raise DataError(
                 f"There is nothing to choose among {len(alphas)} models. Give at least two."
             )
         self._images = images
-        self._rule = Goldilocks.from_config(rule or RuleConfig())
+        self._rule = RuleSpec.parse(rule).make_rule() if isinstance(rule, str) else rule
         self._study = Study(rule=_silent, log=MemoryLog())
         extra = criteria or {}
         for name, values in extra.items():
@@ -80,7 +81,7 @@ class Selector:
             point = {name: value for name, value in numbers.items() if name not in _MEASURES}
             self._study.add(trial_id, point, {})
             self._study.start(trial_id)
-            measures = [_measure("alpha", alpha)]
+            measures = [_measure("alpha", alpha, fatal=True)]
             measures += [_measure(k, v) for k, v in numbers.items() if k in _MEASURES]
             self._study.observe(
                 trial_id, Observation(stage="measured", step=1, measures=tuple(measures))
@@ -92,7 +93,7 @@ class Selector:
         self._asked: set[str] = set()
 
     @classmethod
-    def of(cls, landscape: Landscape, *, rule: RuleConfig | None = None) -> Selector:
+    def of(cls, landscape: Landscape, *, rule: str | Rule = "goldilocks") -> Selector:
         """Return a selector of a table's models that knows the accuracies in the table."""
         alphas: dict[str, float] = {}
         criteria: dict[str, dict[str, float]] = {}
@@ -143,8 +144,9 @@ class Selector:
         if n < 1:
             raise ValueError(f"n is {n}, but must be >= 1.")
         working = self.history.count(State.PROBING)
-        self._study.rule = replace(self._rule, batch=n + working)
-        self._study.record("session", {})
+        batched = getattr(self._rule, "batched", None)
+        self._study.rule = batched(n + working) if batched else self._rule
+        self._study.record(SessionBegan())
         self._study.rule = _silent
         chosen = [
             trial_id
@@ -208,11 +210,11 @@ class Selector:
 
     def _reason(self, trial_id: str) -> str:
         reasons = [
-            event.payload["reason"]
+            event.reason
             for event in self._study.events()
-            if event.kind == "verdict" and event.trial_id == trial_id
+            if isinstance(event, Decided) and event.trial_id == trial_id
         ]
-        return str(reasons[-1])
+        return reasons[-1]
 
 
 def suggested(suggestions: Sequence[Suggestion]) -> pa.Table:
@@ -237,7 +239,8 @@ def _silent(history: History) -> Decision:
     )
 
 
-def _measure(name: str, value: float) -> Measure:
+def _measure(name: str, value: float, *, fatal: bool = False) -> Measure:
     if value - value == 0.0:
-        return Measure(name=name, value=float(value))
-    return Measure(name=name, value=None, status="degenerate", detail={"reason": "no number"})
+        return Measure(name=name, value=float(value), fatal=fatal)
+    reason = {"reason": "no number"}
+    return Measure(name=name, value=None, status="degenerate", fatal=fatal, detail=reason)

@@ -1,9 +1,10 @@
 """The runner over recorded tables: the same rule, step and budget, on a virtual clock.
 
-`simulate` plays one order of a landscape with M workers; `compare` plays many, for several
-contenders, and puts intervals on what they come to: candidates are drawn anew with
-replacement (seeds of one point together), all contenders play the same draws and orders, and
-the interval is that of the mean over a draw's orders.
+`simulate` plays one order of a landscape with M workers. `compare` plays many orders for several
+rules and adds intervals. For an interval, candidates are drawn with replacement (the seeds of one
+point together), every rule plays the same draws and orders, and the figures of the draws give the
+2.5 % and 97.5 % quantiles. It is a paired bootstrap in which a draw is a whole simulation, so that
+`scipy.stats.bootstrap` has no place here.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from threadpoolctl import threadpool_limits
 
 from sweep.config.models import BudgetConfig
 from sweep.core.errors import ConfigError, UserError
+from sweep.core.events import SessionBegan
 from sweep.core.outcome import outcome
 from sweep.core.records import Observation
-from sweep.log.store import MemoryLog
-from sweep.proposers import PROPOSERS, Proposer
+from sweep.log.log import MemoryLog
+from sweep.proposers import Proposer
 from sweep.replay.landscape import Landscape, Recorded
-from sweep.replay.rule_specs import ONLINE, Contender, contenders
-from sweep.rules import RULES, Rule
+from sweep.replay.rule_specs import RuleSpec, rule_specs
+from sweep.rules import Rule
 from sweep.study import Study
 
 # One order ---------------------------------------------------------------------------
@@ -38,17 +40,17 @@ from sweep.study import Study
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Played:
-    """What one order of one table came to; accuracies as parts of 1.
+    """The result of one order of one table; accuracies are between 0 and 1.
 
     Args:
-        regret: the best validation accuracy of all minus the choice's.
-        test_regret: test accuracy of what probing all would choose minus the choice's; NaN
-            where the table has no test accuracies.
-        probes: of trained models, and online ones.
+        regret: the best validation accuracy of all candidates minus that of the chosen one.
+        test_regret: test accuracy of the candidate that probing all would choose minus that of
+            the chosen one; NaN if the table has no test accuracies.
+        probes: how many probes, of trained models and during training.
         probe_seconds, pretrain_seconds: device-seconds.
         wall_seconds: on the virtual clock.
         whole_seconds: device-seconds of pretraining and probing the whole table.
-        within: regret that counts as "within a point"; see `Landscape.within`.
+        within: the regret that counts as "within a point"; see `Landscape.within`.
         curve: after each probe of a trained model, (device-seconds so far, regret so far).
     """
 
@@ -65,7 +67,7 @@ class Played:
 
 @dataclass(slots=True)
 class Clock:
-    """A clock that stands where it is put."""
+    """A clock that shows the time that it was set to."""
 
     now: float = 0.0
 
@@ -88,57 +90,57 @@ def simulate(
 
     Args:
         landscape: complete.
-        rule: decides.
-        order: in which the candidates wait: a permutation of their numbers.
-        parallel: M workers.
+        rule: decides which models are probed.
+        order: a permutation of the candidates' numbers, in which they wait.
+        parallel: M, how many workers.
         budget: as in a live study.
-        online: take (and pay for) the online probe.
-        early: take (and pay for) criteria on the way.
-        proposer: names the candidate that is pretrained next; by default the first in order.
+        online: run (and pay for) the probes during training.
+        early: measure (and pay for) the criteria during training.
+        proposer: chooses the candidate that is pretrained next; by default the first in order.
     """
     clock, log = Clock(), MemoryLog()
     study = Study(
         rule=rule, log=log, proposer=proposer, budget=budget, workers=parallel, clock=clock
     )
-    study.record("session", {"workers": parallel})
+    study.record(SessionBegan(workers=parallel))
     trials: dict[str, tuple[Observation, ...]] = {}
     for number in order:
         candidate = landscape.candidates[number]
         trials[candidate.trial_id] = tuple(_shown(candidate, online=online, early=early))
-        study.add(candidate.trial_id, candidate.point, {})
-    told = dict.fromkeys(trials, 0)
+        study.add(candidate.trial_id, {**candidate.names, **candidate.point}, {})
+    reported = dict.fromkeys(trials, 0)
     queue: list[tuple[float, int, str]] = []
     tie = 0
     spent = _Spent(landscape)
     while True:
         while len(study.working) < parallel and (trial_id := study.next()) is not None:
             study.start(trial_id)
-            seconds = trials[trial_id][told[trial_id]].cost.wall_seconds
+            seconds = trials[trial_id][reported[trial_id]].cost.wall_seconds
             heapq.heappush(queue, (clock.now + seconds, tie, trial_id))
             tie += 1
         if not queue:
             break
         clock.now, _, trial_id = heapq.heappop(queue)
-        seen = trials[trial_id][told[trial_id]]
-        told[trial_id] += 1
-        spent.add(trial_id, seen)
-        if study.observe(trial_id, seen) == "continue":
-            seconds = trials[trial_id][told[trial_id]].cost.wall_seconds
+        observation = trials[trial_id][reported[trial_id]]
+        reported[trial_id] += 1
+        spent.add(trial_id, observation)
+        if study.observe(trial_id, observation) == "continue":
+            seconds = trials[trial_id][reported[trial_id]].cost.wall_seconds
             heapq.heappush(queue, (clock.now + seconds, tie, trial_id))
             tie += 1
     return study, spent.played(study, clock.now)
 
 
 def _shown(candidate: Recorded, *, online: bool, early: bool) -> Iterator[Observation]:
-    """Yield what a candidate reports, without the looks that are not taken."""
-    for seen in candidate.seen:
-        taken = {"measured": early, "probed": online}.get(seen.stage, True)
-        if seen.final or taken or seen.broken:
-            yield seen
+    """Yield the observations of a candidate, without the looks that are switched off."""
+    for observation in candidate.seen:
+        is_on = {"measured": early, "probed": online}.get(observation.stage, True)
+        if observation.final or is_on or observation.broken:
+            yield observation
 
 
 class _Spent:
-    """Adds up an order's costs, and follows the best model so far."""
+    """Adds up the costs of an order, and keeps the best accuracy so far."""
 
     def __init__(self, landscape: Landscape) -> None:
         self._by_id = {c.trial_id: c for c in landscape.candidates}
@@ -154,24 +156,24 @@ class _Spent:
         self._probes = 0
         self._curve: list[tuple[float, float]] = []
 
-    def add(self, trial_id: str, seen: Observation) -> None:
-        seconds = seen.cost.device_seconds
+    def add(self, trial_id: str, observation: Observation) -> None:
+        seconds = observation.cost.device_seconds
         self._all += seconds
-        if seen.stage == "probed":
+        if observation.stage == "probed":
             self._probes += 1
             self._probe += seconds
-            accuracy = seen.measure("accuracy")
-            if seen.final and accuracy is not None and accuracy.value is not None:
+            accuracy = observation.measure("accuracy")
+            if observation.final and accuracy is not None and accuracy.value is not None:
                 self._best = max(self._best, accuracy.value)
                 self._curve.append((self._all, (self._top.accuracy or 0.0) - self._best))
-        elif seen.stage in ("pretrain", "trained"):
+        elif observation.stage in ("pretrain", "trained"):
             self._pretrain += seconds
 
     def played(self, study: Study, now: float) -> Played:
         winner = outcome(study.history, "").winner
         choice = self._by_id[winner] if winner is not None else None
         top = self._top
-        if choice is None:  # nothing was probed: as bad as knowing nothing
+        if choice is None:  # nothing was probed: counts like the worst choice
             worst = min(c.accuracy for c in self._by_id.values() if c.accuracy is not None)
             regret, test_regret = (top.accuracy or 0.0) - worst, float("nan")
         else:
@@ -212,9 +214,9 @@ FIGURES: Mapping[str, Callable[[list[Played]], float]] = {
     "wall_seconds": lambda all_: _mean(p.wall_seconds for p in all_),
     "to_half_a_point": lambda all_: _to_regret(all_, 0.005),
 }
-"""Name -> value over the orders of one table. Regrets in points; `device_seconds_fraction` is
-of pretraining and probing the whole grid; `to_half_a_point` is the part of the grid's
-device-seconds after which the mean regret is at most 0.5 points, NaN if it never is."""
+"""Name -> value over the orders of one table. Regrets are in points. `device_seconds_fraction` is a
+share of the device-seconds of pretraining and probing the whole grid. `to_half_a_point` is the
+share of them after which the mean regret is at most 0.5 points, NaN if it never is."""
 
 
 def _mean(values: Iterator[float] | Any) -> float:
@@ -248,16 +250,15 @@ def compare(
 
     Args:
         landscape: complete.
-        rules: as `Contender.parse` reads them.
-        parallel: M workers.
-        orders: of the table itself; their figures are the estimates.
-        draws: of candidates, for the intervals; each is played in a few orders.
+        rules: as `RuleSpec.parse` reads them.
+        parallel: M, how many workers.
+        orders: how many orders of the table itself; their figures are the estimates.
+        draws: how many draws of candidates, for the intervals; each is played in a few orders.
         seed: of orders and draws.
-        jobs: processes; by default one for each core.
+        jobs: how many processes; by default one for each core.
         budget: as in a live study.
-        leave_out: share of the candidates that each order of the table leaves out, others each
-            time. A rule that waits for all alphas ends alike in every order of one table:
-            with 0 its figures are those of a single outcome.
+        leave_out: share of the candidates that each order leaves out, drawn anew for each. With
+            0, a rule that waits for all alphas gives the same outcome in every order.
 
     Returns:
         Dicts with `table`, `rule`, `orders`, the `FIGURES`, `NAME_lo` and `NAME_hi`, and
@@ -268,7 +269,7 @@ def compare(
     if not 0 <= leave_out < 1:
         raise ConfigError(f"leave_out is {leave_out:g}, but must be >= 0 and < 1.")
     landscape = landscape.complete()
-    who = contenders(rules)
+    who = rule_specs(rules)
     nested = max(1, orders // (5 * max(draws, 1)))
     chunk = max(1, min(25, orders // 4))
     tasks: list[_Task] = [
@@ -281,7 +282,7 @@ def compare(
     if jobs == 1:
         results = [play(task) for task in tasks]
     else:
-        # One BLAS thread each: small systems, and as many processes as cores.
+        # One BLAS thread each: the systems are small, and there is a process for each core.
         with ProcessPoolExecutor(jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
             results = list(pool.map(play, tasks, chunksize=1))
     given = {c.label: [p for out in results[:of_table] for p in out[c.label]] for c in who}
@@ -299,17 +300,17 @@ def compare(
 def _figures(
     given: Mapping[str, list[Played]],
     drawn: Mapping[str, list[list[Played]]],
-    contender: Contender,
-    first: Contender,
+    spec: RuleSpec,
+    first: RuleSpec,
 ) -> dict[str, float | None]:
-    """Return one contender's figures over the table, with their intervals over the draws."""
+    """Return one rule's figures over the table, with their intervals over the draws."""
     row: dict[str, float | None] = {}
     for name, figure in FIGURES.items():
-        row[name] = _finite(figure(given[contender.label]))
-        row[f"{name}_lo"], row[f"{name}_hi"] = _interval(map(figure, drawn[contender.label]))
+        row[name] = _finite(figure(given[spec.label]))
+        row[f"{name}_lo"], row[f"{name}_hi"] = _interval(map(figure, drawn[spec.label]))
     regret = FIGURES["mean_regret"]
-    row["less_regret"] = regret(given[first.label]) - regret(given[contender.label])
-    pairs = zip(drawn[first.label], drawn[contender.label], strict=True)
+    row["less_regret"] = regret(given[first.label]) - regret(given[spec.label])
+    pairs = zip(drawn[first.label], drawn[spec.label], strict=True)
     paired = [regret(one) - regret(other) for one, other in pairs]
     row["less_regret_lo"], row["less_regret_hi"] = _interval(paired)
     return row
@@ -328,12 +329,12 @@ def _finite(value: float) -> float | None:
 
 
 _Task = tuple[str, int, int]
-"""What is played, the number of its first order or of the draw, and how many orders."""
+"""`table` or `draw`, the number of the first order or of the draw, and how many orders."""
 
 
 def _play(
     landscape: Landscape,
-    who: Sequence[Contender],
+    who: Sequence[RuleSpec],
     parallel: int,
     budget: BudgetConfig | None,
     leave_out: float,
@@ -345,31 +346,30 @@ def _play(
     if kind == "draw":
         landscape = _drawn(landscape, seed, number)
     kept = max(1, round((1 - leave_out) * len(landscape)))
-    out: dict[str, list[Played]] = {contender.label: [] for contender in who}
+    out: dict[str, list[Played]] = {spec.label: [] for spec in who}
     for which in range(number, number + count) if kind == "table" else range(count):
         stream = [seed, 0, which] if kind == "table" else [seed, 2, number, which]
         part = _in_order(landscape, np.random.default_rng(stream), kept)
-        for contender in who:
-            rule = contender.rule
-            if contender.matched is not None:
-                probes = out[contender.matched][-1].probes
-                rule = rule.model_copy(update={"probes": max(1, probes)})
+        for spec in who:
+            keys: dict[str, Any] = {}
+            if spec.matched is not None:
+                keys["probes"] = max(1, out[spec.matched][-1].probes)
             _, played = simulate(
                 part,
-                RULES[rule.name](rule),
+                spec.make_rule(seed=which, **keys),
                 range(kept),
                 parallel=parallel,
                 budget=budget,
-                online=rule.name in ONLINE,
-                early=contender.early,
-                proposer=PROPOSERS[contender.proposer](1000 * which + 1),
+                online=spec.online,
+                early=spec.early,
+                proposer=spec.make_proposer(seed=1000 * which + 1),
             )
-            out[contender.label].append(played)
+            out[spec.label].append(played)
     return out
 
 
 def _in_order(landscape: Landscape, rng: np.random.Generator, kept: int) -> Landscape:
-    """Return so many candidates in a random order, somebody who was probed among them."""
+    """Return `kept` candidates in a random order, at least one of them probed."""
     while True:
         part = landscape.part(rng.permutation(len(landscape))[:kept].tolist())
         if any(c.accuracy is not None for c in part.candidates):
@@ -377,7 +377,7 @@ def _in_order(landscape: Landscape, rng: np.random.Generator, kept: int) -> Land
 
 
 def _drawn(landscape: Landscape, seed: int, number: int) -> Landscape:
-    """Return a draw of the candidates in which somebody was probed."""
+    """Return a draw of the candidates, at least one of them probed."""
     while True:
         drawn = landscape.resampled(np.random.default_rng([seed, 1, number]))
         if any(c.accuracy is not None for c in drawn.candidates):
@@ -390,7 +390,7 @@ BRIEF = (
     "mean_test_regret", "probes", "device_seconds_fraction", "to_half_a_point", "less_regret",
     "less_regret_lo", "less_regret_hi",
 )  # fmt: skip
-"""What a person reads first of a comparison; `--json`, `--csv` and Parquet have the rest."""
+"""The columns that are printed as a table; `--json`, `--csv` and Parquet have all."""
 
 
 def to_table(rows: Sequence[dict[str, Any]], path: Path | None, *, brief: bool) -> pa.Table:

@@ -1,22 +1,38 @@
-"""What a landscape shows: which criteria go with accuracy, and numbers over (d, lambda). Pure."""
+"""Statistics of a landscape: criteria against accuracy, and numbers over (d, lambda). Pure."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import warnings
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from scipy.stats import rankdata
+from scipy.stats import (
+    ConstantInputWarning,
+    DegenerateDataWarning,
+    bootstrap,
+    pearsonr,
+    rankdata,
+)
 
 from sweep.replay.landscape import Landscape, Recorded
+
+Floats = npt.NDArray[np.float64]
 
 
 def correlations(landscape: Landscape, *, draws: int = 2000, seed: int = 0) -> pa.Table:
     """Return each criterion's rank correlation with accuracy at the end of training.
 
-    Columns: criterion, candidates, spearman, and its 95 % interval (lo, hi) by drawing the
-    candidates anew. `test_accuracy` among them says how far accuracy agrees with itself.
+    Args:
+        landscape: its candidates that lack a criterion or an accuracy are left out.
+        draws: resamples of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        Columns: criterion, candidates, spearman, and its 95 % percentile bootstrap interval (lo,
+        hi) over candidates; NaN where all values are equal. The row `test_accuracy` shows how
+        well the accuracies of the two splits agree.
     """
     names = dict.fromkeys(
         m.name for c in landscape.candidates for s in c.seen if s.final for m in s.measures
@@ -29,10 +45,7 @@ def correlations(landscape: Landscape, *, draws: int = 2000, seed: int = 0) -> p
         pairs = pairs[~np.isnan(pairs).any(1)]
         if name == "accuracy" or len(pairs) < 3:
             continue
-        drawn = [_spearman(pairs[rng.integers(len(pairs), size=len(pairs))]) for _ in range(draws)]
-        spearman = _spearman(pairs)
-        known = [value for value in drawn if not math.isnan(value)] or [math.nan]
-        lo, hi = np.quantile(known, [0.025, 0.975])
+        spearman, lo, hi = _spearman_interval(*pairs.T, draws=draws, rng=rng)
         rows.append(
             {"criterion": name, "candidates": len(pairs), "spearman": spearman, "lo": lo, "hi": hi}
         )
@@ -40,9 +53,9 @@ def correlations(landscape: Landscape, *, draws: int = 2000, seed: int = 0) -> p
 
 
 def pivot(landscape: Landscape, name: str) -> pa.Table | None:
-    """Return a number at the end of training over (d, lambda), the mean over seeds and others.
+    """Return a measure at the end of training over (d, lambda), as means over all other fields.
 
-    One row for each lambda, one column for each d; None where these two do not both vary.
+    One row for each lambda, one column for each d; None unless both vary.
     """
     over = cells(landscape, name, "lambd", "d")
     rows, columns = (sorted({where[i] for where in over}) for i in (0, 1))
@@ -57,21 +70,22 @@ def pivot(landscape: Landscape, name: str) -> pa.Table | None:
 
 
 def cells(landscape: Landscape, name: str, x: str, y: str) -> dict[tuple[float, float], float]:
-    """Return a number at the end of training over two fields, the mean over seeds and others.
+    """Return a measure at the end of training over two fields, as means over all other fields.
 
-    NaN where no candidate of a point has it; candidates without one of the fields are left out.
+    NaN where no candidate of a cell has the measure. Candidates without one of the fields are left
+    out.
     """
-    found: dict[tuple[float, float], list[float]] = {}
+    groups: dict[tuple[float, float], list[float]] = {}
     for candidate in landscape.candidates:
         if {x, y} <= candidate.point.keys():
-            where = (candidate.point[x], candidate.point[y])
-            found.setdefault(where, []).append(at_end(candidate, name))
-    known = {where: [v for v in values if not math.isnan(v)] for where, values in found.items()}
-    return {where: float(np.mean(v)) if v else math.nan for where, v in known.items()}
+            cell = (candidate.point[x], candidate.point[y])
+            groups.setdefault(cell, []).append(at_end(candidate, name))
+    known = {cell: [v for v in values if not math.isnan(v)] for cell, values in groups.items()}
+    return {cell: float(np.mean(v)) if v else math.nan for cell, v in known.items()}
 
 
 def varied(landscape: Landscape) -> list[str]:
-    """Return the fields of more than one value, in the table's order."""
+    """Return the fields that have more than one value, in the table's order."""
     values: dict[str, set[float]] = {}
     for candidate in landscape.candidates:
         for name, value in candidate.point.items():
@@ -83,14 +97,35 @@ def _brief(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(f"{value:.4g}")
 
 
-def _spearman(pairs: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    a, b = rankdata(pairs[:, 0]), rankdata(pairs[:, 1])
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return math.nan
-    return float(np.corrcoef(a, b)[0, 1])
+def _spearman_interval(
+    x_N: Floats, y_N: Floats, *, draws: int, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Return Spearman's correlation, and its interval without the draws that have none."""
+    spearman = float(_spearman(x_N, y_N))
+    if math.isnan(spearman):
+        return math.nan, math.nan, math.nan
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DegenerateDataWarning)  # NaN among the draws
+        drawn = bootstrap(
+            (x_N, y_N), _spearman, paired=True, n_resamples=draws, method="percentile", rng=rng
+        ).bootstrap_distribution
+    lo, hi = np.nanquantile(drawn, [0.025, 0.975])
+    return spearman, float(lo), float(hi)
+
+
+def _spearman(x: Floats, y: Floats, axis: int = -1) -> Floats:
+    """Return Spearman's correlation along an axis, NaN where all values are equal.
+
+    Equivalent to `scipy.stats.spearmanr(x, y).statistic`, which takes no batch of samples.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=ConstantInputWarning)
+        result = pearsonr(rankdata(x, axis=axis), rankdata(y, axis=axis), axis=axis)
+    correlation: Floats = result.statistic
+    return correlation
 
 
 def at_end(candidate: Recorded, name: str) -> float:
-    """Return a number at the end of training; NaN where there is none."""
+    """Return a candidate's measure at the end of training, NaN if it has none."""
     measure = candidate.at_end(name)
     return math.nan if measure is None or measure.value is None else measure.value

@@ -1,4 +1,4 @@
-"""Does the rule say again what a study's log holds? Every verdict is made anew and compared."""
+"""Does the rule decide again what a study's log holds? Each verdict is made again and compared."""
 
 from __future__ import annotations
 
@@ -7,24 +7,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweep import rules
 from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
-from sweep.core.plugins import member
-from sweep.core.records import Event
-from sweep.log.store import EVENTS, MemoryLog, read
+from sweep.core.events import (
+    Decided,
+    Event,
+    Idled,
+    SessionBegan,
+    StudyBegan,
+    TrialFailed,
+    TrialStarted,
+    ZoneMoved,
+    trial_of,
+)
+from sweep.core.plugins import importable
+from sweep.log.log import MemoryLog
+from sweep.log.study_folder import read_log
 from sweep.replay.simulate import Clock
-from sweep.rules import RULES, Rule
-from sweep.storage.files import Place
+from sweep.rules import Rule
+from sweep.storage.location import Location
 from sweep.study import Study
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verified:
-    """What `verify` found.
+    """The result of `verify`.
 
     Args:
-        verdicts: reproduced, moves of the zone among them.
-        difference: the first that differs, in a sentence; None if none does.
+        verdicts: how many were reproduced, moves of the zone among them.
+        difference: the first verdict that differs, in a sentence; None if none differs.
     """
 
     verdicts: int
@@ -32,9 +44,9 @@ class Verified:
 
 
 def verify(events: Sequence[Event], rule: Rule, config: StudyConfig) -> Verified:
-    """Feed a study's recorded events to its rule, and compare what it says with the log.
+    """Feed a study's recorded events to its rule, and compare the rule's verdicts with the log.
 
-    Where a session begins, the study is built anew from the log so far, as a resume does.
+    Where a session begins, the study is built again from the log so far, as in a resume.
 
     Args:
         events: of the whole log.
@@ -46,21 +58,21 @@ def verify(events: Sequence[Event], rule: Rule, config: StudyConfig) -> Verified
     study: Study | None = None
     verdicts = 0
     for event in events:
-        if event.kind in ("verdict", "zone"):
+        if isinstance(event, Decided | ZoneMoved):
             verdicts += 1
             if event.seq >= len(made):
                 return Verified(verdicts=verdicts - 1, difference=_differs(event, None))
             if not _same(made[event.seq], event):
                 return Verified(verdicts=verdicts - 1, difference=_differs(event, made[event.seq]))
             continue
-        if event.kind == "session" or study is None:
+        if isinstance(event, SessionBegan) or study is None:
             made = list(events[: event.seq])
             log = _Remembering(made)
             study = Study(
                 rule=rule,
                 log=log,
                 budget=config.budget,
-                workers=int(event.payload.get("workers", 1)),
+                workers=event.workers if isinstance(event, SessionBegan) else 1,
                 retries=config.resources.retries,
                 price_per_device_hour=config.resources.price_per_device_hour,
                 clock=clock,
@@ -68,19 +80,20 @@ def verify(events: Sequence[Event], rule: Rule, config: StudyConfig) -> Verified
         elif len(made) > event.seq:
             return Verified(verdicts=verdicts, difference=_differs(event, made[event.seq]))
         clock.now = event.time
-        if event.kind == "start":
-            study.start(event.trial_id, **event.payload)
-        elif event.kind == "idle":
-            study.idle()
-        else:
-            study.record(event.kind, event.payload, trial_id=event.trial_id)
-            if event.kind == "failure":
-                study.working.discard(event.trial_id)
+        match event:
+            case TrialStarted():
+                study.start(event.trial_id, worker=event.worker, log=event.log)
+            case Idled():
+                study.idle()
+            case _:
+                study.record(event)
+                if isinstance(event, TrialFailed):
+                    study.working.discard(event.trial_id)
     return Verified(verdicts=verdicts, difference=None)
 
 
 class _Remembering(MemoryLog):
-    """A log that begins with what it is given, and shares the list."""
+    """A log that appends to the list it is given."""
 
     def __init__(self, events: list[Event]) -> None:
         super().__init__()
@@ -88,12 +101,13 @@ class _Remembering(MemoryLog):
 
 
 def _same(one: Event, other: Event) -> bool:
-    """True if two events decide the same; a reason's last digit may differ between machines."""
-    if (one.kind, one.trial_id) != (other.kind, other.trial_id):
-        return False
-    if any(one.payload.get(key) != other.payload.get(key) for key in ("action", "through")):
-        return False
-    return all(_near(one.payload.get(key), other.payload.get(key)) for key in ("lo", "hi"))
+    """Return whether two events decide the same; reasons may differ, in a last digit."""
+    match one, other:
+        case Decided(), Decided():
+            return (one.trial_id, one.action) == (other.trial_id, other.action)
+        case ZoneMoved(zone=a), ZoneMoved(zone=b):
+            return a.through == b.through and _near(a.lo, b.lo) and _near(a.hi, b.hi)
+    return False
 
 
 def _near(one: float | None, other: float | None) -> bool:
@@ -103,28 +117,27 @@ def _near(one: float | None, other: float | None) -> bool:
 
 
 def _differs(recorded: Event, made: Event | None) -> str:
-    said = f"event {recorded.seq} of the log is {_words(recorded)}"
+    sentence = f"event {recorded.seq} of the log is {_words(recorded)}"
     if made is None:
-        return f"{said}, and the rule says nothing there"
-    return f"{said}, and the rule says {_words(made)}"
+        return f"{sentence}, and the rule says nothing there"
+    return f"{sentence}, and the rule says {_words(made)}"
 
 
 def _words(event: Event) -> str:
-    if event.kind == "verdict":
-        action, reason = event.payload["action"], event.payload["reason"]
-        return f"the verdict {action} of {event.trial_id} ({reason})"
-    if event.kind == "zone":
-        return f"the zone [{event.payload['lo']}, {event.payload['hi']}]"
-    return f"{event.kind} of {event.trial_id or 'the study'}"
+    match event:
+        case Decided():
+            return f"the verdict {event.action} of {event.trial_id} ({event.reason})"
+        case ZoneMoved():
+            return f"the zone [{event.zone.lo}, {event.zone.hi}]"
+    return f"{event.kind} of {trial_of(event) or 'the study'}"
 
 
-def verify_study(folder: Place) -> Verified:
-    """Return whether the rule in a study's config says again what its log holds."""
-    events, _ = read(folder / EVENTS)
-    if not events or events[0].kind != "study":
-        raise StudyError(f"{folder} holds a log that never began: there is nothing to verify.")
-    said = events[0].payload["config"]
-    config = StudyConfig.parse(said, source=f"The config in the log of {folder}")
-    with member("The rule", config.rule.name, RULES) as maker:
-        rule = maker(config.rule_in_full)
+def verify_study(folder: Location) -> Verified:
+    """Return whether the rule in a study's config decides again what the study's log holds."""
+    events = read_log(folder)
+    if not events or not isinstance(events[0], StudyBegan):
+        raise StudyError(f"The log in {folder} has no study: there is nothing to verify.")
+    importable(events[0].path)
+    config = StudyConfig.parse(dict(events[0].config), source=f"The config in the log of {folder}")
+    rule = rules.bind(config.rule, seed=config.seed).make()
     return verify(events, rule, config)

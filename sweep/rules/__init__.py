@@ -1,39 +1,75 @@
-"""Rules: who is probed. A rule is a pure function of the history.
+"""Rules: which models are probed. A rule is a pure function of the history.
 
-It is frozen, holds its parameters and its seed, and reads no clock, no file and no
-global random state. It answers for every waiting trial (`history.waiting`) with
-continue (probe it), hold (wait; revocable) or stop (final), and names the zone it
-believes in. Whoever is held already goes on waiting where the rule says nothing, so that ten
-thousand who wait cost nothing at each event. Of one that trains it may say stop, and hold
-where it stands. Asked twice with the same history it answers the same.
+A member is a factory `name(*, key=default)` that returns the rule. A rule is frozen, and reads no
+clock, no file and no global random state. It answers for every waiting trial (`history.waiting`)
+with continue (probe it), hold (wait; revocable) or stop (final), and names the zone in which it
+looks for the best model. A held trial goes on waiting where the rule does not mention it, so ten
+thousand held trials cost nothing at each event. A trial in training may be stopped, or held where
+it stands. Asked twice with the same history, a rule answers the same.
+Imports `core`, `config` and `prediction`. To add one: a file here, and a line in `RULES`.
+
+A rule may state what it needs, as attributes:
+    needs: names of the criteria by which it decides.
+    online: True where it decides by probes at fractions of training (`probe.at`).
+    needs_labels: False where it probes nothing.
+    baseline, matched: in a replay, `sweep.replay.rule_specs` says how it takes part.
+    doubts(candidates): sentences about a study that is allowed and may not be meant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sweep.config.models import RuleConfig
+from sweep.core import plugins
 from sweep.core.history import History
 from sweep.core.records import Decision
-from sweep.rules import extremes
 from sweep.rules.baselines import ProbeAll, ProbeNone, ProbeRandom
 from sweep.rules.blocks import Blocks
+from sweep.rules.extremes import alpha_one, largest_rankme, lowest_loss
 from sweep.rules.goldilocks import Goldilocks
 from sweep.rules.halving import Asha, Halving
 from sweep.rules.paper import Paper
 
 Rule = Callable[[History], Decision]
 
-RULES: Mapping[str, Callable[[RuleConfig], Rule]] = {
-    "goldilocks": Goldilocks.from_config,
-    "paper": Paper.from_config,
-    "blocks": Blocks.from_config,
-    "all": ProbeAll.from_config,
-    "random": ProbeRandom.from_config,
-    "none": ProbeNone.from_config,
-    "lowest_loss": extremes.lowest_loss,
-    "largest_rankme": extremes.largest_rankme,
-    "alpha_one": extremes.alpha_one,
-    "halving": Halving.from_config,
-    "asha": Asha.from_config,
+RULES: Mapping[str, Callable[..., Rule]] = {
+    "goldilocks": Goldilocks,
+    "paper": Paper,
+    "blocks": Blocks,
+    "all": ProbeAll,
+    "random": ProbeRandom,
+    "none": ProbeNone,
+    "lowest_loss": lowest_loss,
+    "largest_rankme": largest_rankme,
+    "alpha_one": alpha_one,
+    "halving": Halving,
+    "asha": Asha,
 }
+
+
+def bind(config: RuleConfig, *, seed: int = 0, eager: bool = False) -> plugins.Bound[Rule]:
+    """Return the rule that a config names, its keys checked.
+
+    Args:
+        config: the name and the keys.
+        seed: of the study, for a rule that has a parameter `seed`.
+        eager: for a rule that has a key `eager`, its value where the config gives none: whether
+            the study saves pretraining, by looks on the way or by a proposer.
+
+    Raises:
+        ConfigError: no such rule, or a key or value that it does not take.
+    """
+    keys: dict[str, Any] = config.parameters
+    if keys.get("eager") is None and "eager" in plugins.keys_of("The rule", config.name, RULES):
+        keys["eager"] = eager
+    return plugins.bind(
+        "The rule",
+        config.name,
+        RULES,
+        keys,
+        where="rule",
+        seed=seed,
+        common=RuleConfig.model_fields,
+    )

@@ -7,8 +7,10 @@ the same number of probes finds without alpha.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
-from sweep.config.models import RuleConfig
+from pydantic import Field
+
 from sweep.core.history import History, State
 from sweep.core.records import Action, Decision, Verdict
 
@@ -17,9 +19,7 @@ from sweep.core.records import Action, Decision, Verdict
 class ProbeAll:
     """Probe every model."""
 
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> ProbeAll:
-        return cls()
+    baseline: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Decision:
         return _same_for_all(history, "continue", "rule all probes every model")
@@ -29,9 +29,8 @@ class ProbeAll:
 class ProbeNone:
     """Probe no model; models are only pretrained and measured."""
 
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> ProbeNone:
-        return cls()
+    needs_labels: ClassVar[bool] = False
+    baseline: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Decision:
         return _same_for_all(history, "stop", "rule none probes no model")
@@ -45,11 +44,9 @@ class ProbeRandom:
         probes: number of models to probe.
     """
 
-    probes: int
-
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> ProbeRandom:
-        return cls(probes=config.probes or 10)
+    probes: Annotated[int, Field(gt=0)] = 10
+    baseline: ClassVar[bool] = True
+    matched: ClassVar[bool] = True  # in a replay it gets the number of probes of another rule
 
     def __call__(self, history: History) -> Decision:
         verdicts = []

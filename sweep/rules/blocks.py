@@ -11,10 +11,11 @@ interval never grows again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from sweep.config.models import RuleConfig
 from sweep.core.history import History, State
 from sweep.core.records import Action, Decision, Verdict, Zone
 
@@ -27,11 +28,8 @@ class Blocks:
         round: M, the number of models that are probed in a round.
     """
 
-    round: int = 10
-
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> Blocks:
-        return cls(round=config.round)
+    round: Annotated[int, Field(ge=4)] = 10
+    needs: ClassVar[frozenset[str]] = frozenset({"alpha"})
 
     def __call__(self, history: History) -> Decision:
         unmeasured = history.count(State.PENDING, State.TRAINING) and not history.closed

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from sweep.config.models import RuleConfig
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict
 
@@ -30,6 +31,11 @@ class Extreme:
     criterion: str
     badness: Callable[[Floats], Floats]
     probes: int = 1
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The criterion by which it decides; every trial reports its loss."""
+        return frozenset({self.criterion} - {"loss"})
 
     def __call__(self, history: History) -> Decision:
         unmeasured = history.count(State.PENDING, State.TRAINING) and not history.closed
@@ -50,22 +56,26 @@ class Extreme:
         return Decision(zone=history.zone, verdicts=tuple(verdicts))
 
 
-def lowest_loss(config: RuleConfig) -> Extreme:
+Probes = Annotated[int, Field(gt=0)]
+"""How many models are probed."""
+
+
+def lowest_loss(*, probes: Probes = 1) -> Extreme:
     """Return the rule that probes the models of lowest loss.
 
     Losses of different lambdas are not comparable; this rule compares them all the same.
     """
-    return Extreme(criterion="loss", badness=_same, probes=config.probes or 1)
+    return Extreme(criterion="loss", badness=_same, probes=probes)
 
 
-def largest_rankme(config: RuleConfig) -> Extreme:
+def largest_rankme(*, probes: Probes = 1) -> Extreme:
     """Return the rule that probes the models of largest RankMe."""
-    return Extreme(criterion="rankme", badness=np.negative, probes=config.probes or 1)
+    return Extreme(criterion="rankme", badness=np.negative, probes=probes)
 
 
-def alpha_one(config: RuleConfig) -> Extreme:
+def alpha_one(*, probes: Probes = 1) -> Extreme:
     """Return the rule that probes the models whose alpha is nearest to 1."""
-    return Extreme(criterion="alpha", badness=_from_one, probes=config.probes or 1)
+    return Extreme(criterion="alpha", badness=_from_one, probes=probes)
 
 
 def _same(values: Floats) -> Floats:

@@ -23,12 +23,12 @@ set by replays; the README says on which tables, and what else was tried.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
-from sweep.config.models import RuleConfig
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict, Zone
 from sweep.prediction.response import Prediction, predict
@@ -50,30 +50,21 @@ class Goldilocks:
         tolerance: expected gain of a probe at which the rule ends, in accuracy, 0 to 1.
         confidence: probability that the zone holds the best model.
         risk: largest probability that the best model is stopped early; with 0 no model is.
-        eager: if true, probe while other models are still being pretrained.
+        eager: if true, probe while other models are still being pretrained. By default a study
+            fills it in: true where trials are measured on the way, or a proposer orders them.
         features: the features of the fit, alpha and RankMe (`criteria`) or `everything`. With
             the varied fields the fit is too certain: on two of three tables the rule is then
             worse than chance.
     """
 
-    round: int = 10
-    batch: int | None = None
-    tolerance: float = 0.0005
-    confidence: float = 0.9
-    risk: float = 0.05
-    eager: bool = False
+    round: Annotated[int, Field(ge=4)] = 10
+    batch: Annotated[int, Field(gt=0)] | None = None
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.0005
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    risk: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    eager: bool | None = None
     features: Literal["criteria", "everything"] = "criteria"
-
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> Goldilocks:
-        return cls(
-            round=config.round,
-            tolerance=config.tolerance,
-            confidence=config.confidence,
-            risk=config.risk,
-            eager=bool(config.eager),
-            features=config.features,
-        )
+    needs: ClassVar[frozenset[str]] = frozenset({"alpha"})
 
     def __call__(self, history: History) -> Decision:
         early_stops = self._stop_early(history)
@@ -102,6 +93,10 @@ class Goldilocks:
             reason = chosen.get(row, other_reason)
             verdicts.append(Verdict(trial_id=history.trial_ids[row], action=action, reason=reason))
         return Decision(zone=zone, verdicts=(*early_stops, *verdicts))
+
+    def batched(self, probes: int) -> Goldilocks:
+        """Return the rule with so many probes at once."""
+        return replace(self, batch=probes)
 
     @property
     def spread(self) -> int:

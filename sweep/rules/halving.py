@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from sweep.config.models import RuleConfig
 from sweep.core.history import History, State
 from sweep.core.records import Action, Decision, Verdict
 
@@ -27,11 +28,8 @@ class Halving:
         eta: one in `eta` trials of a rung continues.
     """
 
-    eta: float = 3.0
-
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> Halving:
-        return cls(eta=config.eta)
+    eta: Annotated[float, Field(gt=1)] = 3.0
+    online: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Decision:
         verdicts = _probe_finished(history)
@@ -68,11 +66,8 @@ class Asha:
         eta: one in `eta` of the trials that have reached a rung continues.
     """
 
-    eta: float = 3.0
-
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> Asha:
-        return cls(eta=config.eta)
+    eta: Annotated[float, Field(gt=1)] = 3.0
+    online: ClassVar[bool] = True
 
     def __call__(self, history: History) -> Decision:
         verdicts = _probe_finished(history)

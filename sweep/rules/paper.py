@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from sweep.config.models import RuleConfig
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict, Zone
 
@@ -68,12 +69,18 @@ class Paper:
         sync: if true, exact rounds; otherwise the bracket moves after each probe.
     """
 
-    round: int = 10
+    round: Annotated[int, Field(ge=4)] = 10
     sync: bool = False
+    needs: ClassVar[frozenset[str]] = frozenset({"alpha"})
 
-    @classmethod
-    def from_config(cls, config: RuleConfig) -> Paper:
-        return cls(round=config.round, sync=config.sync)
+    def doubts(self, candidates: int) -> list[str]:
+        """Return a sentence where there are too few candidates for the zone to close."""
+        if candidates >= 3 * self.round:
+            return []
+        return [
+            f"{candidates} candidates are fewer than 3 rounds of {self.round}: the zone can "
+            "hardly close. Set rule.round lower (4 or more) or enlarge the space."
+        ]
 
     def __call__(self, history: History) -> Decision:
         return self._in_rounds(history) if self.sync else self._at_once(history)

@@ -1,9 +1,9 @@
 """How a study is asked to stop: Ctrl-C, SIGTERM, or `sweep stop` from another terminal.
 
 While trials run, the request is noted, and the runner looks at it between observations, so
-that no event is cut in half; a second Ctrl-C does not wait. Where nothing is lost by it
-(Ray starts, the winner is tested, a trial computes in this process) a signal ends what is
-under way at once.
+that no event is cut in half. A second Ctrl-C does not wait. Where an abrupt end loses nothing
+(Ray starts, the winner is tested, a trial computes in this process), a signal ends the work
+at once.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import FrameType
 
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log.study_folder import stop_file
+from sweep.storage.location import Location
 
-STOP_FILE = "stop.request"
 EXIT_RESUMABLE = 75
 EXIT_INTERRUPTED = 130
 
@@ -30,10 +28,10 @@ CODES: dict[int, int] = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_R
 
 
 class Interrupted(BaseException):
-    """A signal ends what is under way, at once.
+    """A signal ends the work at once.
 
-    No `Exception`, so that training code does not take it for an error of its own; and no
-    `KeyboardInterrupt`, which libraries answer in ways of their own.
+    Not an `Exception`, because training code might catch it as an error of its own. Not a
+    `KeyboardInterrupt`, because libraries handle that in different ways.
 
     Args:
         exit_code: 75, or 130 after Ctrl-C.
@@ -46,7 +44,7 @@ class Interrupted(BaseException):
 
 @contextlib.contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Raise `Interrupted` where a signal finds the main thread within this block."""
+    """Raise `Interrupted` if a signal comes while the main thread is in this block."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise Interrupted(CODES[number])
@@ -57,33 +55,33 @@ def ending_at_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def leaving_in_time(seconds: float = 15.0, hurried: float = 2.0) -> Iterator[None]:
-    """End this process so long after a signal, whatever holds it up: a call into C, for one.
+    """End this process some time after a signal, even if a call into C never returns.
 
-    Nothing is lost by it: whatever is on the disk bears a kill -9. For a command, not for a
-    library: the process is the caller's.
+    Nothing is lost: the files of a study survive kill -9. This is for a command and not for a
+    library, because it ends the caller's process.
 
     Args:
-        seconds: after the first signal.
-        hurried: after another Ctrl-C.
+        seconds: from the first signal to the end.
+        hurried: from another Ctrl-C to the end, in seconds.
     """
-    heard, said = socket.socketpair()
-    said.setblocking(False)
-    before = signal.set_wakeup_fd(said.fileno(), warn_on_full_buffer=False)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
 
     def watch() -> None:
         code, deadline = 0, math.inf
         while (left := deadline - time.monotonic()) > 0:
-            heard.settimeout(None if left == math.inf else left)
+            receiver.settimeout(None if left == math.inf else left)
             with contextlib.suppress(TimeoutError):
-                number = heard.recv(1)
+                number = receiver.recv(1)
                 if not number and not code:
-                    return  # the block ended, and nobody had asked it to
+                    return  # the block ended without a signal
                 if not number:
-                    time.sleep(left)  # for what follows the block: `atexit`, threads
-                elif (given := CODES.get(number[0])) is not None:
-                    allowed = hurried if code and given == EXIT_INTERRUPTED else seconds
-                    code, deadline = given, min(deadline, time.monotonic() + allowed)
-        os.write(2, b"Something would not end in time, and was left. `sweep resume` goes on.\n")
+                    time.sleep(left)  # the block ended: `atexit` and threads get the rest
+                elif (signal_code := CODES.get(number[0])) is not None:
+                    allowed = hurried if code and signal_code == EXIT_INTERRUPTED else seconds
+                    code, deadline = signal_code, min(deadline, time.monotonic() + allowed)
+        os.write(2, b"The process did not end in time and was ended. `sweep resume` goes on.\n")
         os._exit(code)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -91,34 +89,37 @@ def leaving_in_time(seconds: float = 15.0, hurried: float = 2.0) -> Iterator[Non
         yield
     finally:
         signal.set_wakeup_fd(before)
-        said.close()
+        sender.close()
 
 
 class StopRequest:
-    """Notes the first request to stop.
+    """Notes the first request to stop; a request from before it was made is removed.
 
     Args:
-        folder: of the study; `sweep stop` writes a file there.
+        folder: of the study, into which `sweep stop` writes a file.
+
+    Attributes:
+        exit_code: 75 or 130 after a request, None before.
     """
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: Location) -> None:
         self.exit_code: int | None = None
-        self._file = folder / STOP_FILE
-        self._looked = 0.0
-        self._period_seconds = 1.0 if isinstance(folder, Path) else 5.0
-        files.remove(self._file)
+        self._file = stop_file(folder)
+        self._looked_at = 0.0
+        self._poll_seconds = folder.storage.poll_seconds
+        self._file.remove()
 
     def installed(self) -> contextlib.AbstractContextManager[None]:
-        """Take the signals over for a while, and give them back."""
+        """Return a context in which signals are noted here."""
         return _handling(self._on_signal)
 
     def __bool__(self) -> bool:
-        """True once somebody asked; looks for the file now and then."""
-        if self.exit_code is None and time.monotonic() - self._looked >= self._period_seconds:
-            with contextlib.suppress(OSError):  # the study's own writes will say so
-                if files.exists(self._file):
+        """True after a request; looks for the file every `poll_seconds` of the storage."""
+        if self.exit_code is None and time.monotonic() - self._looked_at >= self._poll_seconds:
+            with contextlib.suppress(OSError):  # the study's own writes report a broken storage
+                if self._file.exists():
                     self.exit_code = EXIT_RESUMABLE
-            self._looked = time.monotonic()
+            self._looked_at = time.monotonic()
         return self.exit_code is not None
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -128,14 +129,14 @@ class StopRequest:
             raise Interrupted(self.exit_code)
 
 
-def request_stop(folder: Place) -> None:
+def request_stop(folder: Location) -> None:
     """Ask the driver of the study in `folder` to stop; it ends resumable."""
-    files.write(folder / STOP_FILE, b"")
+    stop_file(folder).write(b"")
 
 
 @contextlib.contextmanager
 def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM to `handler`; elsewhere than in the main thread, change nothing."""
+    """Hand SIGINT and SIGTERM to `handler`; in other threads than the main one, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -143,5 +144,5 @@ def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None
     try:
         yield
     finally:
-        for number, whose in before.items():
-            signal.signal(number, whose)
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import asdict
 
 from sweep.core.failures import UNPROBED, Failure
 from sweep.runners.interrupt import Interrupted, StopRequest, ending_at_once
@@ -36,10 +35,10 @@ def drive(study: Study, open_worker: Callable[[str], Worker], stop: StopRequest)
                     break
                 except (Exception, SystemExit) as error:  # a row, and not our end
                     cause = "exception" if worker else "start"
-                    study.fail(trial_id, **asdict(Failure.of(error, cause=cause)))
+                    study.fail(trial_id, Failure.of(error, cause=cause))
                     break
                 if seen is None:
-                    study.fail(trial_id, **asdict(UNPROBED))
+                    study.fail(trial_id, UNPROBED)
                     break
                 if study.observe(trial_id, seen) != "continue":
                     break

@@ -1,7 +1,6 @@
 """A trial's log file: what it prints, and the traceback of an attempt that failed.
 
-It tells a person what went on and is believed by nobody, so that no failure to write it ends a
-trial: what a full or vanished disk does not take is lost.
+Read by people only, so write errors are ignored: a full or vanished disk ends no trial here.
 """
 
 from __future__ import annotations
@@ -12,37 +11,35 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, TextIO
 
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage.location import Location
 
 LOG = "log.txt"
 PUT_SECONDS = 10.0
 
 
 class TrialLog:
-    """The file, or the object, which cannot be appended to and is put whole, now and then.
+    """A file that is appended to; or an object, which is put whole now and then.
 
     Args:
-        place: of the file; what it holds already is kept.
+        location: of the file; its content is kept.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, location: Location) -> None:
+        self._location = location
         self._scratch: TextIO | None = None
-        if not isinstance(place, Path):
+        if location.conditional is not None:
             self._scratch = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # `close`
             with contextlib.suppress(OSError):
-                self._scratch.write(files.read(place).decode("utf-8", errors="replace"))
+                self._scratch.write(location.read().decode("utf-8", errors="replace"))
         self._put_at = time.monotonic()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[TextIO]:
-        """Yield the file, to be written to; it is put at a failure, and when it is time."""
+        """Yield the file for writing; an object is put after a failure, and when it is time."""
         if self._scratch is None:
-            with _appending(Path(str(self._place))) as file:
+            with _appending(self._location) as file:
                 yield file
             return
         try:
@@ -54,13 +51,13 @@ class TrialLog:
             self.put()
 
     def put(self) -> None:
-        """Put what was written so far; a store that refuses is no reason to end a trial."""
+        """Put what was written so far; an error of the store is ignored."""
         if self._scratch is None:
             return
         self._scratch.seek(0)
         text = self._scratch.read()
         with contextlib.suppress(OSError):
-            files.write(self._place, text.encode())
+            self._location.write(text.encode())
         self._put_at = time.monotonic()
 
     def close(self) -> None:
@@ -70,19 +67,39 @@ class TrialLog:
             self._scratch.close()
 
 
-class _Lossy(io.FileIO):
-    """A file that takes what it can: the disk may be full, or gone."""
+class _Lossy(io.RawIOBase):
+    """A file whose write errors are ignored: the disk may be full or gone."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__()
+        self._file = file
+
+    @property
+    def name(self) -> object:
+        return self._file.name
+
+    def writable(self) -> bool:
+        return True
 
     def write(self, data: Any) -> int:
         with contextlib.suppress(OSError):
-            super().write(data)
+            self._file.write(data)
         return len(data)
 
+    def fileno(self) -> int:
+        return self._file.fileno()
 
-def _appending(path: Path) -> TextIO:
-    """Open a file to write behind what it holds, line by line; no failure of it ends a trial."""
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+        super().close()
+
+
+def _appending(location: Location) -> TextIO:
+    """Open a file for appending, line by line; an error of the disk is ignored."""
     try:
-        raw = _Lossy(path, "a")
+        file = location.open_append()
     except OSError:
-        raw = _Lossy(os.devnull, "a")
+        file = None
+    raw = _Lossy(file or io.FileIO(os.devnull, "a"))
     return io.TextIOWrapper(raw, encoding="utf-8", line_buffering=True, write_through=True)

@@ -8,25 +8,20 @@ alive yet, and must not write beside the one that took its place.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, get_args
 
-import filelock
-
 from sweep.config.models import TrialConfig
+from sweep.core.codec import decode_observation, encode
 from sweep.core.errors import unknown_name
 from sweep.core.plugins import importable, resolve
-from sweep.core.records import Event, Observation, Stage
-from sweep.log.validate import admitted
+from sweep.core.records import Observation, Stage
 from sweep.pretraining.context import Context, TrialFn
 from sweep.runners.trial_log import LOG, TrialLog
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage.location import Location
 from sweep.storage.symlinks import refuse_links
 
 
@@ -56,10 +51,10 @@ class Worker:
 
     def __init__(self, config: TrialConfig, context: Context, *, path: str | None = None) -> None:
         importable(path)
-        files.make(context.folder)
-        refuse_links(context.folder, itself=True)
-        self._hold = _hold(context.folder)
-        self._log = TrialLog(context.folder / LOG)
+        context.location.make_folder()
+        refuse_links(context.location, itself=True)
+        self._hold = _hold(context.location)
+        self._log = TrialLog(context.location / LOG)
         with self._logged():
             function = resolve("The trial", config.trial, TRIALS)
             self._observations: Iterator[Observation] = iter(function(config, context))
@@ -111,23 +106,18 @@ def _check(seen: Any) -> None:
         raise TypeError(f"A trial yields Observation, but this one yielded {type(seen).__name__}.")
     if seen.stage not in STAGES:
         raise ValueError(unknown_name("The stage", str(seen.stage), STAGES))
-    line = json.dumps(seen.to_json(), allow_nan=False)
-    event = Event(seq=0, time=0.0, kind="observation", trial_id="it", payload=json.loads(line))
-    admitted(event, line.encode())
+    decode_observation(encode(seen))
 
 
-def _hold(folder: Place) -> contextlib.ExitStack:
+def _hold(folder: Location) -> contextlib.ExitStack:
     """Take a trial's folder, once whoever has it is gone; the kernel takes it from the dead.
 
     An object store has no such locks; there the log's one driver is what keeps workers apart.
     """
     held = contextlib.ExitStack()
-    if not isinstance(folder, Path):
-        return held
-    lock = filelock.FileLock(folder / HOLD, timeout=PATIENCE_SECONDS, thread_local=False)
     try:
-        held.enter_context(lock)
-    except filelock.Timeout:
+        held.enter_context((folder / HOLD).lock(seconds=PATIENCE_SECONDS))
+    except TimeoutError:
         raise TimeoutError(
             f"Another worker holds {folder} and has not let go for {PATIENCE_SECONDS:g} s."
         ) from None

@@ -1,16 +1,17 @@
-"""Who drives a study: one process at a time, which others know by its note and its heartbeat.
+"""Which process drives a study: one at a time, known to others by its note and its heartbeat.
 
-The note, `driver.json`, says which process drives; it is written again every few seconds. On a
-disk a lock beside it says whether that driver lives, for a lock is let go of when its process ends,
-whatever ended it. An object store has no locks: there the note itself is the lease. It is
-replaced only by who knows its last version, and counts as left when it has not been replaced for a
-minute by the store's own clock, or when its process was on this machine and is gone. A driver
-that was silent so long and comes back finds its note replaced, and ends; should an event of its
-be on the way before it looks, the log refuses that (`sweep.log.s3_log`).
+The note, `driver.json`, says which process drives, and is written again every few seconds. On a
+disk a lock file beside the note says whether that driver lives: the system unlocks it when the
+process ends. An object store has no locks, so there the note itself is the lease. It is replaced
+only by a process that knows its ETag. It counts as abandoned when it was not replaced for a minute
+by the store's own clock, or when its process was on this machine and has ended. A driver that slept
+so long finds its note replaced and ends. If an event of that driver is under way at the time,
+the log refuses the event (`sweep.log.s3_log`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -21,31 +22,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import filelock
+from typing import Any, Protocol
 
 from sweep.core.errors import Resumable, StudyError
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage.base import ConditionalStorage
+from sweep.storage.location import Location
 from sweep.storage.symlinks import refuse_links
 
 LOCK = "driver.lock"
-DRIVER = "driver.json"  # beside the lock: some versions of filelock truncate what they lock
+NOTE = "driver.json"  # not the locked file: some versions of filelock truncate what they lock
 BEAT_SECONDS = 10.0
 DEAD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Driver:
+class LeaseHolder:
     """A process that drives a study.
 
     Args:
         host, pid: where it runs.
         time: when it began, in seconds since the epoch.
-        machine: what its pid is a number of: the boot of a machine, and the container there.
-        token: nobody else's.
-        beats: so many heartbeats ago it began.
+        machine: the boot of the machine, and the container: a pid is unique only there.
+        token: random, so that no other holder has it.
+        beats: heartbeats since it began.
     """
 
     host: str
@@ -56,7 +55,7 @@ class Driver:
     beats: int = 0
 
     @classmethod
-    def me(cls) -> Driver:
+    def this_process(cls) -> LeaseHolder:
         """Return this process."""
         return cls(
             host=socket.gethostname(),
@@ -71,12 +70,12 @@ class Driver:
         return f"process {self.pid} on {self.host}, since {since}"
 
     def to_bytes(self) -> bytes:
-        """Return the note."""
+        """Return the content of the note."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def from_bytes(cls, note: bytes) -> Driver | None:
-        """Return whom a note names, or None."""
+    def from_bytes(cls, note: bytes) -> LeaseHolder | None:
+        """Return the holder that a note names, None if it names none."""
         try:
             fields: Any = json.loads(note)
             return cls(**fields)
@@ -84,136 +83,169 @@ class Driver:
             return None
 
 
-def driver(folder: Place) -> Driver | None:
-    """Return who drives the study now, or None; a killed driver's note does not count."""
-    if not isinstance(folder, Path):
-        seen = files.look(folder / DRIVER)
-        holder = Driver.from_bytes(seen.data) if seen else None
-        return holder if seen and holder and _lives(holder, seen.age_seconds) else None
-    found, _ = _noted(folder)
-    if found is None:
+class Lease(Protocol):
+    """The right to drive a study, held until `release`."""
+
+    def check(self) -> None:
+        """Raise `Resumable` once another driver has taken the study over."""
+
+    def release(self) -> None:
+        """Let another process drive the study; a second call does nothing."""
+
+
+def take(folder: Location) -> Lease:
+    """Return the right to drive a study.
+
+    Args:
+        folder: of the study; it must exist.
+
+    Raises:
+        StudyError: another process holds it, or the folder cannot be locked.
+    """
+    store = folder.conditional
+    return FileLease(folder) if store is None else ObjectLease(folder, store)
+
+
+def holder_of(folder: Location) -> LeaseHolder | None:
+    """Return the process that drives the study now, or None; a killed driver does not count."""
+    noted_holder, silent_seconds = noted(folder)
+    if noted_holder is None or silent_seconds is None:
         return None
+    if folder.conditional is not None:
+        return noted_holder if _lives(noted_holder, silent_seconds) else None
     refuse_links(folder)
-    lock = filelock.FileLock(folder / LOCK, timeout=0)
-    with suppress(filelock.Timeout, OSError), lock:
+    with suppress(OSError), (folder / LOCK).lock(seconds=0):
         return None
-    return found
+    return noted_holder
 
 
-def noted(folder: Place) -> tuple[Driver | None, float | None]:
-    """Return whom a study's note names, dead or alive, and the age of its heartbeat in seconds."""
-    if isinstance(folder, Path):
-        return _noted(folder)
-    seen = files.look(folder / DRIVER)
-    return (Driver.from_bytes(seen.data), seen.age_seconds) if seen else (None, None)
+def noted(folder: Location) -> tuple[LeaseHolder | None, float | None]:
+    """Return the holder in the note, dead or alive, and the age of its heartbeat in seconds."""
+    try:
+        note = (folder / NOTE).look()
+    except OSError:
+        if folder.conditional is not None:
+            raise
+        return None, None
+    return (LeaseHolder.from_bytes(note.data), note.age_seconds) if note else (None, None)
 
 
 class FileLease:
-    """The right to drive a study on a disk, held from here to `release`.
+    """A lease on a disk: a lock. The note is for other processes to read.
 
     Args:
-        folder: of the study, which must exist.
+        folder: of the study; it must exist.
 
     Raises:
         StudyError: another process holds it, or the folder cannot be locked.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self._folder = folder
-        # A second of patience: `driver` takes the lock for a moment, to see whether it is free.
-        self._lock = filelock.FileLock(folder / LOCK, timeout=1, thread_local=False)
+        self._lock = contextlib.ExitStack()
         try:
-            self._lock.acquire()
-        except filelock.Timeout:
-            raise _taken(folder, *_noted(folder)) from None
+            # One second: `holder_of` takes the lock for a moment, to see whether it is free.
+            self._lock.enter_context((folder / LOCK).lock(seconds=1))
+        except TimeoutError:
+            raise _taken(folder, *noted(folder)) from None
         except OSError as error:
             raise StudyError(f"The study {folder} cannot be locked: {error}.") from error
-        self._note = Driver.me().to_bytes()
+        self._note = LeaseHolder.this_process().to_bytes()
         try:
             self._beat()
         except BaseException:
-            self._lock.release()
+            self._lock.close()
             raise
         self._heart = _Heart(self._beat)
+        self._held = True
+
+    def check(self) -> None:
+        """Do nothing: no other process can take a lock that is held."""
 
     def release(self) -> None:
-        """Let another process drive the study; nothing happens the second time."""
-        if self._lock.is_locked:
+        """Let another process drive the study; a second call does nothing."""
+        if self._held:
             self._heart.stop()
-            with suppress(OSError):  # the note is a courtesy, and its folder may be gone
-                files.remove(self._folder / DRIVER)
-            self._lock.release()
+            with suppress(OSError):  # the folder may be gone, and a note alone holds nothing
+                (self._folder / NOTE).remove()
+            self._held = False
+            self._lock.close()
 
     def _beat(self) -> None:
-        files.write(self._folder / DRIVER, self._note)
+        (self._folder / NOTE).write(self._note)
 
 
 class ObjectLease:
-    """The right to drive a study on an object store, held from here to `release`.
+    """A lease on an object store: the newest version of the note is this holder's.
 
     Args:
         folder: of the study.
+        store: of the folder.
 
     Raises:
         StudyError: another process holds it.
     """
 
-    def __init__(self, folder: Place) -> None:
-        self._folder = folder
-        self._me = Driver.me()
+    def __init__(self, folder: Location, store: ConditionalStorage) -> None:
+        self._folder, self._store = folder, store
+        self._note = folder / NOTE
+        self._me = LeaseHolder.this_process()
         self._held = True
-        self._tag = self._take()
+        self._etag = self._take()
         self._heart = _Heart(self._beat)
 
     def check(self) -> None:
         """Raise `Resumable` once another driver has taken the study over."""
         if not self._held:
             raise Resumable(
-                f"Another driver has taken {self._folder} over while this one was silent. All that "
-                f"the log holds is kept; `sweep resume {self._folder}` goes on when that one ends."
+                f"Another driver has taken {self._folder} over while this one was silent. "
+                f"Every event in the log is kept. `sweep resume {self._folder}` goes on when the "
+                "other driver ends."
             )
 
     def release(self) -> None:
-        """Let another process drive the study; nothing happens the second time."""
+        """Let another process drive the study; a second call does nothing."""
         self._heart.stop()
         if self._held:
-            with suppress(OSError):  # it is left in a minute
-                files.swap(self._folder / DRIVER, b"{}", self._tag)
+            with suppress(OSError):  # it counts as abandoned in a minute
+                self._replace(b"{}")
         self._held = False
 
     def _take(self) -> str:
-        place, note = self._folder / DRIVER, self._me.to_bytes()
-        seen = files.look(place)
-        if seen is None:
-            files.create(place, note)
-            seen = files.look(place)
-            if seen is not None and seen.data == note:
-                return seen.tag
+        """Put the note, and return its ETag."""
+        data, version = self._me.to_bytes(), self._note.look()
+        if version is None:
+            self._note.create(data)
+            version = self._note.look()
+            if version is not None and version.data == data:
+                return version.etag
         else:
-            holder = Driver.from_bytes(seen.data)
-            if holder is None or not _lives(holder, seen.age_seconds):
-                tag = files.swap(place, note, seen.tag)
-                if tag is not None:
-                    return tag
-                seen = files.look(place)  # somebody was quicker
-        if seen is None:
+            before = LeaseHolder.from_bytes(version.data)
+            if before is None or not _lives(before, version.age_seconds):
+                etag = self._store.replace(self._note.path, data, version.etag)
+                if etag is not None:
+                    return etag
+                version = self._note.look()  # another process was faster
+        if version is None:
             raise _taken(self._folder, None, None)
-        raise _taken(self._folder, Driver.from_bytes(seen.data), seen.age_seconds)
+        raise _taken(self._folder, LeaseHolder.from_bytes(version.data), version.age_seconds)
 
     def _beat(self) -> None:
         if not self._held:
             return
-        place = self._folder / DRIVER
         self._me = replace(self._me, beats=self._me.beats + 1)
-        tag = files.swap(place, self._me.to_bytes(), self._tag)
-        if tag is None:
-            seen = files.look(place)
-            now = Driver.from_bytes(seen.data) if seen else None
-            if seen is None or now is None or now.token != self._me.token:
+        etag = self._replace(self._me.to_bytes())
+        if etag is None:
+            version = self._note.look()
+            now = LeaseHolder.from_bytes(version.data) if version else None
+            if version is None or now is None or now.token != self._me.token:
                 self._held = False
                 return
-            tag = seen.tag  # an earlier beat's, whose answer got lost
-        self._tag = tag
+            etag = version.etag  # of an earlier heartbeat, whose answer was lost
+        self._etag = etag
+
+    def _replace(self, data: bytes) -> str | None:
+        return self._store.replace(self._note.path, data, self._etag)
 
 
 class _Heart:
@@ -226,17 +258,17 @@ class _Heart:
         self._thread.start()
 
     def stop(self) -> None:
-        """Beat no more; one that is under way is waited for."""
+        """Beat no more, and wait for a heartbeat that is under way."""
         self._stopped.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._stopped.wait(BEAT_SECONDS):
-            with suppress(OSError):  # the study's own writes will say so
+            with suppress(OSError):  # the study's own writes report a broken storage
                 self._beat()
 
 
-def _lives(holder: Driver, silent_seconds: float) -> bool:
+def _lives(holder: LeaseHolder, silent_seconds: float) -> bool:
     """Return whether the holder of a lease on an object store may still be at work."""
     here = holder.machine and (holder.machine, holder.host) == (_machine(), socket.gethostname())
     return silent_seconds < DEAD_SECONDS and not (here and not _runs(holder.pid))
@@ -247,13 +279,13 @@ def _runs(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # another user's process
         pass
     return True
 
 
 def _machine() -> str:
-    """Return what tells apart machines, their boots, and containers; "" where it is not known."""
+    """Return a name that differs between machines, boots and containers; "" if it is unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -261,25 +293,17 @@ def _machine() -> str:
         return ""
 
 
-def _taken(folder: Place, holder: Driver | None, silent_seconds: float | None) -> StudyError:
-    """Return the sentence for whoever comes second."""
-    who = holder or "another process"
-    beat, left = "", ""
+def _taken(
+    folder: Location, holder: LeaseHolder | None, silent_seconds: float | None
+) -> StudyError:
+    """Return the error of a process that finds the study driven by another."""
+    heartbeat, free = "", ""
     if silent_seconds is not None:
-        beat = f", whose heartbeat is {silent_seconds:.0f} s old"
-    if not isinstance(folder, Path) and silent_seconds is not None:
-        rest = max(1.0, DEAD_SECONDS - silent_seconds)
-        left = f" If it is dead, the study is free in {rest:.0f} s."
+        heartbeat = f", whose heartbeat is {silent_seconds:.0f} s old"
+        if folder.conditional is not None:
+            rest = max(1.0, DEAD_SECONDS - silent_seconds)
+            free = f" If it is dead, the study is free in {rest:.0f} s."
     return StudyError(
-        f"The study {folder} is driven already, by {who}{beat}. "
-        f"`sweep stop {folder}` stops that one.{left}"
+        f"The study {folder} is driven already, by {holder or 'another process'}{heartbeat}. "
+        f"`sweep stop {folder}` stops that process.{free}"
     )
-
-
-def _noted(folder: Path) -> tuple[Driver | None, float | None]:
-    """Return whom the note on a disk names, and the seconds since the last heartbeat."""
-    try:
-        found = Driver.from_bytes(files.read(folder / DRIVER))
-        return found, files.age(folder / DRIVER)
-    except OSError:
-        return None, None

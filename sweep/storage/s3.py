@@ -1,246 +1,306 @@
-"""The acts of `sweep.storage.files` on an S3-compatible store: the only file that imports s3fs.
+"""A study's files on an S3-compatible store: the only file that imports boto3 and upath.
 
-An object appears whole, by one PUT of bytes that were built before (s3fs sends more than 100 MB
-in parts, which also become one object, or none). There is no rename and no append. That one
-writer does not undo another's work rests on conditional PUTs: `If-None-Match: *` to create,
-`If-Match: ETag` to replace. A PUT whose answer got lost is sent again, and what the first try
-left there is then known by its bytes.
+An object appears whole, by one PUT or one multipart upload. There is no rename and no append.
+Two writers do not overwrite each other because PUTs are conditional: `If-None-Match: *` to create,
+`If-Match: ETag` to replace. A PUT whose answer was lost is sent again, and the object of the
+first try is then recognised by its bytes.
 
-s3fs, because the usual AWS environment and profiles apply to it, and because the UPath over it
-is what a trial's own code expects of a folder: `context.folder / "x"` can be written. Listings
-are never cached: another machine may have written meanwhile.
+Two libraries: boto3 for our own acts, because it has conditional PUTs, the server's clock (the
+`Date` header), retries and AWS's profiles in its public interface; universal-pathlib over s3fs
+for `context.folder`, which a user's own code reads and writes like a path.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
-import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import cached_property
+from pathlib import PurePath, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
-import fsspec.asyn
-import s3fs  # noqa: F401  # here rather than at the first act, so that it is missed at once
-from aiohttp import ClientError
-from botocore.exceptions import BotoCoreError, IncompleteReadError
-from upath import UPath
+import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
-from sweep.core.errors import StoreError
-from sweep.storage.files import Seen
+from sweep.core.errors import StoreError, UserError
+from sweep.storage.base import Data, ObjectVersion, is_scratch, scratch_name
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 CONFLICT, FAILED = 409, 412
-"""HTTP's words for a conditional PUT that met another one, and for one whose condition fails."""
+"""HTTP status of a PUT: another conditional PUT is under way; the condition fails."""
 
 TRIES = 5
+PART_BYTES = 100 * 2**20
+"""Larger objects are sent in parts of this size: one PUT takes at most 5 GB."""
+
+CONNECTIONS = 32
 
 
-def place(text: str | UPath) -> UPath:
-    """Return the place of an `s3://bucket/...` address, with settings of ours.
-
-    AWS's environment variables and profiles say who we are and where the store is.
-    """
-    given = dict(text.storage_options) if isinstance(text, UPath) else {}
-    config = {
-        "connect_timeout": 10,
-        "read_timeout": 60,
-        "retries": {
-            "mode": "standard",
-            "total_max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", TRIES)),
-        },
-    }
-    given = {"config_kwargs": config, **given, "use_listings_cache": False}
-    found: UPath = UPath(str(text).rstrip("/"), **given)
-    found.fs.retries = 1  # besides botocore's own
-    return found
-
-
-def write(place: UPath, data: bytes) -> None:
-    """Put an object."""
-    with _said(place):
-        place.fs.pipe_file(place.path, data)
-
-
-def create(place: UPath, data: bytes) -> bool:
-    """Put an object unless another is there; one of the same bytes is our own, from a lost try."""
-    for attempt in range(TRIES):
-        try:
-            _put(place, data, IfNoneMatch="*")
-            return True
-        except OSError as error:
-            if _status(error) == FAILED:
-                return read(place) == data
-            if _status(error) != CONFLICT or attempt == TRIES - 1:
-                raise
-            time.sleep(0.1 * 2**attempt)
-    raise AssertionError("not reached")
-
-
-def swap(place: UPath, data: bytes, tag: str) -> str | None:
-    """Put an object in the place of the version with that tag; return its own tag, or None."""
-    try:
-        return _put(place, data, IfMatch=tag)
-    except OSError as error:
-        if _status(error) not in (FAILED, CONFLICT, 404):
-            raise
-    now = look(place)
-    return now.tag if now is not None and now.data == data else None
-
-
-def append(place: UPath, data: bytes, *, at: int | None = None) -> None:
-    """Put an object again with data behind it, and again if another writer came between."""
-    for _ in range(TRIES):
-        before = look(place)
-        held = before.data if before else b""
-        if at is not None and len(held) != at:
-            raise OSError(f"it has {len(held)} bytes where {at} were left, so somebody else writes")
-        whole = held + data
-        if swap(place, whole, before.tag) if before else create(place, whole):
-            return
-    raise OSError("it changes all the time, so somebody else writes it")
-
-
-def cut(place: UPath, size: int) -> None:
-    """Put an object's first bytes alone."""
-    write(place, read(place)[:size])
-
-
-def remove(place: UPath) -> None:
-    """Remove an object if it is there."""
-    bucket, key = _names(place)
-    with _said(place):
-        place.fs.call_s3("delete_object", Bucket=bucket, Key=key)
-
-
-def read(place: UPath) -> bytes:
-    """Return an object's bytes; raise `FileNotFoundError` where there is none."""
-    return _get(place)[0]
-
-
-def look(place: UPath) -> Seen | None:
-    """Return an object with its tag and its age, None where there is none."""
-    try:
-        data, answer = _get(place)
-    except FileNotFoundError:
-        return None
-    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    age = (now - answer["LastModified"]).total_seconds()
-    return Seen(data=data, tag=answer["ETag"], age_seconds=max(0.0, age))
-
-
-def exists(place: UPath) -> bool:
-    """Return whether there is an object."""
-    bucket, key = _names(place)
-    try:
-        with _said(place):
-            place.fs.call_s3("head_object", Bucket=bucket, Key=key)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def names(folder: UPath, *, after: str = "", most: int | None = None) -> list[str]:
-    """Return the names under a folder in order, those of folders among them.
+def path(address: str, options: Mapping[str, Any]) -> PurePosixPath:
+    """Return BUCKET/KEY of an `s3://` address.
 
     Args:
-        folder: where to look; there need be none.
-        after: leave out what does not come behind this name.
-        most: leave out more than so many.
+        address: also with one slash, which is what `pathlib.Path` makes of two.
+        options: the storage options of a `UPath`.
+
+    Raises:
+        UserError: the options are not those of `context.folder`; we would ignore them.
     """
-    bucket, key = _names(folder)
-    prefix = f"{key}/" if key else ""
-    found: list[str] = []
-    token: dict[str, str] = {"StartAfter": prefix + after} if after else {}
-    more = {} if most is None else {"MaxKeys": most}
-    while True:
-        with _said(folder):
-            page = folder.fs.call_s3(
-                "list_objects_v2", Bucket=bucket, Prefix=prefix, Delimiter="/", **token, **more
-            )
-        found += [one["Key"].removeprefix(prefix) for one in page.get("Contents", ())]
-        below = page.get("CommonPrefixes", ())
-        found += [one["Prefix"].removeprefix(prefix).rstrip("/") for one in below]
-        if not page.get("IsTruncated") or (most is not None and len(found) >= most):
-            return sorted(name for name in found if name > after)
-        token = {"ContinuationToken": page["NextContinuationToken"]}
+    if others := set(options) - set(_s3fs_options()):
+        raise UserError(
+            f"{address} comes with the options {', '.join(sorted(others))}, which sweep does not "
+            "use. Set AWS_PROFILE, AWS_ENDPOINT_URL and the like, and give the address as text."
+        )
+    return PurePosixPath(address.removeprefix("s3:").strip("/"))
 
 
-def check(folder: UPath) -> None:
-    """Try to write into a folder."""
-    scratch = _scratch(folder)
-    write(scratch, b"")
-    remove(scratch)
+@dataclass(frozen=True)
+class S3:
+    """The object store that AWS's environment variables and profiles name.
 
+    Implements `sweep.storage.base.ConditionalStorage`. Settings are read at the first act.
+    """
 
-def conditional(folder: UPath) -> bool:
-    """Return whether the store keeps the conditions of a PUT, tried on an object of its own."""
-    scratch = _scratch(folder)
-    try:
-        write(scratch, b"first")
+    poll_seconds = 5.0
+
+    @property
+    def conditional(self) -> S3:
+        return self
+
+    def __reduce__(self) -> tuple[type[S3], tuple[()]]:
+        return S3, ()  # without its client, which belongs to this process
+
+    def address(self, path: PurePath) -> str:
+        return f"s3://{path}"
+
+    def native(self, path: PurePath) -> UPath:
+        from upath import UPath  # only here: s3fs takes half a second to import
+
+        folder: UPath = UPath(self.address(path), **_s3fs_options())
+        return folder
+
+    def absolute(self, path: PurePath) -> PurePath:
+        return path
+
+    def read(self, path: PurePath) -> bytes:
+        return self._get(path).data
+
+    def open_read(self, path: PurePath) -> io.BytesIO:
+        return io.BytesIO(self.read(path))
+
+    def view(self, path: PurePath) -> memoryview:
+        return memoryview(self.read(path))
+
+    def look(self, path: PurePath) -> ObjectVersion | None:
         try:
-            if create(scratch, b"second"):
-                return False
-            return swap(scratch, b"third", '"0123456789abcdef0123456789abcdef"') is None
-        except OSError:  # it knows no such header
+            return self._get(path)
+        except FileNotFoundError:
+            return None
+
+    def exists(self, path: PurePath) -> bool:
+        try:
+            self._request("head_object", path)
+        except FileNotFoundError:
             return False
-    finally:
-        with contextlib.suppress(OSError):
-            remove(scratch)
+        return True
 
+    def is_folder(self, path: PurePath) -> bool:
+        return bool(self.names(path, most=1))
 
-def _put(place: UPath, data: bytes, **condition: str) -> str:
-    bucket, key = _names(place)
-    with _said(place):
-        answer = place.fs.call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
-    tag: str = answer["ETag"]
-    return tag
+    def names(self, folder: PurePath, *, after: str = "", most: int | None = None) -> list[str]:
+        bucket, key = _split(folder)
+        prefix = f"{key}/" if key else ""
+        names: list[str] = []
+        which: dict[str, Any] = {"StartAfter": prefix + after} if after else {}
+        if most is not None:
+            which["MaxKeys"] = most
+        while True:
+            page = self._call(
+                "list_objects_v2", folder, Bucket=bucket, Prefix=prefix, Delimiter="/", **which
+            )
+            keys = [entry["Key"] for entry in page.get("Contents", ())]
+            keys += [entry["Prefix"].rstrip("/") for entry in page.get("CommonPrefixes", ())]
+            found = (key.removeprefix(prefix) for key in keys)
+            names += [name for name in found if name > after and not is_scratch(name)]
+            if not page.get("IsTruncated") or (most is not None and len(names) >= most):
+                return sorted(names)[:most]
+            which.pop("StartAfter", None)
+            which["ContinuationToken"] = page["NextContinuationToken"]
 
+    def append(self, path: PurePath, data: Data, *, at: int | None = None) -> None:
+        """Put the object again with data at its end; again, if another writer came between."""
+        for _ in range(TRIES):
+            before = self.look(path)
+            held = before.data if before else b""
+            if at is not None and len(held) != at:
+                raise OSError(
+                    f"it has {len(held)} bytes instead of {at}, so another process writes to it"
+                )
+            whole = held + data
+            if self.replace(path, whole, before.etag) if before else self.create(path, whole):
+                return
+        raise OSError("it changes all the time, so another process writes to it")
 
-def _get(place: UPath) -> tuple[bytes, Any]:
-    """Return an object's bytes and the rest of the answer: one request, where s3fs makes two."""
-    bucket, key = _names(place)
+    def write(self, path: PurePath, data: Data) -> None:
+        if len(data) < PART_BYTES:
+            self._put(path, data)
+            return
+        bucket, key = _split(path)
+        parts = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
+        with _store_errors(self.address(path)):
+            self._client.upload_fileobj(io.BytesIO(data), bucket, key, Config=parts)
 
-    async def get() -> tuple[bytes, Any]:
-        answer = await place.fs._call_s3("get_object", Bucket=bucket, Key=key)
-        async with answer["Body"] as body:
-            return await body.read(), answer
+    def create(self, path: PurePath, data: Data) -> bool:
+        for attempt in range(TRIES):
+            try:
+                self._put(path, data, IfNoneMatch="*")
+                return True
+            except StoreError as error:
+                if _status(error) == FAILED:
+                    return self.read(path) == data
+                if _status(error) != CONFLICT or attempt == TRIES - 1:
+                    raise
+                time.sleep(0.1 * 2**attempt)
+        raise AssertionError("not reached")
 
-    for attempt in range(TRIES):
+    def replace(self, path: PurePath, data: Data, etag: str) -> str | None:
         try:
-            with _said(place):
-                found: tuple[bytes, Any] = fsspec.asyn.sync(place.fs.loop, get)
-            return found
-        except StoreError as error:  # botocore asks again, but not once an answer has begun
-            broken = isinstance(error.__cause__, ClientError | IncompleteReadError)
-            if not broken or attempt == TRIES - 1:
+            return self._put(path, data, IfMatch=etag)
+        except FileNotFoundError:
+            return None
+        except StoreError as error:
+            if _status(error) not in (FAILED, CONFLICT):
                 raise
-    raise AssertionError("not reached")
+        now = self.look(path)
+        return now.etag if now is not None and now.data == data else None
+
+    def cut(self, path: PurePath, size: int) -> None:
+        self.write(path, self.read(path)[:size])
+
+    def remove(self, path: PurePath) -> None:
+        self._request("delete_object", path)
+
+    def make_folder(self, folder: PurePath, *, under: PurePath | None = None) -> None:
+        pass
+
+    def tidy(self, folder: PurePath) -> None:
+        pass
+
+    def lock(self, path: PurePath, *, seconds: float) -> contextlib.nullcontext[None]:
+        return contextlib.nullcontext()
+
+    def keeps_drivers_apart(self, folder: PurePath) -> bool:
+        """Try on a scratch object whether the store honours the conditions of a PUT."""
+        scratch = folder / scratch_name("check")
+        try:
+            self.write(scratch, b"first")
+            try:
+                if self.create(scratch, b"second"):
+                    return False
+                return self.replace(scratch, b"third", '"0123456789abcdef0123456789abcdef"') is None
+            except OSError:  # it does not know the header
+                return False
+        finally:
+            with contextlib.suppress(OSError):
+                self.remove(scratch)
+
+    def link_target(self, path: PurePath) -> None:
+        return None
+
+    def links(self, folder: PurePath, *, itself: bool = False) -> list[tuple[str, str]]:
+        return []
+
+    def open_append(self, path: PurePath) -> None:
+        return None
+
+    def leftovers(self, folder: PurePath) -> list[tuple[str, int]]:
+        return []
+
+    def free_bytes(self, folder: PurePath) -> None:
+        return None
+
+    @cached_property
+    def _client(self) -> Any:
+        config = Config(**_botocore_options(), max_pool_connections=CONNECTIONS)
+        return boto3.session.Session().client("s3", config=config)
+
+    def _put(self, path: PurePath, data: Data, **condition: str) -> str:
+        """Put an object; return its ETag."""
+        etag: str = self._request("put_object", path, Body=bytes(data), **condition)["ETag"]
+        return etag
+
+    def _get(self, path: PurePath) -> ObjectVersion:
+        for attempt in range(TRIES):
+            answer = self._request("get_object", path)
+            try:
+                with _store_errors(self.address(path)), contextlib.closing(answer["Body"]) as body:
+                    data = body.read()
+                break
+            except StoreError:  # botocore does not try again once an answer has begun
+                if attempt == TRIES - 1:
+                    raise
+        now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        age_seconds = (now - answer["LastModified"]).total_seconds()
+        return ObjectVersion(data=data, etag=answer["ETag"], age_seconds=max(0.0, age_seconds))
+
+    def _request(self, name: str, path: PurePath, **fields: Any) -> Any:
+        """Call an operation on one object."""
+        bucket, key = _split(path)
+        return self._call(name, path, Bucket=bucket, Key=key, **fields)
+
+    def _call(self, name: str, path: PurePath, **fields: Any) -> Any:
+        with _store_errors(self.address(path)):
+            return getattr(self._client, name)(**fields)
 
 
-def _names(place: UPath) -> tuple[str, str]:
-    bucket, _, key = place.path.partition("/")
-    return bucket, key.rstrip("/")
+def _botocore_options() -> dict[str, Any]:
+    tries = int(os.environ.get("AWS_MAX_ATTEMPTS", TRIES))
+    return {
+        "connect_timeout": 10,
+        "read_timeout": 60,
+        "retries": {"mode": "standard", "total_max_attempts": tries},
+    }
 
 
-def _scratch(folder: UPath) -> UPath:
-    return folder / f".check.{secrets.token_hex(6)}.tmp"
+def _s3fs_options() -> dict[str, Any]:
+    """Return the options of `context.folder`; another machine may write, so nothing is cached."""
+    return {"config_kwargs": _botocore_options(), "use_listings_cache": False}
 
 
-def _status(error: BaseException) -> int | None:
-    """Return the HTTP status behind an error, None where no server answered."""
-    if isinstance(answer := getattr(error, "response", None), dict):
-        status: int | None = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        return status
-    return _status(error.__cause__) if error.__cause__ else None
+def _split(path: PurePath) -> tuple[str, str]:
+    """Return the bucket and the key."""
+    bucket, _, key = str(path).partition("/")
+    return bucket, key
+
+
+def _status(error: StoreError) -> int | None:
+    """Return the HTTP status behind an error, None if no server answered."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return None
+    status: int | None = cause.response["ResponseMetadata"].get("HTTPStatusCode")
+    return status
 
 
 @contextlib.contextmanager
-def _said(place: UPath) -> Iterator[None]:
-    """Turn whatever goes wrong on the way to the store into one kind of error."""
+def _store_errors(address: str) -> Iterator[None]:
+    """Turn boto3's errors into `FileNotFoundError` for a missing object, else `StoreError`."""
     try:
         yield
-    except (BotoCoreError, ClientError, OSError) as error:
-        if isinstance(error, FileNotFoundError) and "bucket" not in str(error):
-            raise
-        raise StoreError(place, getattr(error, "strerror", None) or str(error)) from error
+    except ClientError as error:
+        answer = error.response.get("Error", {})
+        if answer.get("Code") in ("NoSuchKey", "404"):
+            raise FileNotFoundError(errno.ENOENT, "No such object", address) from error
+        raise StoreError(address, answer.get("Message") or str(error)) from error
+    except (BotoCoreError, Boto3Error, OSError) as error:
+        raise StoreError(address, str(error)) from error

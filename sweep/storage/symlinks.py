@@ -1,39 +1,24 @@
-"""Links on a disk lead out of a folder; a study writes into its own alone.
+"""A symbolic link on a disk leads out of a folder, and a study writes only into its own folder.
 
-Whoever packs an archive of a study may put a link in it: `log.txt -> ~/.bashrc` would be appended
-to. So a folder is looked through before anything is written there. An object store has no links.
+An archive of a study may contain a link: with `log.txt -> ~/.bashrc` a study would append to the
+user's file. So a folder is searched for links before anything is written there.
 """
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 from sweep.core.errors import StudyError
-from sweep.storage.files import Place
+from sweep.storage.location import Location
 
 
-def is_link(place: Place) -> bool:
-    """Return whether a place leads elsewhere; an object store has no links."""
-    return isinstance(place, Path) and place.is_symlink()
-
-
-def refuse_links(folder: Place, *, itself: bool = False) -> None:
-    """Raise `StudyError` if a link lies in the folder: what is written there must stay there.
+def refuse_links(folder: Location, *, itself: bool = False) -> None:
+    """Raise `StudyError` if there is a link in the folder; an object store has no links.
 
     Args:
         folder: of a study, or of one of its trials; it may be missing.
-        itself: refuse a folder that is a link, too.
+        itself: also refuse a folder that is a link.
     """
-    if not isinstance(folder, Path):
-        return
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        links = [Path(entry.path) for entry in entries if entry.is_symlink()]
-        if itself and folder.is_symlink():
-            links.append(folder)
-        if links:
-            raise StudyError(
-                f"{links[-1]} is a link to {links[-1].readlink()}, and a study writes into its own "
-                "folder alone. Put what it leads to in its place."
-            )
+    for link, target in reversed(folder.links(itself=itself)):
+        raise StudyError(
+            f"{link} is a link to {target}, and a study writes only into its own folder. "
+            f"Replace the link by a copy of {target}."
+        )

@@ -1,5 +1,5 @@
 """Tables of a study for queries: folds of its event log, kept as Parquet beside the log.
 
-Imports `core`, `config`, `storage` and `log`. To add a table: its columns in `schemas`, its rows in
-`rows`.
+Imports `core`, `config`, `storage` and `log`. To add a table, name its columns in `schemas` and
+make its rows in `rows`.
 """

@@ -1,4 +1,4 @@
-"""Rows as Arrow tables: which type holds a value, and what to do with one that does not fit."""
+"""Rows as Arrow tables: which type holds a value, and what happens to a value that does not fit."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _INT64 = 2**63
 
 
 def add_to(row: Row, name: str, amount: float = 1) -> None:
-    """Add to a number of the row, which counts from 0."""
+    """Add to a number of the row; a missing number is 0."""
     row[name] = (row.get(name) or 0) + amount
 
 
 def to_json(value: Any) -> str:
-    """Return compact JSON; what JSON has not, such as NaN, as null."""
+    """Return compact JSON; NaN and infinity, which JSON does not have, are null."""
     try:
         return json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except ValueError:  # infinity: `1e999` in a log that somebody else wrote
+    except ValueError:  # infinity, for example `1e999` in a forged log
         return json.dumps(finite(value), separators=(",", ":"))
 
 
 def finite(value: Any) -> Any:
-    """Return the same JSON with null in the place of numbers that are none."""
+    """Return the same JSON with null in place of NaN and infinity."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -35,7 +35,7 @@ def finite(value: Any) -> Any:
 
 
 def as_type(value: Any, kind: pa.DataType) -> Any:
-    """Return the value as a column's type has it, or None where it does not fit."""
+    """Return the value converted to a column's type, or None where it does not fit."""
     if kind == pa.string():
         return value if isinstance(value, str) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -46,7 +46,7 @@ def as_type(value: Any, kind: pa.DataType) -> Any:
 
 
 def kind_of(value: Any) -> pa.DataType:
-    """Return the type of a column that holds the value; text for what no other holds."""
+    """Return the type of a column that holds the value; text where no other type does."""
     if isinstance(value, bool):
         return pa.bool_()
     if isinstance(value, int) and abs(value) < _INT64:
@@ -55,7 +55,7 @@ def kind_of(value: Any) -> pa.DataType:
 
 
 def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """Return the type that holds both: numbers as numbers, all else as text."""
+    """Return the type that holds both: numbers as numbers, anything else as text."""
     kinds = {one, other} - {pa.null()}
     if len(kinds) == 1:
         return kinds.pop()
@@ -72,13 +72,17 @@ def to_arrow(rows: list[Row], schema: pa.Schema) -> pa.Table:
             values = [_text(value) for value in values]
         try:
             columns.append(pa.array(values, field.type))
-        except (pa.ArrowException, TypeError, OverflowError):  # a trial's own idea of `r2`
+        except (
+            pa.ArrowException,
+            TypeError,
+            OverflowError,
+        ):  # a user's trial may put anything into `r2`
             columns.append(pa.array([as_type(value, field.type) for value in values], field.type))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _text(value: Any) -> str | None:
-    """Return text as UTF-8 can hold it (a path may not be), and all else as JSON."""
+    """Return text, with "?" for what UTF-8 cannot hold (some paths), and other values as JSON."""
     if value is None:
         return None
     text = value if isinstance(value, str) else to_json(value)
@@ -86,7 +90,7 @@ def _text(value: Any) -> str | None:
 
 
 def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the table with the columns it lacks, as nulls."""
+    """Return the table in a schema; columns that the table lacks are null."""
     columns = [
         table[field.name]
         if field.name in table.schema.names

@@ -1,10 +1,10 @@
 """One SELECT over the tables of studies, read-only: the only file that imports DuckDB.
 
-The tables are read with pyarrow and handed to a database in memory that can reach
-neither files, network, extensions nor Python's variables, and whose settings are locked
-(`enable_external_access=false` with allowed folders would still let COPY overwrite a
-table). Bounded in time and memory, the result's included, as far as DuckDB counts: one call
-of one function may take what it likes, and `sweep.cli.process_limits` stops that.
+The tables are read with pyarrow and handed to a database in memory. That database cannot reach
+files, network, extensions or Python's variables, and its settings are locked
+(`enable_external_access=false` with allowed folders would still let COPY overwrite a table).
+Time and memory are limited, the result included, as far as DuckDB counts them. One call of one
+SQL function may take more than DuckDB counts; `sweep.cli.process_limits` stops such a call.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import pyarrow.dataset as ds
 import pyarrow.types as pat
 
 from sweep.core.errors import QueryError, nearest
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.storage.location import Location
+from sweep.tables.parameters import between
 from sweep.tables.snapshots import TABLES, StudyTables
 
 MEMORY_BYTES = 10**9
@@ -41,27 +41,31 @@ SET enable_progress_bar = false;
 SET enable_external_access = false;
 SET lock_configuration = true;
 """
-"""In this order, and once the database is there: told at its birth to keep to itself, DuckDB 2.0
-allows it a file named `:memory:` in the current folder, which a query could then read. Its
-progress bar would stand in the midst of `--json`."""
-_ROWS = 65_536  # of a batch of the result
+"""Set in this order, and only after the database is open. With `enable_external_access=false` at
+the opening, DuckDB 2.0 would allow access to a file named `:memory:` in the current folder. Its
+progress bar would print into the output of `--json`."""
+_ROWS = 65_536  # in a batch of the result
 
 
 def query(
-    folders: Sequence[Place], sql: str, *, seconds: float = 30.0, memory_bytes: int = MEMORY_BYTES
+    folders: Sequence[Location],
+    sql: str,
+    *,
+    seconds: float = 30.0,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> pa.Table:
     """Return the rows of one SELECT over the tables of one or more studies.
 
     Args:
-        folders: of the studies; their tables are joined by column name, and a column that
-            a study lacks is null in its rows.
+        folders: of the studies. Tables of several studies are joined by column name; a column
+            that a study lacks is null in its rows.
         sql: one SELECT, WITH and FROM-first included, over `TABLES`.
-        seconds: how long it may take.
-        memory_bytes: how much it may hold, and how large its result may be.
+        seconds: the longest time that the query may take.
+        memory_bytes: the most memory that the query may use, and the largest result.
 
     Raises:
-        QueryError: it is not one SELECT, is wrong, reaches beyond the studies, or takes
-            too much; the sentence says what there is and what to type.
+        QueryError: the SQL is not one SELECT, is wrong, reaches beyond the studies, or takes
+            too much; the sentence names tables, columns and an example.
         StudyError: a study cannot be read.
     """
     if not folders:
@@ -69,7 +73,7 @@ def query(
     words = set(re.findall(r"\w+", sql.lower()))
     names = [name for name in TABLES if name in words] or TABLES
     studies = [
-        StudyTables(folder) for folder in {files.absolute(folder): None for folder in folders}
+        StudyTables(folder) for folder in dict.fromkeys(folder.absolute() for folder in folders)
     ]
     run = partial(_run, sql=sql, seconds=seconds, memory_bytes=memory_bytes)
     if len(studies) == 1:
@@ -90,41 +94,45 @@ def _run(
         for name, table in tables.items():
             connection.register(name, table)
         try:
-            statement = _one_select(connection, sql)
+            statement = _one_select(connection, sql, _example(tables))
             with _deadline(connection, seconds):
                 return _bounded(connection.sql(statement), memory_bytes)
-        except (duckdb.Error, OSError, MemoryError) as error:  # the latter two as results stream
+        except (duckdb.Error, OSError, MemoryError) as error:  # the last two while rows are read
             raise QueryError(_sentence(error, sql, tables, seconds, memory_bytes)) from error
 
 
-def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+def _one_select(connection: duckdb.DuckDBPyConnection, sql: str, example: str) -> duckdb.Statement:
     try:
         sql.encode()
         statements = connection.extract_statements(sql)
         kinds = [statement.type for statement in statements]
-    except ValueError as error:  # no text, or a statement for which Python has no name
-        raise QueryError(f"A query is one SELECT, and this is none ({error}).") from error
+    except ValueError as error:  # not UTF-8, or a kind of statement that Python does not know
+        raise QueryError(f"A query is one SELECT, and this is not one ({error}).") from error
     if len(statements) != 1:
         raise QueryError(f"A query is one SELECT, and this is {len(statements)} statements.")
     if kinds[0] != duckdb.StatementType.SELECT:
         raise QueryError(
             f"A query is one SELECT, and this is {kinds[0].name}. Nothing in a study "
-            f"can be changed by SQL. Try: {_EXAMPLE}"
+            f"can be changed by SQL. Try: {example}"
         )
     return statements[0]
 
 
-_EXAMPLE = "SELECT d, lambd, alpha, accuracy FROM trials ORDER BY accuracy DESC LIMIT 5"
+def _example(tables: Mapping[str, pa.Table | ds.Dataset]) -> str:
+    """Return a query that works, with two of the study's own columns."""
+    own = between(tables["trials"].schema.names)[:2] if "trials" in tables else []
+    columns = ", ".join([*own, "alpha", "accuracy"])
+    return f"SELECT {columns} FROM trials ORDER BY accuracy DESC LIMIT 5"
 
 
 @contextmanager
 def _deadline(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt what the connection runs once the time is over."""
+    """Interrupt the connection's query once the time is over."""
     done = threading.Event()
 
     def watch() -> None:
         if not done.wait(seconds):
-            # Again and again: an interrupt that falls between two steps is forgotten.
+            # Repeated: DuckDB forgets an interrupt that comes between two steps.
             while not done.wait(0.02):
                 connection.interrupt()
 
@@ -138,7 +146,7 @@ def _deadline(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator
 
 
 def _bounded(relation: duckdb.DuckDBPyRelation, memory_bytes: int) -> pa.Table:
-    """Stream the result in: DuckDB's limit on memory does not count what it hands out."""
+    """Read the result in batches: DuckDB's memory limit does not count batches it handed out."""
     reader = relation.to_arrow_reader(_ROWS)
     batches, held = [], 0
     for batch in reader:
@@ -156,7 +164,7 @@ def _bounded(relation: duckdb.DuckDBPyRelation, memory_bytes: int) -> pa.Table:
 
 
 def _joined(tables: list[pa.Table]) -> pa.Table:
-    """Put tables under each other by column name; a column of several types becomes text."""
+    """Concatenate tables by column name; a column of several types becomes text."""
     if len(tables) == 1:
         return tables[0]
     types: dict[str, set[pa.DataType]] = {}
@@ -201,14 +209,14 @@ def _sentence(
         return f"The query needs more than {memory_bytes / 1e9:g} GB. Narrow it with WHERE."
     if isinstance(error, duckdb.PermissionException):
         return f"A query sees the study's tables and nothing else: {', '.join(TABLES)}. ({what}.)"
-    if re.search(r"\blambda\b", sql, re.IGNORECASE):
+    known = [column for table in tables.values() for column in table.schema.names]
+    if "lambd" in known and re.search(r"\blambda\b", sql, re.IGNORECASE):
         return f"{what}. The coefficient's column is `lambd`: SQL reserves the word `lambda`."
     if unknown := re.search(r"Table with name (.+) does not exist", text):
         return f"There is no table {unknown[1]!r}. Tables: {', '.join(TABLES)}."
     if re.search(r'column "[^"]*" not found|not have a column', text):
         named = re.search(r'column (?:named )?"([^"]*)"', text)
-        known = [column for table in tables.values() for column in table.schema.names]
         hint = nearest(named[1], known) if named else ""
         columns = "; ".join(f"{name}: {', '.join(t.schema.names)}" for name, t in tables.items())
         return f"{what}.{hint} Columns of {columns}."
-    return f"{what}. Tables: {', '.join(TABLES)}. Try: {_EXAMPLE}"
+    return f"{what}. Tables: {', '.join(TABLES)}. Try: {_example(tables)}"

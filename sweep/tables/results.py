@@ -1,94 +1,100 @@
-"""What came of a study, in Python: its tables as Arrow, and SQL over them.
+"""The results of a study, in Python: its tables as Arrow, and SQL over them.
 
-Importing this and reading a table does without DuckDB, which only `Results.sql` needs.
+Only `Results.sql` imports DuckDB.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
-from sweep.core.outcome import Outcome
-from sweep.log.store import EVENTS, find, last
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.core.events import StudyFinished
+from sweep.core.records import Outcome
+from sweep.log.study_folder import find, log_of
+from sweep.storage.base import NativePath
+from sweep.storage.location import Address, Location, locate
 from sweep.tables.snapshots import StudyTables
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, init=False, slots=True)
 class Results:
-    """A study on disk, finished or not; each table is read anew, up to the log's last event.
+    """A study's results, finished or not; each access reads a table anew, up to the last event.
 
     Args:
-        folder: the study's.
+        folder: the study's: a path, or an `s3://` address.
     """
 
-    folder: Place
+    location: Location
+
+    def __init__(self, folder: Address) -> None:
+        object.__setattr__(self, "location", locate(folder))
+
+    @property
+    def folder(self) -> NativePath:
+        """The study's folder: a `Path`, or a `UPath` on an object store."""
+        return self.location.native
 
     @property
     def name(self) -> str:
         """The study's name."""
-        return files.absolute(self.folder).name
+        return self.location.absolute().name
 
     @property
     def config(self) -> StudyConfig:
-        """What the study was told, as last changed by a resume; `StudyError` if nothing."""
+        """The study's config, as last changed by a resume; `StudyError` if the log has none."""
         texts = self.studies["config"].to_pylist()
         if not texts or texts[0] is None:
-            raise StudyError(f"The study {self.folder} has no config: its log never began.")
-        return StudyConfig.parse(json.loads(texts[0]), source=str(self.folder))
+            raise StudyError(f"The study {self.location} has no config: its log never began.")
+        return StudyConfig.parse(json.loads(texts[0]), source=str(self.location))
 
     @property
     def outcome(self) -> Outcome | None:
-        """What the study came to, None unless its end is the last thing that happened."""
-        event = last(self.folder / EVENTS)
-        return Outcome.from_json(event.payload) if event and event.kind == "finish" else None
+        """The study's outcome; None unless the study's end is the log's last event."""
+        event = log_of(self.location).last()
+        return event.outcome if isinstance(event, StudyFinished) else None
 
     @property
     def trials(self) -> pa.Table:
         """One row per candidate: its varied fields, status, measures, accuracy, seconds."""
-        return StudyTables(self.folder).table("trials")
+        return StudyTables(self.location).table("trials")
 
     @property
     def observations(self) -> pa.Table:
         """One row per observation: a stage reached, its loss and its cost."""
-        return StudyTables(self.folder).table("observations")
+        return StudyTables(self.location).table("observations")
 
     @property
     def measures(self) -> pa.Table:
         """One row per measure, those taken during training included."""
-        return StudyTables(self.folder).table("measures")
+        return StudyTables(self.location).table("measures")
 
     @property
     def spectra(self) -> pa.Table:
         """One row per measured spectrum: the eigenvalues, in descending order."""
-        return StudyTables(self.folder).table("spectra")
+        return StudyTables(self.location).table("spectra")
 
     @property
     def verdicts(self) -> pa.Table:
         """One row per verdict, and per move of the zone (`action` is `zone`)."""
-        return StudyTables(self.folder).table("verdicts")
+        return StudyTables(self.location).table("verdicts")
 
     @property
     def studies(self) -> pa.Table:
-        """One row: config, versions, commit, status, winner, what was spent."""
-        return StudyTables(self.folder).table("studies")
+        """One row: config, versions, commit, status, winner, seconds spent."""
+        return StudyTables(self.location).table("studies")
 
     def sql(self, text: str) -> pa.Table:
         """Return the rows of one SELECT over the tables; see `sweep.tables.query.query`."""
         from sweep.tables.query import query  # DuckDB takes half a second to import
 
-        return query([self.folder], text)
+        return query([self.location], text)
 
 
-def load(
-    study: str | os.PathLike[str] | Place, *, results: str | os.PathLike[str] | Place = "results"
-) -> Results:
+def load(study: Address, *, results: Address = "results") -> Results:
     """Return a study's results.
 
     Args:
@@ -98,4 +104,4 @@ def load(
     Raises:
         StudyError: there is none; the sentence lists those there are.
     """
-    return Results(find(files.place(results), str(study)))
+    return Results(find(locate(results), str(study)))

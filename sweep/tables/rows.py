@@ -1,8 +1,8 @@
-"""From events to rows: what a study's tables say, as a fold over its log.
+"""From events to rows: a study's tables as a fold over its log.
 
-Pure: events in, Arrow tables out. Each builder may start from a table that an earlier
-fold gave and go on with the events behind it; the result is the same as from the first
-event. The table `trials`: `sweep.tables.trial_rows`. Reading the log and keeping tables on disk:
+Pure: events in, Arrow tables out. A builder may start from the table of an earlier fold and
+continue with the events after it; the result is the same as from the first event. The table
+`trials`: `sweep.tables.trial_rows`. Reading the log and keeping tables on disk:
 `sweep.tables.snapshots`.
 """
 
@@ -10,11 +10,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
-from sweep.core.records import Event
+from sweep.core.events import (
+    BudgetChanged,
+    CandidateAdded,
+    Decided,
+    Event,
+    Observed,
+    SessionBegan,
+    StudyBegan,
+    StudyFinished,
+    TrialFailed,
+    ZoneMoved,
+)
 from sweep.tables.arrow import Row, add_to, as_type, to_arrow, to_json
 from sweep.tables.schemas import SCHEMAS, STUDIES
 from sweep.tables.trial_rows import Trials
@@ -59,8 +70,8 @@ class _Appended:
         self._rows: list[Row] = []
 
     def add(self, event: Event) -> None:
-        if event.kind == "study":
-            self._study = event.payload["name"]
+        if isinstance(event, StudyBegan):
+            self._study = event.name
         for row in self._rows_of(event):
             row["study"] = self._study
             self._rows.append(row)
@@ -69,69 +80,76 @@ class _Appended:
         if self._rows:
             self._table = pa.concat_tables([self._table, to_arrow(self._rows, self._schema)])
             self._rows = []
-            if self._table.column(0).num_chunks > 64:  # else a long study ends in thousands
+            if self._table.column(0).num_chunks > 64:  # a long study would have thousands
                 self._table = self._table.combine_chunks()
         return self._table
 
 
 def _observation(event: Event) -> Iterator[Row]:
-    if event.kind == "observation":
-        seen = event.payload
-        losses = (m["value"] for m in seen["measures"] if m["name"] == "loss")
-        detail = {key: value for key, value in seen["detail"].items() if key != "spectrum"}
+    if isinstance(event, Observed):
+        observation = event.observation
+        loss = observation.measure("loss")
+        detail = {key: value for key, value in observation.detail.items() if key != "spectrum"}
         yield {
             "trial_id": event.trial_id,
             "seq": event.seq,
             "attempt": event.attempt,
             "time": event.time,
-            "stage": seen["stage"],
-            "step": seen["step"],
-            "fraction": seen["fraction"],
-            "loss": next(losses, None),
-            **seen["cost"],
+            "stage": observation.stage,
+            "step": observation.step,
+            "fraction": observation.fraction,
+            "loss": loss.value if loss else None,
+            "wall_seconds": observation.cost.wall_seconds,
+            "device_seconds": observation.cost.device_seconds,
             "detail": to_json(detail),
         }
 
 
 def _measures(event: Event) -> Iterator[Row]:
-    if event.kind == "observation":
-        seen = event.payload
-        for measure in seen["measures"]:
+    if isinstance(event, Observed):
+        observation = event.observation
+        for measure in observation.measures:
             yield {
                 "trial_id": event.trial_id,
                 "seq": event.seq,
-                "stage": seen["stage"],
-                "step": seen["step"],
-                "fraction": seen["fraction"],
-                "name": measure["name"],
-                "value": measure["value"],
-                "status": measure["status"],
-                "detail": to_json(measure["detail"]),
+                "stage": observation.stage,
+                "step": observation.step,
+                "fraction": observation.fraction,
+                "name": measure.name,
+                "value": measure.value,
+                "status": measure.status,
+                "detail": to_json(measure.detail),
             }
 
 
 def _spectrum(event: Event) -> Iterator[Row]:
-    if event.kind == "observation" and "spectrum" in event.payload["detail"]:
+    if isinstance(event, Observed) and "spectrum" in event.observation.detail:
         yield {
             "trial_id": event.trial_id,
-            "step": event.payload["step"],
-            "fraction": event.payload["fraction"],
-            "eigenvalues": event.payload["detail"]["spectrum"],
+            "step": event.observation.step,
+            "fraction": event.observation.fraction,
+            "eigenvalues": event.observation.detail["spectrum"],
         }
 
 
 def _verdict(event: Event) -> Iterator[Row]:
-    said = event.payload
-    if event.kind == "verdict":
-        row = {"trial_id": event.trial_id, "action": said["action"], "reason": said["reason"]}
-        yield {**row, **said["zone"], **_when(event)}
-    elif event.kind == "zone":
-        bounds = {key: said[key] for key in ("lo", "hi", "through")}
-        yield {"trial_id": None, "action": "zone", **bounds, **_when(event)}
+    match event:
+        case Decided():
+            yield {"trial_id": event.trial_id, "action": event.action, "reason": event.reason,
+                   **_answer(event)}  # fmt: skip
+        case ZoneMoved():
+            yield {"trial_id": None, "action": "zone", **_answer(event)}
 
 
-def _when(event: Event) -> Row:
-    return {"seq": event.seq, "time": event.time, "answers_seq": event.payload["answers_seq"]}
+def _answer(event: Decided | ZoneMoved) -> Row:
+    return {
+        "seq": event.seq,
+        "time": event.time,
+        "lo": event.zone.lo,
+        "hi": event.zone.hi,
+        "through": event.zone.through,
+        "answers_seq": event.answers_seq,
+    }
 
 
 _ROWS_OF: Mapping[str, Callable[[Event], Iterator[Row]]] = {
@@ -151,50 +169,48 @@ class _Studies:
         self._row: Row = rows[0] if rows else {}
 
     def add(self, event: Event) -> None:
-        row, said = self._row, event.payload
+        row = self._row
         row["updated"] = event.time
-        match event.kind:
-            case "study":
-                row.update(_study(said))
-            case "session":
-                row.update({k: said.get(k) for k in ("host", "runner", "device", "workers")})
+        match event:
+            case Observed(observation=observation):
+                add_to(row, "wall_seconds", observation.cost.wall_seconds)
+                add_to(row, "device_seconds", observation.cost.device_seconds)
+                add_to(row, "pretrained", int(observation.stage == "trained"))
+                add_to(row, "probes", int(observation.stage == "probed" and observation.final))
+            case CandidateAdded():
+                add_to(row, "candidates")
+            case TrialFailed():
+                add_to(row, "failures")
+            case ZoneMoved():
+                row["zone_lo"], row["zone_hi"] = event.zone.lo, event.zone.hi
+            case StudyBegan():
+                row.update(_study(event))
+            case SessionBegan():
+                row.update({k: getattr(event, k) for k in ("host", "runner", "device", "workers")})
                 row["status"] = "running"
                 add_to(row, "sessions")
-            case "candidate":
-                add_to(row, "candidates")
-            case "observation":
-                add_to(row, "wall_seconds", said["cost"]["wall_seconds"])
-                add_to(row, "device_seconds", said["cost"]["device_seconds"])
-                add_to(row, "pretrained", int(said["stage"] == "trained"))
-                ended = said["stage"] == "probed" and said["fraction"] >= 1.0
-                add_to(row, "probes", int(ended))
-            case "failure":
-                add_to(row, "failures")
-            case "zone":
-                row["zone_lo"], row["zone_hi"] = said["lo"], said["hi"]
-            case "budget":
+            case BudgetChanged():
                 before = json.loads(row.get("config") or "{}")
-                row["config"] = to_json(before | said.get("config", said))
-            case "finish":
-                row.update(status="finished", winner=said["winner"], reason=said["reason"])
+                row["config"] = to_json({**before, **event.config})
+            case StudyFinished(outcome=outcome):
+                row.update(status="finished", winner=outcome.winner, reason=outcome.reason)
 
     def table(self) -> pa.Table:
         return to_arrow([self._row] if self._row else [], STUDIES)
 
 
-def _study(said: Mapping[str, Any]) -> Row:
-    config = said["config"]
+def _study(event: StudyBegan) -> Row:
     counts = dict.fromkeys(("candidates", "pretrained", "probes", "failures", "sessions"), 0)
     return {
-        "study": said["name"],
-        "created": said["created"],
+        "study": event.name,
+        "created": event.created,
         "status": "created",
-        "seed": as_type(config.get("seed"), pa.int64()),
-        "commit": said["commit"],
-        "versions": to_json(said["versions"]),
-        "config": to_json(config),
-        "config_digest": said["config_digest"],
-        "data_digest": said["data_digest"],
+        "seed": as_type(event.config.get("seed"), pa.int64()),
+        "commit": event.commit,
+        "versions": to_json(event.versions),
+        "config": to_json(event.config),
+        "config_digest": event.config_digest,
+        "data_digest": event.data_digest,
         "wall_seconds": 0.0,
         "device_seconds": 0.0,
         **counts,

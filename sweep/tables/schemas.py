@@ -1,11 +1,11 @@
-"""The tables of a study: their columns and types, so that an empty one has them too."""
+"""The tables of a study: their columns and types, so that an empty table has them, too."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-VERSION = 1
-"""Of the schemas below; a snapshot of another version is built anew from the log."""
+VERSION = 2
+"""Of the schemas below; a snapshot of another version is not used, and the log is read instead."""
 
 STUDIES = pa.schema(
     {
@@ -13,7 +13,7 @@ STUDIES = pa.schema(
         "created": pa.float64(),  # seconds since the epoch, like every time below
         "updated": pa.float64(),
         "status": pa.string(),  # created, running (also if its driver died), finished
-        "reason": pa.string(),  # why it finished
+        "reason": pa.string(),  # why the study finished
         "winner": pa.string(),
         "zone_lo": pa.float64(),
         "zone_hi": pa.float64(),
@@ -48,10 +48,9 @@ TRIALS = pa.schema(
         "study": pa.string(),
         "trial_id": pa.string(),
         "index": pa.int64(),
-        "d": pa.int64(),
-        "lambd": pa.float64(),
+        # here: every other varied field, and the method's parameters; see `parameters`
         "seed": pa.int64(),
-        # here: every other varied field
+        "method": pa.string(),
         "encoder": pa.string(),
         "dataset": pa.string(),
         "epochs": pa.int64(),
@@ -72,7 +71,7 @@ TRIALS = pa.schema(
         **_SECONDS,
         "attempt": pa.int64(),
         "winner": pa.bool_(),
-        "zone_lo": pa.float64(),  # that its last verdict was given by
+        "zone_lo": pa.float64(),  # the rule's zone at the trial's last verdict
         "zone_hi": pa.float64(),
         "device": pa.string(),
         "worker": pa.string(),
@@ -147,4 +146,4 @@ SCHEMAS = {
     "spectra": SPECTRA,
     "verdicts": VERDICTS,
 }
-"""Every table; `trials` has a column more for each other varied field and criterion."""
+"""Every table; `trials` has further columns for varied fields, parameters and criteria."""

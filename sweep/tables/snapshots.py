@@ -1,9 +1,9 @@
 """A study's tables on disk: Parquet snapshots, and reading them up to the log's last event.
 
-The driver rewrites the snapshots now and then, whole; each file says up to which byte of
-the log it was taken. A reader adds the events behind that byte, so it sees every event
-whatever became of the files, and writes nothing. What the tables say: `sweep.tables.rows`; their
-columns: `sweep.tables.schemas`.
+The driver rewrites all snapshots from time to time. Each file names the byte of the log up to
+which it holds the events. A reader adds the events after that byte, so it sees every event even
+where the files are old, damaged or gone; it writes nothing. The tables' rows:
+`sweep.tables.rows`; their columns: `sweep.tables.schemas`.
 """
 
 from __future__ import annotations
@@ -13,23 +13,20 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from sweep.core.errors import StudyError, SweepError, unknown_name
-from sweep.core.records import Event
-from sweep.log.store import EVENTS, StudyLog, end, refused, salvage, scan
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.core.events import Event, StudyBegan
+from sweep.log.log import StudyLog, refused, salvage
+from sweep.log.study_folder import log_of, tables_folder
+from sweep.storage.location import Location
 from sweep.tables.rows import builder
 from sweep.tables.schemas import SCHEMAS, VERSION
 
 TABLES = tuple(SCHEMAS)
-FOLDER = "tables"
 _KEY = b"sweep"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
 
@@ -40,9 +37,9 @@ class Mark:
 
     Args:
         version: of the schemas.
-        offset: the place behind the last event in it: bytes, or events on an object store.
+        offset: end of the last event in the snapshot: bytes, or events on an object store.
         seq: of that event.
-        study: its name, which later events do not repeat.
+        study: its name, which only the first event holds.
     """
 
     version: int = VERSION
@@ -55,14 +52,14 @@ START = Mark()
 
 
 class Snapshots:
-    """The driver's side: writes the tables when it is time, from what the log then holds.
+    """The driver's side: writes the tables from time to time.
 
     Args:
         log: of the study, which this process drives.
-        period_seconds: at least so long between two writings.
-        share: and at least so many times what the last one took, so that the tables cost
-            a twentieth of the driver's time, however long the study.
-        clock: seconds, from anywhere.
+        period_seconds: shortest time between two writings.
+        share: shortest time between two writings, in multiples of what the last writing took;
+            with 20 the tables cost a twentieth of the driver's time in a study of any length.
+        clock: seconds since any moment.
     """
 
     def __init__(
@@ -82,10 +79,10 @@ class Snapshots:
         self._due = clock() + period_seconds
 
     def update(self, event: Event) -> None:
-        """Take an event in that is in the log already; write if it is time.
+        """Take in an event that is in the log already; write if it is time.
 
-        A listener of the study. Events are folded in as they come, so that a long study has no
-        moment in which thousands of them are.
+        A listener of the study. Events are folded in as they come, so that no write must fold in
+        thousands of them at once.
         """
         if event.seq == self._log.seq == self._mark.seq + 1:
             self._add(event, self._log.offset)
@@ -93,22 +90,23 @@ class Snapshots:
             self.write()
 
     def write(self) -> None:
-        """Fold in what the log holds more; write each table beside the old one, then rename.
+        """Fold in the log's other events; write each table beside the old one, then rename.
 
         Raises:
             StudyError: the log is damaged.
-            Resumable: the disk refused.
+            Resumable: the disk refused a write.
         """
         began = self._clock()
         if self._mark.seq < self._log.seq:
             for event, offset in self._log.since(self._mark.offset, self._mark.seq + 1):
                 self._add(event, offset)
         if self._mark != self._written:
-            folder = self._log.folder / FOLDER
+            folder = tables_folder(self._log.folder)
             try:
-                files.make(folder, under=self._log.folder)
+                folder.make_folder(under=self._log.folder)
                 for name, table in self._builders.items():
-                    files.write(folder / f"{name}.parquet", _parquet(table.table(), self._mark))
+                    data = _parquet(table.table(), self._mark)
+                    (folder / f"{name}.parquet").write(data)
             except OSError as error:
                 raise refused(folder, error, self._log.folder) from error
             self._written = self._mark
@@ -116,24 +114,24 @@ class Snapshots:
         self._due = ended + max(self._period_seconds, self._share * (ended - began))
 
     def __enter__(self) -> Snapshots:
-        """Remove what a killed driver left half-written."""
-        files.tidy(self._log.folder / FOLDER)
+        """Remove the unfinished files of a killed driver."""
+        tables_folder(self._log.folder).tidy()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Write what there is more; what ended the study is told rather than what that meets."""
+        """Write once more; where an error ends the study, that error is raised and no later one."""
         with suppress(SweepError) if error is not None else nullcontext():
             self.write()
 
     def _add(self, event: Event, offset: int) -> None:
         for table in self._builders.values():
             table.add(event)
-        study = event.payload["name"] if event.kind == "study" else self._mark.study
+        study = event.name if isinstance(event, StudyBegan) else self._mark.study
         self._mark = Mark(offset=offset, seq=event.seq, study=study)
 
 
 class StudyTables:
-    """The reader's side: a study's tables as its log stood when this was made.
+    """The reader's side: a study's tables, up to the log's end at the time of this call.
 
     Args:
         folder: the study's.
@@ -142,22 +140,22 @@ class StudyTables:
         StudyError: there is no study.
     """
 
-    def __init__(self, folder: Place) -> None:
+    def __init__(self, folder: Location) -> None:
         self._folder = folder
-        self._log = folder / EVENTS
-        self._end = end(self._log)
+        self._log = log_of(folder)
+        self._end = self._log.end()
         self._tails: dict[Mark, list[Event]] = {}
 
     def table(self, name: str) -> pa.Table:
         """Return one table.
 
-        Where the log ends where the snapshot does, this is the Parquet file as it is. A
-        snapshot that is missing, damaged, of another version or not of this log counts
-        for nothing: the table is folded from the whole log, in memory. Of a log that is
-        damaged it tells what stands before the damage, with a `StudyWarning`.
+        Where the snapshot holds every event, this is the Parquet file as it is. Where the
+        snapshot is missing, damaged, of another version or not of this log, the table is folded
+        from the whole log, in memory. Of a damaged log the table holds the events before the
+        damage, and a `StudyWarning` is given.
 
         Raises:
-            StudyError: no such table, or a newer sweep wrote the log.
+            StudyError: no such table, or another version of sweep wrote the log.
         """
         if name not in SCHEMAS:
             raise StudyError(unknown_name("The table", name, TABLES))
@@ -167,15 +165,15 @@ class StudyTables:
             try:
                 return self._fold(name, before, mark)
             except SweepError:
-                pass  # stale, not of this log, or damaged behind the snapshot
+                pass  # the snapshot is stale or not of this log, or the log is damaged after it
         return self._fold(name, SCHEMAS[name].empty_table(), START)
 
     def source(self, name: str) -> pa.Table | ds.Dataset:
         """Return one table for a query engine, which may read only the columns it needs.
 
-        Where the snapshot has everything, this is a dataset over the file as it is now (a
-        third of the time of `table`, for 4 columns of 40); that a page of it is damaged
-        shows when it is read, as an `IOError`, and then `table` has the answer.
+        Where the snapshot holds every event, this is a dataset over the file (a third of the
+        time of `table`, for 4 columns of 40). A damaged page raises `IOError` when it is read;
+        `table` then has the answer.
         """
         opened = self._open(name)
         if opened is not None:
@@ -186,15 +184,15 @@ class StudyTables:
         return self.table(name)
 
     def snapshot_seq(self, name: str) -> int | None:
-        """Return the last event in a table's snapshot, None where that is missing or unusable."""
+        """Return `seq` of the last event in a table's snapshot; None without a usable snapshot."""
         snapshot = self._snapshot(name)
         return None if snapshot is None else snapshot[1].seq
 
     def _open(self, name: str) -> tuple[pa.NativeFile, Mark] | None:
-        """Return the snapshot, if it is one: in memory, so that it outlives its replacement."""
-        place = self._folder / FOLDER / f"{name}.parquet"
+        """Return the snapshot if it is usable; mapped, so that it stays readable when replaced."""
+        location = tables_folder(self._folder) / f"{name}.parquet"
         try:
-            file = _mapped(place)
+            file = pa.BufferReader(location.view())
             schema = pq.read_schema(file)
             mark = Mark(**json.loads(schema.metadata[_KEY]))
             usable = self._usable(mark) and _fits(schema, name)
@@ -231,28 +229,22 @@ class StudyTables:
             if mark == START:
                 events = salvage(self._log, end=self._end)
             else:
-                events = scan(self._log, offset=mark.offset, seq=mark.seq + 1, end=self._end)
+                events = self._log.scan(offset=mark.offset, seq=mark.seq + 1, end=self._end)
             self._tails[mark] = [event for event, _ in events]
         return self._tails[mark]
 
 
-def read(folder: Place) -> dict[str, pa.Table]:
+def read(folder: Location) -> dict[str, pa.Table]:
     """Return every table of a study, all as of the same event."""
     tables = StudyTables(folder)
     return {name: tables.table(name) for name in TABLES}
 
 
-def _mapped(place: Place) -> Any:  # a pa.NativeFile, which has no types
-    if isinstance(place, Path):
-        return pa.memory_map(str(place))
-    return pa.BufferReader(files.read(place))
-
-
 def _fits(schema: pa.Schema, name: str) -> bool:
-    """True if a file has the columns of a table, in order; `trials` may have others between."""
+    """Return whether a file has a table's columns, in order; `trials` may have others between."""
     own = SCHEMAS[name]
-    found = [field for field in schema if field.name in own.names]
-    return found == list(own) and (name == "trials" or len(schema) == len(own))
+    fixed = [field for field in schema if field.name in own.names]
+    return fixed == list(own) and (name == "trials" or len(schema) == len(own))
 
 
 def _dataset(file: pa.NativeFile) -> ds.Dataset:

@@ -1,20 +1,31 @@
 """The table `trials`: one row for each candidate, changed by every event about it.
 
-Like all of `sweep.tables.rows` a fold over the log: pure, and able to go on from a table.
+Like all of `sweep.tables.rows` a fold over the log: pure, and able to continue from a table.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sweep.config.models import SHORT, digest
+from sweep.config.models import digest
 from sweep.core.errors import StudyError, SweepError, unknown_trial
-from sweep.core.records import Event
+from sweep.core.events import (
+    CandidateAdded,
+    Decided,
+    EncoderDropped,
+    Event,
+    Observed,
+    StudyBegan,
+    StudyFinished,
+    TrialEvent,
+    TrialFailed,
+    TrialStarted,
+)
+from sweep.core.records import Measure, Observation
 from sweep.tables.arrow import (
     Row,
     add_to,
@@ -25,9 +36,11 @@ from sweep.tables.arrow import (
     kind_of,
     to_arrow,
 )
+from sweep.tables.parameters import between, column, method, method_parameters, part
 from sweep.tables.schemas import TRIALS
 
-_PARAMETERS = ("d", "lambd", "seed", "encoder", "dataset", "epochs")
+_FIXED = ("seed", "method", "encoder", "dataset", "epochs")
+"""Columns of every study that a varied field may fill."""
 _MEASURES = ("loss", "alpha", "rankme", "accuracy", "test_accuracy")
 _PART = {
     "pretrain": "pretrain",
@@ -38,15 +51,17 @@ _PART = {
 }
 _STATUS = {"continue": "probing", "hold": "held", "stop": "stopped"}
 _BROKEN = ("degenerate", "nonfinite")
-_FIELD = {field: short for short, field in SHORT.items()}
 
 
 class Stale(SweepError):
-    """The table that a fold started from cannot take these events; start from the first."""
+    """The table that a fold started from cannot take these events; start from the first event."""
 
 
 class Trials:
-    """Rows as dicts while they change; of `before`, only those that an event speaks of."""
+    """The table under construction.
+
+    Rows that change are dicts. Rows of `before` become dicts only when an event is about them.
+    """
 
     def __init__(self, before: pa.Table | None, study: str) -> None:
         self._study = study
@@ -54,41 +69,42 @@ class Trials:
         ids = self._before["trial_id"].to_pylist()
         self._position = {trial_id: row for row, trial_id in enumerate(ids)}
         self._rows: dict[str, Row] = {}
-        self._winner: tuple[str | None] | None = None  # once a finish was seen
+        self._winner: tuple[str | None] | None = None  # set by the study's end
         names = self._before.schema.names
-        varied = names[names.index("seed") + 1 : names.index("encoder")]
-        self._varied = {name: self._before.schema.field(name).type for name in varied}
+        self._varied = {name: self._before.schema.field(name).type for name in between(names)}
+        self._of_study: list[str] = []  # the method's parameters in the study's config
         self._criteria = names[names.index("rankme") + 1 : names.index("accuracy")]
 
     def add(self, event: Event) -> None:
-        said = event.payload
-        match event.kind:
-            case "study":
-                self._study = said["name"]
-            case "candidate":
+        match event:
+            case Observed():
+                self._observe(self._row(event), event.observation)
+            case CandidateAdded():
                 self._candidate(event)
-            case "start":
+            case TrialStarted():
                 row = self._row(event)
                 row["attempt"] = event.attempt
-                row.update({key: said[key] for key in ("worker", "log") if said.get(key)})
+                row["worker"] = event.worker or row.get("worker")
+                row["log"] = event.log or row.get("log")
                 if row["status"] == "pending":
                     row["status"] = "pretraining"
-            case "observation":
-                self._observe(self._row(event), said)
-            case "verdict":
+            case Decided():
                 row = self._row(event)
-                row["reason"] = said["reason"]
-                row["zone_lo"], row["zone_hi"] = said["zone"]["lo"], said["zone"]["hi"]
-                _advance(row, _STATUS[said["action"]])
-            case "failure":
+                row["reason"] = event.reason
+                row["zone_lo"], row["zone_hi"] = event.zone.lo, event.zone.hi
+                _advance(row, _STATUS[event.action])
+            case TrialFailed():
                 row = self._row(event)
-                row["reason"] = said["error"]
-                if said["final"]:
+                row["reason"] = event.failure.error
+                if event.final:
                     _advance(row, "failed")
-            case "dropped":
+            case EncoderDropped():
                 self._row(event)["checkpoint"] = None
-            case "finish":
-                self._winner = (said["winner"],)
+            case StudyBegan():
+                self._study = event.name
+                self._of_study = list(method_parameters(event.config))
+            case StudyFinished():
+                self._winner = (event.outcome.winner,)
 
     def table(self) -> pa.Table:
         schema = self._schema()
@@ -103,37 +119,39 @@ class Trials:
             table = table.set_column(schema.get_field_index("winner"), schema.field("winner"), won)
         return table
 
-    def _candidate(self, event: Event) -> None:
+    def _candidate(self, event: CandidateAdded) -> None:
         trial_id = event.trial_id
         if trial_id in self._rows or trial_id in self._position:
             return
         row: Row = {
             "study": self._study,
             "trial_id": trial_id,
-            "index": event.payload["index"],
+            "index": event.index,
             "status": "pending",
             "attempt": 0,
             "winner": False,
         }
-        if config := event.payload["config"]:
-            data = _part(config, "data")
-            dataset = data.get("name") or data.get("path") or "cluttered_digits"
+        if config := event.config:
+            data = part(config, "data")
             row |= {
-                "d": as_type(_part(config, "projector").get("d"), pa.int64()),
-                "lambd": as_type(_part(config, "objective").get("lambd"), pa.float64()),
                 "seed": as_type(config.get("seed"), pa.int64()),
-                "encoder": _part(config, "encoder").get("name"),
-                "dataset": dataset,
-                "epochs": as_type(_part(config, "train").get("epochs"), pa.int64()),
+                "method": method(config).get("name"),
+                "encoder": part(config, "encoder").get("name"),
+                "dataset": data.get("name") or data.get("path") or "cluttered_digits",
+                "epochs": as_type(part(config, "train").get("epochs"), pa.int64()),
                 "config_digest": _digest(config),
             }
-        for name, value in event.payload["point"].items():
-            self._vary(row, column(name), value)
+        parameters = {column(name): value for name, value in method_parameters(config).items()}
+        for name, value in event.point.items():
+            # The config has the parameter's own type where a point has `1` for `1.0`.
+            self._vary(row, column(name), parameters.pop(column(name), value))
+        for name, value in parameters.items():
+            self._vary(row, f"method_{name}" if name in TRIALS.names else name, value)
         self._rows[trial_id] = row
 
     def _vary(self, row: Row, name: str, value: Any) -> None:
-        """Put one varied field into its column; `point_NAME` where the name is taken."""
-        if name in _PARAMETERS and (fitting := as_type(value, TRIALS.field(name).type)) is not None:
+        """Put a varied field or a parameter into its column; `point_NAME` if the name is taken."""
+        if name in _FIXED and (fitting := as_type(value, TRIALS.field(name).type)) is not None:
             row[name] = fitting
             return
         if name in TRIALS.names or name in self._criteria:
@@ -149,7 +167,7 @@ class Trials:
         self._varied[name] = wider
         row[name] = value
 
-    def _row(self, event: Event) -> Row:
+    def _row(self, event: TrialEvent) -> Row:
         trial_id = event.trial_id
         row = self._rows.get(trial_id)
         if row is None:
@@ -160,30 +178,28 @@ class Trials:
             self._rows[trial_id] = row
         return row
 
-    def _observe(self, row: Row, seen: Mapping[str, Any]) -> None:
-        stage, final = seen["stage"], seen["fraction"] >= 1.0
-        part = _PART[stage]
-        add_to(row, f"{part}_seconds", seen["cost"]["wall_seconds"])
-        add_to(row, f"{part}_device_seconds", seen["cost"]["device_seconds"])
-        row["fraction"] = seen["fraction"]
-        row.update({k: seen["detail"][k] for k in ("checkpoint", "device") if k in seen["detail"]})
-        if stage in ("measured", "probed") and not final:
+    def _observe(self, row: Row, observation: Observation) -> None:
+        stage, cost, detail = observation.stage, observation.cost, observation.detail
+        add_to(row, f"{_PART[stage]}_seconds", cost.wall_seconds)
+        add_to(row, f"{_PART[stage]}_device_seconds", cost.device_seconds)
+        row["fraction"] = observation.fraction
+        row.update({key: detail[key] for key in ("checkpoint", "device") if key in detail})
+        if stage in ("measured", "probed") and not observation.final:
             return
-        for measure in seen["measures"]:
-            if stage not in ("pretrain", "trained") or measure["name"] == "loss":
+        for measure in observation.measures:
+            if stage != "pretrain" or measure.name == "loss":
                 self._measure(row, measure)
-            deciding = (stage, measure["name"]) in (("trained", "loss"), ("measured", "alpha"))
-            if deciding and measure["status"] in _BROKEN:
-                _advance(row, measure["status"])
+        if (fatal := observation.condemned) is not None:
+            _advance(row, fatal.status)
         if stage in ("measured", "probed"):
             _advance(row, stage)
         elif row["status"] == "pending":
             row["status"] = "pretraining"
 
-    def _measure(self, row: Row, measure: Mapping[str, Any]) -> None:
-        name, detail = column(measure["name"]), measure["detail"]
+    def _measure(self, row: Row, measure: Measure) -> None:
+        name, detail = column(measure.name), measure.detail
         if name == "alpha":
-            row["alpha_status"] = measure["status"]
+            row["alpha_status"] = measure.status
             row["alpha_r2"] = detail.get("r2")
             row["alpha_first"], row["alpha_last"] = detail.get("first"), detail.get("last")
         elif name == "accuracy":
@@ -193,20 +209,22 @@ class Trials:
                 name = f"measure_{name}"
             if name not in self._criteria:
                 self._criteria.append(name)
-        row[name] = measure["value"]
+        row[name] = measure.value
 
     def _schema(self) -> pa.Schema:
+        # A study without candidates has its method's columns, too, so that queries for them work.
+        varied = self._varied or {column(name): pa.null() for name in self._of_study}
         fields: list[pa.Field] = []
         for field in TRIALS:
             fields.append(field)
-            if field.name == "seed":
-                fields += [pa.field(name, kind) for name, kind in self._varied.items()]
+            if field.name == "index":
+                fields += [pa.field(name, kind) for name, kind in varied.items()]
             elif field.name == "rankme":
                 fields += [pa.field(name, pa.float64()) for name in self._criteria]
         return pa.schema(fields)
 
     def _order(self) -> list[int]:
-        """Where each row stands once the changed ones follow the old, and new ones those."""
+        """Return where each row stands, once changed rows are put back and new ones follow."""
         order = list(range(len(self._position)))
         for place, trial_id in enumerate(self._rows, start=len(order)):
             if trial_id in self._position:
@@ -216,30 +234,14 @@ class Trials:
         return order
 
 
-def column(name: str) -> str:
-    """Return the column of a field or measure: short, and a word in SQL.
-
-    `train.lr` is `lr`, `objective.lambd` is `lambd`, `encoder.name` is `encoder`,
-    `augment.crop_min` is `augment_crop_min`; `lambda`, which SQL reserves, is `lambd`.
-    """
-    name = _FIELD.get(name, name).removesuffix(".name")
-    return "lambd" if name == "lambda" else re.sub(r"\W", "_", name) or "_"
-
-
-def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a part of a config, empty where a log has something else in its place."""
-    part = config.get(name)
-    return part if isinstance(part, dict) else {}
-
-
 def _digest(config: Mapping[str, Any]) -> str:
     try:
         return digest(config)
-    except ValueError:  # infinity, which a log that somebody else wrote may hold
+    except ValueError:  # infinity, which a forged log may hold
         return digest(finite(config))
 
 
 def _advance(row: Row, status: str) -> None:
-    """A collapsed model stays one, whatever is decided about it."""
+    """Change a trial's status; that of a collapsed model stays, whatever is decided about it."""
     if row["status"] not in _BROKEN:
         row["status"] = status

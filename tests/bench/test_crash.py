@@ -78,7 +78,7 @@ def test_a_verdict_that_undoes_another_is_contradicted(folder: Path) -> None:
     now = sight(folder)
     line = next(line for line in now.lines if b'"action":"continue"' in line)
     event = json.loads(line)
-    event["payload"]["action"] = "stop"
+    event["action"] = "stop"
     changed = replace(now, lines=[*now.lines, json.dumps(event).encode() + b"\n"])
     assert verdicts_contradicted(folder, changed) == 1
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 import itertools
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from sweep.cli.progress import Watcher, duration
 from sweep.config.models import StudyConfig
+from sweep.core.failures import Failure
 from sweep.core.history import State
 from sweep.core.records import Observation
 from sweep.rules import Rule
 from sweep.rules.goldilocks import Goldilocks
 from sweep.rules.paper import Paper
+from sweep.storage.location import locate
 from tests.histories import play, study_of
 
 ALPHAS = [1.0, 2.0, 3.0, 4.0, 2.5, 1.5, 2.2, 3.5]
@@ -33,7 +34,7 @@ def watched(
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=110, highlight=False)
     study = study_of(rule or Paper(round=4), len(alphas))
-    with Watcher(console, quiet=quiet)(study, StudyConfig(), Path("results/x")) as listener:
+    with Watcher(console, quiet=quiet)(study, StudyConfig(), locate("results/x")) as listener:
         study.listen(listener)
         play(study, alphas, ACCURACIES)
     return screen.getvalue()
@@ -69,11 +70,11 @@ def test_a_failure_names_the_log_even_in_the_live_view() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=200, highlight=False)
     study = study_of(Paper(round=4), 1)
-    with Watcher(console)(study, StudyConfig(), Path("results/x")) as listener:
+    with Watcher(console)(study, StudyConfig(), locate("results/x")) as listener:
         study.listen(listener)
         study.start("t0")
         study.observe("t0", Observation(stage="pretrain", step=1, fraction=0.5))
-        study.fail("t0", "ValueError: \x1b[2Jboom", cause="exception")
+        study.fail("t0", Failure(error="ValueError: \x1b[2Jboom", cause="exception"))
     assert study.history.state_of("t0") == State.FAILED
     assert "results/x/trials/t0/log.txt" in screen.getvalue()
     assert "\x1b[2J" not in screen.getvalue()

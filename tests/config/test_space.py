@@ -10,11 +10,12 @@ import pytest
 from sweep.config.models import StudyConfig
 from sweep.config.space import candidates
 from sweep.core.errors import ConfigError
+from sweep.pretraining.members import bind_trial
 
 
 def space_of(axes: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
     config = StudyConfig.parse({"space": {"axes": axes, **fields}})
-    return [dict(candidate.point) for candidate in candidates(config, "data")]
+    return [dict(candidate.point) for candidate in candidates(config, "data", bind_trial)]
 
 
 def test_a_grid_holds_every_combination_once() -> None:
@@ -42,17 +43,17 @@ def test_lambda_times_d_is_an_axis() -> None:
 def test_any_field_may_vary() -> None:
     axes = {"lr": [1e-3, 2e-3], "seed": [0, 1], "encoder.width": [32, 64], "options.mine": ["a"]}
     config = StudyConfig.parse({"space": {"axes": axes}})
-    found = candidates(config, "data")
+    found = candidates(config, "data", bind_trial)
     assert len(found) == 8
     assert {c.config.train.lr for c in found} == {1e-3, 2e-3}
     assert {c.config.seed for c in found} == {0, 1}
-    assert {c.config.encoder.width for c in found} == {32, 64}
+    assert {c.config.encoder.parameters["width"] for c in found} == {32, 64}
     assert {c.config.options["mine"] for c in found} == {"a"}
 
 
 def test_an_option_may_lie_in_options_that_are_not_there_yet() -> None:
     config = StudyConfig.parse({"space": {"axes": {"options.a.b": [1]}}})
-    assert [c.config.options for c in candidates(config, "data")] == [{"a": {"b": 1}}]
+    assert [c.config.options for c in candidates(config, "data", bind_trial)] == [{"a": {"b": 1}}]
 
 
 def test_a_random_draw_has_its_count_lies_within_and_is_the_seeds() -> None:
@@ -71,18 +72,20 @@ def test_the_order_is_random_and_the_seeds() -> None:
     assert one == space_of(axes)
     assert [p["d"] for p in one] != sorted(p["d"] for p in one)
     other = StudyConfig.parse({"seed": 1, "space": {"axes": axes}})
-    assert [c.point["d"] for c in candidates(other, "data")] != [p["d"] for p in one]
+    assert [c.point["d"] for c in candidates(other, "data", bind_trial)] != [p["d"] for p in one]
 
 
 def test_a_trials_name_follows_its_weights_and_nothing_else() -> None:
     def name(*overrides: str, data: str = "data") -> str:
-        config = StudyConfig.parse({"space": {"axes": {"d": [8]}}}, overrides)
-        return candidates(config, data)[0].trial_id
+        tree = {"data": {"name": "digits"}, "space": {"axes": {"d": [8]}}}
+        config = StudyConfig.parse(tree, overrides)
+        return candidates(config, data, bind_trial)[0].trial_id
 
     same = name()
-    assert name("criteria.last=50") == same
+    assert name("criteria.alpha.last=50") == same
     assert name("probe.name=knn") == same
     assert name("data.path=/elsewhere") == same
+    assert name("data.download=true") == same
     assert name("resources.cpu=2") == same
     assert name("train.epochs=7") != same
     assert name("train.precision=float32") != same
@@ -95,8 +98,8 @@ def test_a_trials_name_follows_its_weights_and_nothing_else() -> None:
     [
         ({"dd": [1]}, r"The axis 'dd' is not known\. Did you mean 'd'\?"),
         ({"train.lrr": [1]}, r"The axis 'train\.lrr' is not known\. Did you mean 'train\.lr'\?"),
-        ({"d": [0]}, r"impossible candidate \{'d': 0\}: projector\.d: Input should be"),
-        ({"lambd": [-1.0]}, r"impossible candidate \{'lambd': -1\.0\}: objective\.lambd"),
+        ({"d": [0]}, r"impossible candidate \{'d': 0\}: method\.d is 0: input should be"),
+        ({"lambd": [-1.0]}, r"impossible candidate \{'lambd': -1\.0\}: method\.lambd"),
         ({"lambd": {"low": 1, "high": 2}}, r"space\.axes\.lambd: a range in a grid needs points"),
         ({"lambd": [1.0], "lambd_d": [1.0]}, r"has lambd and lambd_d; keep one"),
         ({"lambd_d": ["x"]}, r"lambd_d needs numbers above 0"),

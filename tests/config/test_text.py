@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweep.config.models import Range
-from sweep.config.text import override
+from sweep.config.text import Override
 
 
 @pytest.mark.parametrize(
@@ -18,18 +18,22 @@ from sweep.config.text import override
         ('criteria.names=["alpha"]', ("criteria", "names"), ["alpha"]),
         ("space.axes.train.lr=[0.1]", ("space", "axes", "train.lr"), [0.1]),
         ('space.axes."train.lr"=[0.1]', ("space", "axes", "train.lr"), [0.1]),
+        ('criteria."pack.age:mine".margin=1', ("criteria", "pack.age:mine", "margin"), 1),
         ("space.axes.lambd.points=3", ("space", "axes", "lambd", "points"), 3),
     ],
 )
 def test_an_override_sets_one_field(item: str, path: tuple[str, ...], value: object) -> None:
-    found: object = override({}, item, of_axis=Range.model_fields)
+    change = Override.parse(item, axis_fields=Range.model_fields)
+    assert change.path == path
+    level: object = change.apply({})
     for key in path:
-        assert isinstance(found, dict)
-        found = found[key]
-    assert found == value
+        assert isinstance(level, dict)
+        level = level[key]
+    assert level == value
 
 
 def test_an_override_leaves_its_argument_alone() -> None:
     tree = {"train": {"epochs": 1}}
-    override(tree, "train.epochs=2", of_axis=())
+    change = Override.parse("train.epochs=2", axis_fields=())
+    assert change.apply(tree) == {"train": {"epochs": 2}}
     assert tree == {"train": {"epochs": 1}}

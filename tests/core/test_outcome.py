@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweep.core.outcome import Outcome, outcome, wilson
+from sweep.core.outcome import outcome, wilson
 from sweep.rules.baselines import ProbeAll, ProbeRandom
 from tests.histories import play, study_of
 
@@ -33,17 +33,6 @@ def test_nothing_probed_has_no_winner() -> None:
     found = outcome(study.history, "done")
     assert found.winner is None
     assert found.interval is None
-
-
-def test_an_outcome_is_read_back_whatever_stands_beside_it_and_not_in_part() -> None:
-    study = study_of(ProbeAll(), 4)
-    play(study, [1.0, 2.0, 3.0, 4.0], [0.2, 0.9, 0.9, 0.5])
-    found = outcome(study.history, "done")
-    fields = found.to_json()
-    more = {**fields, "test_accuracy": None, "zone": {**fields["zone"], "width": 1.0}}
-    assert Outcome.from_json(more) == found
-    for name in fields:
-        assert Outcome.from_json({k: v for k, v in fields.items() if k != name}) is None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import io
 import json
 import pickle
@@ -20,6 +19,7 @@ from PIL import Image
 from torchvision import datasets
 
 from sweep.config.models import DataConfig
+from sweep.datasets.cluttered_digits import cluttered_digits
 
 NAMES = ("cat", "dog", "eel")
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -30,9 +30,9 @@ def configure(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> DataCon
     if name == "digits":
         return DataConfig(name=name)
     if name == "cluttered_digits":
-        module = importlib.import_module("sweep.datasets.cluttered_digits")
+        constants = cluttered_digits.__globals__  # of its module, which has the same name
         for constant, count in (("TRAIN", 300), ("VALIDATION", 100), ("TEST", 100)):
-            monkeypatch.setattr(module, constant, count)
+            monkeypatch.setitem(constants, constant, count)
         return DataConfig(name=name)
     if name == "imagefolder":
         write_image_folder(root)

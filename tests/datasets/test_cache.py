@@ -10,7 +10,7 @@ import pytest
 
 from sweep.config.models import DataConfig
 from sweep.core.errors import ConfigError, DataError
-from sweep.datasets import DATASETS
+from sweep.datasets import DATASETS, Dataset
 from sweep.datasets.cache import SPLITS, fingerprint, load
 from sweep.datasets.images import Split, Splits
 from tests.datasets.fixtures import (
@@ -23,11 +23,11 @@ from tests.datasets.fixtures import (
 )
 
 
-def invalid(config: DataConfig) -> Splits:
-    """A data set with labels below 0; with any option, its images have the wrong type, too."""
-    images = np.zeros((4, 3, 8, 8), np.float32 if config.options else np.uint8)
-    split = Split(images=images, labels=np.array([0, 1, 2, -5]))
-    return Splits(pretrain=Split(images=split.images), train=split, validation=split, test=split)
+def invalid(*, images: str = "uint8") -> Dataset:
+    """Return a data set with labels below 0, whose images have a type of one's choice."""
+    split = Split(images=np.zeros((4, 3, 8, 8), images), labels=np.array([0, 1, 2, -5]))
+    splits = Splits(pretrain=Split(images=split.images), train=split, validation=split, test=split)
+    return lambda config: splits
 
 
 def assert_equal(a: Splits, b: Splits) -> None:
@@ -47,7 +47,7 @@ def test_the_cache_returns_the_splits_of_the_data_set(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = configure(name, tmp_path / "files", monkeypatch).model_copy(update={"limit": 20})
-    assert_equal(load(config, cache=tmp_path / "cache").splits, DATASETS[name](config))
+    assert_equal(load(config, cache=tmp_path / "cache").splits, DATASETS[name]()(config))
 
 
 def test_arrays_are_read_only_maps_and_pretrain_shares_those_of_train(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_damaged_cache_is_rebuilt(damage: str, tmp_path: Path) -> None:
     file.unlink()
     if "cut" in damage:
         file.write_bytes(content[: len(content) // 2])
-    assert_equal(load(config, cache=tmp_path).splits, DATASETS["digits"](config))
+    assert_equal(load(config, cache=tmp_path).splits, DATASETS["digits"]()(config))
 
 
 def test_a_half_written_folder_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
@@ -164,5 +164,5 @@ def test_a_plug_in_with_invalid_arrays_is_refused_before_the_cache_is_written(
     with pytest.raises(DataError, match=r"invalid', train split: a label is -5"):
         load(config, cache=tmp_path)
     with pytest.raises(DataError, match=r"images are float32 \[4, 3, 8, 8\], not uint8"):
-        load(config.model_copy(update={"options": {"images": "float"}}), cache=tmp_path)
+        load(config.with_parameters({"images": "float32"}), cache=tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from sweep.config.models import DataConfig
-from sweep.core.errors import DataError
-from sweep.datasets import DATASETS
+from sweep.core.errors import ConfigError
+from sweep.datasets import bind
 from sweep.datasets.images import Split, Splits
 
 SPLITS = ("pretrain", "train", "validation", "test")
 
 
 def read(config: DataConfig, **changes: object) -> Splits:
-    """Read the data set that the config names, after the changes to its fields."""
-    assert config.name is not None
-    return DATASETS[config.name](config.model_copy(update=changes))
+    """Read the data set that the config names, after the changes to its keys."""
+    config = config.with_parameters(changes)
+    return bind(config).make()(config)
 
 
 def all_splits(splits: Splits) -> list[Split]:
@@ -83,6 +83,6 @@ def test_size_resizes_every_split(member: DataConfig) -> None:
         assert split.images.shape[2:] == (6, 6)
 
 
-def test_an_unknown_option_is_refused(member: DataConfig) -> None:
-    with pytest.raises(DataError, match=r"labell"):
-        read(member, options={"labell": "fine"})
+def test_a_key_that_it_does_not_have_is_refused(member: DataConfig) -> None:
+    with pytest.raises(ConfigError, match=rf"data\.labell is no key of {member.name}\."):
+        read(member, labell="fine")

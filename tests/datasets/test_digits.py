@@ -16,11 +16,11 @@ from sweep.datasets.images import Splits
 
 @pytest.fixture(scope="module")
 def cluttered() -> Splits:
-    return DATASETS["cluttered_digits"](DataConfig(limit=1000))
+    return DATASETS["cluttered_digits"]()(DataConfig(limit=1000))
 
 
 def test_digits_equal_those_of_scikit_learn_scaled_to_0_to_255() -> None:
-    splits = DATASETS["digits"](DataConfig())
+    splits = DATASETS["digits"]()(DataConfig())
     images = np.concatenate([splits.train.images, splits.validation.images, splits.test.images])
     assert images.shape == (1797, 1, 8, 8)
     assert images.max() == 255
@@ -31,7 +31,7 @@ def test_digits_equal_those_of_scikit_learn_scaled_to_0_to_255() -> None:
 
 
 def test_defaults_draw_6000_2000_and_2000_images_of_32_pixels() -> None:
-    splits = DATASETS["cluttered_digits"](DataConfig())
+    splits = DATASETS["cluttered_digits"]()(DataConfig())
     assert splits.train.images.shape == (6000, 3, 32, 32)
     assert len(splits.validation) == len(splits.test) == 2000
 
@@ -53,7 +53,7 @@ def test_a_drawn_digit_has_the_label_of_its_base(cluttered: Splits) -> None:
 
 
 def test_a_smaller_limit_gives_the_first_images_of_a_larger_one(cluttered: Splits) -> None:
-    few = DATASETS["cluttered_digits"](DataConfig(limit=50))
+    few = DATASETS["cluttered_digits"]()(DataConfig(limit=50))
     np.testing.assert_array_equal(few.train.images, cluttered.train.images[:50])
 
 
@@ -79,7 +79,7 @@ def test_factors_are_within_their_ranges(cluttered: Splits) -> None:
 
 def test_the_same_bytes_are_drawn_on_every_machine() -> None:
     """The digest was computed by VERSION 1 with numpy 2.4.6 and scikit-learn 1.9.1."""
-    splits = DATASETS["cluttered_digits"](DataConfig(limit=16))
+    splits = DATASETS["cluttered_digits"]()(DataConfig(limit=16))
     drawn = hashlib.blake2b(splits.train.images.tobytes(), digest_size=8).hexdigest()
     assert drawn == "2fe19fdeee5a9a19"
 
@@ -89,6 +89,6 @@ def test_an_embedded_data_set_refuses_a_path(name: str) -> None:
     with pytest.raises(
         DataError, match=rf"data\.path=/photos cannot be used with data\.name={name}"
     ):
-        DATASETS[name](DataConfig(name=name, path="/photos"))
+        DATASETS[name]()(DataConfig(name=name, path="/photos"))
     with pytest.raises(DataError, match=r"data\.download=true cannot be used"):
-        DATASETS[name](DataConfig(name=name, download=True))
+        DATASETS[name]()(DataConfig(name=name, download=True))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
-from sweep.datasets import DATASETS, detect
+from sweep.datasets import DATASETS, bind, detect
 from sweep.datasets._decode import resize
 from sweep.datasets.images import Splits
 from sweep.datasets.torchvision_sets import reader
@@ -29,7 +29,8 @@ from tests.datasets.fixtures import (
 
 
 def read(name: str, path: Path, **fields: object) -> Splits:
-    return DATASETS[name](DataConfig.model_validate({"name": name, "path": str(path), **fields}))
+    config = DataConfig.model_validate({"name": name, "path": str(path), **fields})
+    return bind(config).make()(config)
 
 
 def test_parquet_returns_exactly_the_pixels_and_labels_of_the_table(tmp_path: Path) -> None:
@@ -89,16 +90,16 @@ def test_labels_without_names_are_numbered_in_order(tmp_path: Path) -> None:
     assert set(splits.train.labels.tolist()) == {0, 1}
 
 
-def test_options_name_the_columns(tmp_path: Path) -> None:
+def test_keys_name_the_columns(tmp_path: Path) -> None:
     encoded = pa.array([png(picture) for picture in pictures(30)], pa.binary())
     two = pa.table({"a": encoded, "b": encoded, "fine": [0, 1] * 15, "coarse": [0] * 30})
     pq.write_table(two, tmp_path / "a.parquet")
-    splits = read("parquet", tmp_path, options={"image": "b", "label": "fine"})
+    splits = read("parquet", tmp_path, image="b", label="fine")
     assert splits.classes == ("0", "1")
-    with pytest.raises(DataError, match=r"several columns of images.*data\.options\.image=a"):
+    with pytest.raises(DataError, match=r"several columns of images.*data\.image=a"):
         read("parquet", tmp_path)
     with pytest.raises(DataError, match=r"'fin' is not known\. Did you mean 'fine'\?"):
-        read("parquet", tmp_path, options={"image": "b", "label": "fin"})
+        read("parquet", tmp_path, image="b", label="fin")
 
 
 def test_parquet_without_images_is_refused_and_its_columns_are_listed(tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_a_missing_path_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.path=.*nowhere cannot be read on this machine"):
         read(name, tmp_path / "nowhere")
     with pytest.raises(DataError, match=rf"data\.name={name} needs the folder of its files"):
-        DATASETS[name](DataConfig(name=name))
+        DATASETS[name]()(DataConfig(name=name))
 
 
 def test_the_data_set_at_a_path_is_detected_from_names(

@@ -17,9 +17,9 @@ from sweep.core.errors import StudyError
 from sweep.doctor import machine, storage, study
 from sweep.doctor.finding import Finding, looked
 from sweep.launch import launch
-from sweep.log import store
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log.study_folder import EVENTS, open_log
+from sweep.storage.location import Location, locate
+from tests.faults import Act, faulty
 from tests.object_store import Road
 from tests.small import small_study
 
@@ -48,7 +48,7 @@ def of(check: str, found: list[Finding]) -> Finding:
     return one
 
 
-def health(folder: Place) -> dict[str, Finding]:
+def health(folder: Location) -> dict[str, Finding]:
     return {one.check: one for one in study.findings(folder)}
 
 
@@ -85,7 +85,7 @@ def test_a_results_folder_that_is_not_there_is_not_made_and_a_wrong_thing_exits_
     assert app.run_command(["doctor", str(config), "--results", str(results)]) == 1
     said = capsys.readouterr().out
     assert str(path) in next(line for line in said.splitlines() if line.startswith("wrong"))
-    assert "-> Put it there, or name another with data.path=PATH." in said
+    assert "-> Put the images there, or name another place with data.path=PATH." in said
     assert "not made yet" in said
     assert list(tmp_path.iterdir()) == [config]
 
@@ -147,47 +147,46 @@ def test_a_version_out_of_range_and_a_library_that_is_missing_are_told() -> None
 
 def test_a_file_in_the_place_of_a_folder_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("")
-    (one,) = storage.findings(tmp_path / "results")
+    (one,) = storage.findings(locate(tmp_path / "results"))
     assert one.state == "wrong"
     assert "is a file" in one.seen
-    (one,) = storage.findings(tmp_path / "results" / "deeper")
+    (one,) = storage.findings(locate(tmp_path / "results" / "deeper"))
     assert one.state == "wrong"
 
 
-def test_a_folder_that_refuses_is_wrong_and_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(place: Place, data: files.Data, *, at: int | None = None) -> None:
-        raise OSError(30, "Read-only file system")
+def test_a_folder_that_refuses_is_wrong_and_nothing_is_left(tmp_path: Path) -> None:
+    def refuse(act: Act) -> Any:
+        if act.name == "append":
+            raise OSError(30, "Read-only file system")
+        return act.run()
 
-    monkeypatch.setattr(files, "append", refuse)
-    found = list(storage.findings(tmp_path))
+    found = list(storage.findings(faulty(locate(tmp_path), refuse)))
     assert of("storage", found).seen.endswith("cannot be written: Read-only file system")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_object_store_is_tried_and_one_without_conditions_protects_nobody(
-    bucket: Place, road: Road
+    bucket: Location, road: Road
 ) -> None:
-    place = files.place(str(bucket))
+    place = locate(str(bucket))
     found = list(storage.findings(place))
     assert [(one.check, one.state) for one in found] == [("storage", "ok"), ("locks", "ok")]
     road.bare = True
     found = list(storage.findings(place))
     assert of("locks", found).state == "warning"
     assert "nothing protects you from two drivers" in of("locks", found).seen
-    assert files.names(place) == []
+    assert place.names() == []
     road.refuse = lambda method, path: True
     (one,) = storage.findings(place)
     assert (one.check, one.state) == ("storage", "wrong")
     assert "AWS_ENDPOINT_URL" in one.seen
 
 
-def test_a_study_on_an_object_store_is_looked_at(bucket: Place) -> None:
+def test_a_study_on_an_object_store_is_looked_at(bucket: Location) -> None:
     launch.run(_config(8, "local", "paper"), results=str(bucket), warn=lambda sentence: None)
     found = health(bucket / "scale")
     assert [one for one in found.values() if one.state != "ok"] == []
-    files.remove(bucket / "scale" / store.EVENTS / "0000000003.json")
+    (bucket / "scale" / EVENTS / "0000000003.json").remove()
     assert found["log"].seen == f"{int(found['log'].seen.split()[0])} events, all readable"
     assert "event 3" in health(bucket / "scale")["log"].seen
 
@@ -207,9 +206,9 @@ def overwrite(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "check", "state", "seen"),
     [
-        (store.EVENTS, append(b'{"seq'), "log", "warning", "and 5 bytes of a torn one"),
-        (store.EVENTS, overwrite, "log", "wrong", "is damaged at line 6"),
-        (store.EVENTS, lambda path: path.write_bytes(b""), "log", "wrong", "it never began"),
+        (EVENTS, append(b'{"seq'), "log", "warning", "and 5 bytes of a torn one"),
+        (EVENTS, overwrite, "log", "wrong", "is damaged at line 6"),
+        (EVENTS, lambda path: path.write_bytes(b""), "log", "wrong", "it never began"),
         ("tables/trials.parquet", Path.unlink, "tables", "warning", "not of this log: trials;"),
         ("tables/.x.1.tmp", Path.touch, "leftovers", "warning", "1 unfinished files"),
     ],
@@ -219,7 +218,7 @@ def test_what_is_damaged_in_a_study_is_told_and_what_to_type(
 ) -> None:
     damage(copied / name)
     before = tree(copied)
-    one = health(copied)[check]
+    one = health(locate(copied))[check]
     assert one.state == state
     assert seen in one.seen
     assert one.cure
@@ -227,27 +226,27 @@ def test_what_is_damaged_in_a_study_is_told_and_what_to_type(
 
 
 def test_weights_that_are_gone_are_told_and_the_winners_are_wrong(copied: Path) -> None:
-    assert health(copied)["weights"].seen.endswith("0 of them missing")
+    assert health(locate(copied))["weights"].seen.endswith("0 of them missing")
     from sweep.tables.results import Results
 
     rows = Results(copied).trials.to_pylist()
     winner = next(row["trial_id"] for row in rows if row["winner"])
     other = next(row["trial_id"] for row in rows if row["checkpoint"] and not row["winner"])
     (copied / "trials" / other / "encoder.safetensors").unlink()
-    assert health(copied)["weights"].state == "warning"
+    assert health(locate(copied))["weights"].state == "warning"
     (copied / "trials" / winner / "encoder.safetensors").unlink()
-    assert health(copied)["weights"].state == "wrong"
-    assert winner in health(copied)["weights"].seen
+    assert health(locate(copied))["weights"].state == "wrong"
+    assert winner in health(locate(copied))["weights"].seen
 
 
 def test_a_driver_at_work_and_one_that_is_gone_are_told_apart(copied: Path) -> None:
-    with store.open_log(copied):
-        one = health(copied)["driver"]
+    with open_log(locate(copied)):
+        one = health(locate(copied))["driver"]
         assert "drives it; its heartbeat is 0 s old" in one.seen
         note = (copied / "driver.json").read_bytes()
     (copied / "driver.json").write_bytes(note)
-    lines = (copied / store.EVENTS).read_bytes().splitlines(keepends=True)
-    (copied / store.EVENTS).write_bytes(b"".join(lines[:-1]))
-    one = health(copied)["driver"]
+    lines = (copied / EVENTS).read_bytes().splitlines(keepends=True)
+    (copied / EVENTS).write_bytes(b"".join(lines[:-1]))
+    one = health(locate(copied))["driver"]
     assert (one.state, one.cure) == ("warning", f"`sweep resume {copied}` goes on.")
     assert "is gone" in one.seen

@@ -18,6 +18,7 @@ from sweep.config.models import StudyConfig
 from sweep.doctor import nodes
 from sweep.doctor.finding import Finding
 from sweep.runners.ray import on_nodes
+from sweep.storage.location import locate
 from tests.processes import joined
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -66,7 +67,7 @@ def test_a_node_without_the_images_and_with_results_of_its_own_is_named(
     second: Second, tmp_path: Path
 ) -> None:
     config = StudyConfig.parse({"name": "x", "data": {"path": str(second.images)}})
-    found = {one.check: one for one in nodes.findings(second.results, config, None, None)}
+    found = {one.check: one for one in nodes.findings(locate(second.results), config, None, None)}
     assert {one.check for one in found.values() if one.state != "ok"} == {
         f"data on {second.name}",
         f"results on {second.name}",
@@ -76,7 +77,7 @@ def test_a_node_without_the_images_and_with_results_of_its_own_is_named(
     for node in on_nodes.nodes():
         assert found[f"node {node.name}"].state == "ok"
     assert list(second.results.iterdir()) == []
-    found = {one.check: one for one in nodes.findings(tmp_path, None, None, None)}
+    found = {one.check: one for one in nodes.findings(locate(tmp_path), None, None, None)}
     assert found[f"results on {second.name}"].state == "ok"
     assert list(tmp_path.iterdir()) == []
 
@@ -95,14 +96,14 @@ def test_another_version_missing_images_and_other_images_are_wrong() -> None:
     assert (version.state, version.seen) == ("wrong", "1 CPU; python 3.12 (here 3.11)")
     assert (data.check, data.state, data.seen) == ("data on n", "wrong", "There is no /data.")
     (_, data) = nodes.compared("n", "1 CPU", seen(), seen(data={"data": "other"}))
-    assert (data.state, data.seen) == ("wrong", "digest other, and the driver's is not that")
+    assert (data.state, data.seen) == ("wrong", "digest other, and the driver's digest is abc")
 
 
 def test_a_node_that_reads_the_token_and_leaves_its_note_shares_the_folder(tmp_path: Path) -> None:
-    token, note = tmp_path / "token", tmp_path / "note"
-    token.write_text("t")
+    token, note = locate(tmp_path / "token"), locate(tmp_path / "note")
+    token.write(b"t")
     assert states(nodes.shared("n", token, note, seen(note="7"))) == [("results on n", "wrong")]
-    note.write_text("7")
+    note.write(b"7")
     assert states(nodes.shared("n", token, note, seen(note="7"))) == [("results on n", "ok")]
     other = seen(note="7", token="another")
     assert states(nodes.shared("n", token, note, other)) == [("results on n", "wrong")]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.parametrize("name", ENCODERS)
 
 
 def config(name: str) -> EncoderConfig:
-    return EncoderConfig(name=name, width=WIDTHS[name])
+    return EncoderConfig(name=name).with_parameters({"width": WIDTHS[name]})
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (3, 32, 32), (3, 20, 28)])
@@ -49,6 +49,8 @@ def test_the_forward_pass_uses_no_random_numbers(name: str) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_unknown_options_are_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} takes no options.*has depth"):
-        build(EncoderConfig(name=name, options={"depth": 3}), (3, 16, 16))
+def test_keys_that_it_does_not_have_are_refused(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"encoder\.depth is no key of {name}\..* Keys of {name}: "
+    ):
+        build(EncoderConfig(name=name).with_parameters({"depth": 3}), (3, 16, 16))

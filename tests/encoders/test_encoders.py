@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,9 +14,13 @@ from sweep.core.errors import ConfigError
 from sweep.encoders import build, dim_of
 
 
+def config(name: str, **keys: Any) -> EncoderConfig:
+    return EncoderConfig(name=name).with_parameters(keys)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_an_imagenet_resnet_loads_into_torchvision_and_gives_the_same_features(name: str) -> None:
-    encoder = build(EncoderConfig(name=name, stem="imagenet"), (3, 64, 64)).eval()
+    encoder = build(config(name, stem="imagenet"), (3, 64, 64)).eval()
     reference = getattr(torchvision.models, name)()
     result = reference.load_state_dict(encoder.state_dict(), strict=False)
     assert sorted(result.missing_keys) == ["fc.bias", "fc.weight"]
@@ -28,7 +32,7 @@ def test_an_imagenet_resnet_loads_into_torchvision_and_gives_the_same_features(n
 
 
 def test_initial_weights_of_a_resnet_are_as_large_as_those_of_torchvision() -> None:
-    encoder = build(EncoderConfig(name="resnet18", stem="imagenet"), (3, 64, 64))
+    encoder = build(config("resnet18", stem="imagenet"), (3, 64, 64))
     reference = torchvision.models.resnet18()
     for name, weight in encoder.named_parameters():
         other = reference.get_parameter(name)
@@ -41,7 +45,7 @@ def test_initial_weights_of_a_resnet_are_as_large_as_those_of_torchvision() -> N
 def test_the_cifar_stem_keeps_the_resolution(
     name: str, stem: Literal["cifar", "imagenet"], pixels: int
 ) -> None:
-    encoder = build(EncoderConfig(name=name, stem=stem, width=8), (3, 32, 32))
+    encoder = build(config(name, stem=stem, width=8), (3, 32, 32))
     shapes: list[torch.Size] = []
     encoder.get_submodule("layer1").register_forward_hook(
         lambda *args: shapes.append(args[2].shape)
@@ -52,15 +56,17 @@ def test_the_cifar_stem_keeps_the_resolution(
 
 def test_the_number_of_features_grows_with_the_width() -> None:
     shape = (3, 32, 32)
-    assert dim_of(EncoderConfig(name="resnet18", width=16), shape) == 128
-    assert dim_of(EncoderConfig(name="resnet50", width=16), shape) == 512
+    assert dim_of(config("resnet18", width=16), shape) == 128
+    assert dim_of(config("resnet50", width=16), shape) == 512
     assert dim_of(EncoderConfig(name="small_conv"), shape) == 256
-    assert dim_of(EncoderConfig(name="small_conv", width=48), shape) == 384
+    assert dim_of(config("small_conv", width=48), shape) == 384
 
 
 def test_small_conv_refuses_fewer_than_256_features() -> None:
-    with pytest.raises(ConfigError, match=r"encoder\.width is 31, but small_conv needs 32 or more"):
-        build(EncoderConfig(name="small_conv", width=31), (3, 16, 16))
+    with pytest.raises(
+        ConfigError, match=r"encoder\.width is 31: input should be greater than or equal to 32"
+    ):
+        build(config("small_conv", width=31), (3, 16, 16))
 
 
 @pytest.mark.parametrize("side", [16, 32])
@@ -77,16 +83,17 @@ def test_a_users_own_encoder_is_found_by_module_and_name(
 ) -> None:
     (tmp_path / "my_encoders.py").write_text(
         "from torch import nn\n"
-        "def flat(config):\n"
+        "def flat(*, scale=1):\n"
         "    def make(shape):\n"
         "        module = nn.Flatten()\n"
-        "        module.dim = shape[0] * shape[1] * shape[2]\n"
+        "        module.dim = scale * shape[0] * shape[1] * shape[2]\n"
         "        return module\n"
         "    return make\n"
-        "def nameless(config):\n"
+        "def nameless():\n"
         "    return lambda shape: nn.Flatten()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert dim_of(EncoderConfig(name="my_encoders:flat"), (3, 4, 5)) == 60
+    assert dim_of(config("my_encoders:flat", scale=2), (3, 4, 5)) == 120
     with pytest.raises(ConfigError, match="'my_encoders:nameless' has no `dim`"):
         dim_of(EncoderConfig(name="my_encoders:nameless"), (3, 4, 5))

@@ -26,7 +26,7 @@ name = "small_conv"
 epochs = 2
 batch = 64
 [criteria]
-last = 30
+alpha.last = 30
 images = 300
 at = [0.5]
 [space]

@@ -99,7 +99,9 @@ OPTIONS = st.fixed_dictionaries(
         "test": st.sampled_from([0.001, 0.5, 0.999]),
         "validation": st.sampled_from([0.001, 0.5, 0.999]),
         "name": st.sampled_from(["imagefolder", "parquet", "cifar10", "stl10", "digits"]),
-        "options": st.dictionaries(st.sampled_from(["image", "label", "x"]), WORDS, max_size=2),
+        "image": WORDS,
+        "label": WORDS,
+        "x": WORDS,
     },
 )
 
@@ -109,7 +111,7 @@ def check(folder: Path, path: Path, options: dict[str, Any]) -> None:
     config = folder / "config.toml"
     config.write_text(
         'rule.name = "none"\nencoder.name = "small_conv"\ntrain.batch = 4\ncriteria.images = 40\n'
-        "criteria.last = 30\n[space.axes]\nd = [8, 16]\n",
+        "criteria.alpha.last = 30\n[space.axes]\nd = [8, 16]\n",
         encoding="utf-8",
     )
     overrides = [f"data.{key}={toml(value)}" for key, value in options.items()]

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from sweep.config.models import StudyConfig
 from sweep.launch import launch
-from sweep.log.store import EVENTS
-from sweep.tables.snapshots import FOLDER
+from sweep.log.study_folder import EVENTS, TABLES
 from tests.fuzz.commands import check_command, workspace
 from tests.fuzz.values import JSON
 
@@ -76,9 +75,9 @@ def use(
         study = folder / "results" / "study"
         study.mkdir()
         (study / EVENTS).write_bytes(data)
-        (study / FOLDER).mkdir()
+        (study / TABLES).mkdir()
         for name, table in (tables or {}).items():
-            (study / FOLDER / name).write_bytes(table)
+            (study / TABLES / name).write_bytes(table)
         trial = next((e["trial_id"] for e in _events(data) if e.get("trial_id")), "x")
         given = [word.format(trial=trial, out=folder / "out") for word in words]
         if words[0] == "resume":
@@ -103,9 +102,7 @@ def _events(data: bytes) -> list[Event]:
 def _idle(data: bytes) -> bool:
     """True if the only trial that `resume` could run is the trial that does nothing."""
     configs = [
-        event["payload"].get("config")
-        for event in _events(data)
-        if isinstance(event.get("payload"), dict) and event.get("kind") in ("study", "budget")
+        event.get("config") for event in _events(data) if event.get("kind") in ("study", "budget")
     ]
     return all(isinstance(config, dict) and config.get("trial") == TRIAL for config in configs)
 
@@ -189,7 +186,7 @@ def test_a_deeply_nested_log(
     lines = log.splitlines(keepends=True)
     at = place % len(lines)
     lines[at] = lines[at].replace(
-        b'"payload":{', b'"payload":{"x":' + b"[" * depth + b"]" * depth + b",", 1
+        b'{"seq":', b'{"x":' + b"[" * depth + b"]" * depth + b',"seq":', 1
     )
     use(scratch, b"".join(lines), words)
 
@@ -198,7 +195,7 @@ def test_a_deeply_nested_log(
 def test_tables_with_damaged_bytes_or_exchanged_names(
     picked: st.DataObject, words: list[str], finished: Path, scratch: Path
 ) -> None:
-    tables = {path.name: path.read_bytes() for path in sorted((finished / FOLDER).iterdir())}
+    tables = {path.name: path.read_bytes() for path in sorted((finished / TABLES).iterdir())}
     names = st.sampled_from(sorted(tables))
     for _ in range(picked.draw(st.integers(1, 3))):
         name = picked.draw(names)

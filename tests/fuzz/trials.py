@@ -20,7 +20,9 @@ def idle(config: TrialConfig, context: Context) -> Iterator[Observation]:
     yield Observation(stage="trained", step=2, measures=(loss,), detail={"checkpoint": "x"})
     fit = {"r2": 0.9, "first": 4, "last": 100, "images": 500}
     alpha = Measure(name="alpha", value=0.5 + number % 7 / 10, detail=fit)
-    broken = Measure(name="alpha", value=None, status="degenerate", detail={"reason": "rank 1"})
+    broken = Measure(
+        name="alpha", value=None, status="degenerate", fatal=True, detail={"reason": "rank 1"}
+    )
     measures = (broken if number == 6 else alpha, Measure(name="my rank", value=2.0))
     yield Observation(stage="measured", step=2, measures=measures, detail={"spectrum": [2.0, 1.0]})
     accuracy = Measure(name="accuracy", value=number % 10 / 10, detail={"images": 200})

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from sweep.cli import app
-from sweep.config.models import ProbeConfig, StudyConfig
+from sweep.config.models import StudyConfig
 from sweep.core.errors import StudyError
-from sweep.core.records import Event
+from sweep.core.events import Event, Observed, StudyBegan, StudyFinished, TrialFailed
 from sweep.launch import launch
-from sweep.log import store
-from sweep.probes import Fitted, Labelled, Probe, knn
+from sweep.log.study_folder import EVENTS, read_log
+from sweep.probes import Fitted, Labelled, Probe
+from sweep.probes.knn import knn
+from sweep.storage.location import locate
 from sweep.tables.results import Results
 from tests.processes import wait_until
 from tests.small import small_study
@@ -29,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def events_of(folder: Path) -> list[Event]:
-    return store.read(folder / store.EVENTS)[0]
+    return read_log(locate(folder))
 
 
 def run(study: StudyConfig, results: Path) -> Any:
@@ -39,9 +41,9 @@ def run(study: StudyConfig, results: Path) -> Any:
 def stages(folder: Path) -> Counter[tuple[str, str, int]]:
     """Return how often each observation stands in the log."""
     return Counter(
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events_of(folder)
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     )
 
 
@@ -86,8 +88,8 @@ def wait_for(folder: Path, stage: str, count: int, seconds: float = 120.0) -> No
     """Wait until so many trials have reached a stage."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if (folder / store.EVENTS).exists():
-            text = (folder / store.EVENTS).read_text(encoding="utf-8")
+        if (folder / EVENTS).exists():
+            text = (folder / EVENTS).read_text(encoding="utf-8")
             if text.count(f'"stage":"{stage}"') >= count:
                 return
         time.sleep(0.02)
@@ -96,11 +98,12 @@ def wait_for(folder: Path, stage: str, count: int, seconds: float = 120.0) -> No
 
 def test_a_study_ends_with_a_winner_and_its_test_accuracy(whole: Path) -> None:
     last = events_of(whole)[-1]
-    assert last.kind == "finish"
-    winner = last.payload["winner"]
+    assert isinstance(last, StudyFinished)
+    winner = last.outcome.winner
     accuracies = {row["trial_id"]: row["accuracy"] or 0.0 for row in numbers(whole)}
     assert accuracies[winner] == max(accuracies.values())
-    assert last.payload["interval"][0] < accuracies[winner] < last.payload["interval"][1]
+    assert last.outcome.interval is not None
+    assert last.outcome.interval[0] < accuracies[winner] < last.outcome.interval[1]
     tested = [key for key in stages(whole) if key[1] == "tested"]
     assert [trial_id for trial_id, _, _ in tested] == [winner]
 
@@ -136,7 +139,9 @@ def test_a_driver_killed_anywhere_is_gone_on_with_as_if_nothing_had_been(
     assert max(after.values()) == 1
     assert before <= after
     trained = [key for key in after if key[1] == "trained"]
-    assert len(trained) == len(events_of(folder)[0].payload["config"]["space"]["axes"]["d"]) * 2
+    began = events_of(folder)[0]
+    assert isinstance(began, StudyBegan)
+    assert len(trained) == len(began.config["space"]["axes"]["d"]) * 2
     assert numbers(folder) == numbers(whole)
     assert [e.seq for e in events_of(folder)] == list(range(len(events_of(folder))))
 
@@ -160,7 +165,7 @@ def test_a_signal_ends_a_driver_resumable(
 calls = 0
 
 
-def slow_at_the_test(config: ProbeConfig) -> Probe:
+def slow_at_the_test() -> Probe:
     """The nearest-neighbour probe; a process's second one takes a minute, and says so."""
 
     def probe(train: Labelled, validation: Labelled) -> Fitted:
@@ -169,7 +174,7 @@ def slow_at_the_test(config: ProbeConfig) -> Probe:
         if calls == 2:
             Path(os.environ["SWEEP_TEST_BEGAN"]).touch()
             time.sleep(60)
-        return knn.make(config)(train, validation)
+        return knn()(train, validation)
 
     return probe
 
@@ -192,7 +197,7 @@ def test_a_signal_ends_the_test_of_the_winner(
     assert process.returncode == 130
     assert launch.resume(folder).probes_paid == 1
     assert max(stages(folder).values()) == 1
-    assert events_of(folder)[-1].kind == "finish"
+    assert isinstance(events_of(folder)[-1], StudyFinished)
 
 
 def test_sweep_stop_ends_a_driver_from_another_terminal(
@@ -312,12 +317,12 @@ def test_training_code_of_ones_own_is_run_retried_and_logged(tmp_path: Path) -> 
     log = tmp_path / "results/own/trials" / rows[2]["trial_id"] / "log.txt"
     assert "hello from 2" in log.read_text(encoding="utf-8")
     assert "ValueError: bad luck" in log.read_text(encoding="utf-8")
-    failures = [e for e in events_of(tmp_path / "results/own") if e.kind == "failure"]
-    assert {e.payload["error"] for e in failures} == {"ValueError: bad luck", "SystemExit: enough"}
-    failure = next(e for e in failures if "luck" in e.payload["error"])
-    assert failure.payload["error"] == "ValueError: bad luck"
-    assert failure.payload["final"] is False
-    assert "Traceback" in failure.payload["traceback"]
+    failures = [e for e in events_of(tmp_path / "results/own") if isinstance(e, TrialFailed)]
+    assert {e.failure.error for e in failures} == {"ValueError: bad luck", "SystemExit: enough"}
+    failure = next(e for e in failures if "luck" in e.failure.error)
+    assert failure.failure.error == "ValueError: bad luck"
+    assert failure.final is False
+    assert "Traceback" in failure.failure.traceback
 
 
 def test_results_that_cannot_be_written_are_a_sentence(
@@ -334,6 +339,6 @@ def test_results_that_cannot_be_written_are_a_sentence(
 def test_a_driver_that_died_before_its_first_event_left_nothing_in_the_way(tmp_path: Path) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
-    (folder / store.EVENTS).touch()
+    (folder / EVENTS).touch()
     run(small_study("train.epochs=1", "rule.name=none"), tmp_path)
-    assert json.loads((folder / store.EVENTS).read_text().splitlines()[0])["kind"] == "study"
+    assert json.loads((folder / EVENTS).read_text().splitlines()[0])["kind"] == "study"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sweep.config.models import StudyConfig
 from sweep.core.errors import Resumable
+from sweep.core.events import EncoderDropped
 from sweep.core.history import History
 from sweep.core.records import Decision, Measure, Observation, Verdict
 from sweep.launch.retention import Keeper
-from sweep.log.store import MemoryLog
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.log.log import MemoryLog
+from sweep.storage.location import Location
 from sweep.study import Study
+from tests.faults import Act, faulty
 from tests.small import small_study
 
 TRIALS = ("low", "high", "higher")
@@ -41,7 +44,7 @@ def measured(alpha: float) -> Observation:
     return Observation(stage="measured", step=1, measures=(Measure(name="alpha", value=alpha),))
 
 
-def begin(root: Place, config: StudyConfig, log: MemoryLog) -> tuple[Study, Keeper]:
+def begin(root: Location, config: StudyConfig, log: MemoryLog) -> tuple[Study, Keeper]:
     """Return a study of three trained models, whoever drove it before."""
     study = Study(rule=rule, log=log)
     keeper = Keeper(study, config, root)
@@ -49,8 +52,8 @@ def begin(root: Place, config: StudyConfig, log: MemoryLog) -> tuple[Study, Keep
     for trial_id in TRIALS:
         if trial_id not in study.history:
             for name in WEIGHTS:
-                files.make(root / "trials" / trial_id)
-                files.write(root / "trials" / trial_id / name, b"weights")
+                (root / "trials" / trial_id).make_folder()
+                (root / "trials" / trial_id / name).write(b"weights")
             study.add(trial_id, {}, {})
             study.start(trial_id)
     return study, keeper
@@ -64,12 +67,12 @@ def decide(study: Study) -> None:
         study.observe(trial_id, Observation(stage="probed", step=1, measures=(accuracy,)))
 
 
-def kept(root: Place) -> list[str]:
-    return [name for name in TRIALS if files.names(root / "trials" / name) == WEIGHTS]
+def kept(root: Location) -> list[str]:
+    return [name for name in TRIALS if (root / "trials" / name).names() == WEIGHTS]
 
 
 def dropped(study: Study) -> list[str]:
-    return [event.trial_id for event in study.events() if event.kind == "dropped"]
+    return [event.trial_id for event in study.events() if isinstance(event, EncoderDropped)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def dropped(study: Study) -> list[str]:
     ],
 )
 def test_weights_are_kept_as_the_config_says(
-    root: Place, keep: str, then: tuple[str, ...], last: tuple[str, ...]
+    root: Location, keep: str, then: tuple[str, ...], last: tuple[str, ...]
 ) -> None:
     study, keeper = begin(root, small_study(f"resources.keep={keep}"), MemoryLog())
     decide(study)
@@ -94,36 +97,34 @@ def test_weights_are_kept_as_the_config_says(
 
 @pytest.mark.parametrize("deeds", [0, 1])
 def test_what_a_crash_leaves_between_event_and_deed_is_removed_and_told_once(
-    root: Place, deeds: int, monkeypatch: pytest.MonkeyPatch
+    root: Location, deeds: int
 ) -> None:
     config, log = small_study("resources.keep=winner"), MemoryLog()
-    study, _ = begin(root, config, log)
-    remove, left = files.remove, iter(range(1 + deeds))  # the first removes the training's state
+    left = iter(range(1 + deeds))  # the first removes the training's state
 
-    def dying(place: Place) -> None:
-        if next(left, None) is None:
+    def dying(act: Act) -> Any:
+        if act.name == "remove" and next(left, None) is None:
             raise Killed
-        remove(place)
+        return act.run()
 
-    monkeypatch.setattr(files, "remove", dying)
+    study, _ = begin(faulty(root, dying), config, log)
     with pytest.raises(Killed):
         decide(study)
-    monkeypatch.undo()
     assert dropped(study) == ["low"]
     study, keeper = begin(root, config, MemoryLog(log.read()))
     decide(study)
     keeper.finish("higher")
     assert kept(root) == ["higher"]
-    assert files.names(root / "trials" / "low") == []
+    assert (root / "trials" / "low").names() == []
     assert sorted(dropped(study)) == ["high", "low"]
 
 
-def test_storage_that_refuses_is_a_sentence(root: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    study, _ = begin(root, small_study(), MemoryLog())
+def test_storage_that_refuses_is_a_sentence(root: Location) -> None:
+    def refuse(act: Act) -> Any:
+        if act.name == "remove":
+            raise OSError(30, "Read-only file system")
+        return act.run()
 
-    def refuse(place: Place) -> None:
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(files, "remove", refuse)
+    study, _ = begin(faulty(root, refuse), small_study(), MemoryLog())
     with pytest.raises(Resumable, match=r"low cannot be written: Read-only file system\. Put that"):
         decide(study)

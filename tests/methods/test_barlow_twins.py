@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sweep.methods.barlow_twins import barlow_twins_loss
+from sweep.methods.barlow_twins import barlow_twins_loss, cross_correlation, diagonal_terms
+from sweep.pretraining.members import bind_trial
+from sweep.pretraining.train import begin, pretrain
+from tests.methods import first_version
+from tests.runs import trial
 
 
 def naive(z_a: Tensor, z_b: Tensor, lambd: float) -> float:
@@ -99,3 +103,60 @@ def test_refuses_views_that_are_not_two_equal_batches(
 ) -> None:
     with pytest.raises(ValueError, match=r"must be \[B, d\] both"):
         barlow_twins_loss(torch.zeros(shape_a), torch.zeros(shape_b), lambd=0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lars"])
+@pytest.mark.parametrize("joint", [False, True], ids=["apart", "joint"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_trains_to_the_same_bits_as_the_first_version(
+    channels: int, joint: bool, optimizer: str
+) -> None:
+    config = bind_trial(
+        trial(
+            method={"d": 16, "lambd": 0.02, "joint_batch_norm": joint},
+            train={
+                "precision": "float32",
+                "epochs": 4,
+                "batch": 8,
+                "optimizer": optimizer,
+                "warmup_epochs": 1,
+            },
+            augment={"hue": 0.1, "blur": 0.5, "solarize": 0.2},
+            data={"name": "digits"},
+        )
+    )
+    shape = (channels, 8, 8)
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randint(0, 256, (40, *shape), generator=generator, dtype=torch.uint8)
+    mean, std = [0.4] * channels, [0.25] * channels
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        run = begin(config, shape, "cpu", images=len(images))
+        for _ in pretrain(
+            run, images, config, device="cpu", mean=mean, std=std, heartbeat_seconds=1e9
+        ):
+            pass
+        encoder, projector = first_version.train(config, images, mean=mean, std=std)
+    finally:
+        torch.set_num_threads(threads)
+    assert run.step == 20
+    before = {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+    before |= {f"projector.{name}": value for name, value in projector.state_dict().items()}
+    now = run.method.state_dict()
+    assert now.keys() == before.keys()
+    assert [name for name in now if not torch.equal(now[name], before[name])] == []
+
+
+def test_the_loss_is_d_times_invariance_plus_lambda_redundancy() -> None:
+    z_a, z_b = correlated()
+    on, off = diagonal_terms(cross_correlation(z_a, z_b))
+    loss = barlow_twins_loss(z_a, z_b, lambd=0.3)
+    assert loss.item() == pytest.approx(on.item() + 0.3 * off.item(), rel=1e-12)
+
+
+def test_the_unbiased_variant_divides_by_the_other_variance() -> None:
+    z_a, z_b = (1e3 * z for z in correlated())
+    biased = cross_correlation(z_a, z_b)
+    unbiased = cross_correlation(z_a, z_b, unbiased=True)
+    torch.testing.assert_close(unbiased, biased * 11 / 12, rtol=1e-9, atol=0)

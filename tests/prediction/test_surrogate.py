@@ -7,7 +7,7 @@ import pytest
 
 from sweep.core.history import History
 from sweep.core.records import Cost
-from sweep.log.store import MemoryLog
+from sweep.log.log import MemoryLog
 from sweep.prediction.surrogate import features, fields, scale, seconds
 from sweep.rules.baselines import ProbeAll
 from sweep.study import Study

@@ -1,75 +1,38 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from sweep.config.models import ProjectorConfig, StudyConfig, TrialConfig
+from sweep.config.models import AugmentConfig
 from sweep.core.errors import ConfigError, DataError
-from sweep.pretraining.train import Progress, Run, begin, make_projector, pretrain, total_steps
-
-SHAPE = (3, 8, 8)
-IMAGES = torch.randint(
-    0, 256, (40, *SHAPE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
-)
+from sweep.methods import Batch, Loss, Method
+from sweep.methods.two_views import TwoViews
+from sweep.pretraining.train import AVERAGED, Run, Views, pretrain, total_steps
+from tests.runs import IMAGES, SHAPE, fresh, going, same, trained, trial, weights
 
 
-def trial(seed: int = 0, **fields: Any) -> TrialConfig:
-    tree: dict[str, Any] = {
-        "encoder": {"name": "small_conv"},
-        "projector": {"d": 16},
-        "train": {"epochs": 3, "batch": 8},
-    }
-    for section, values in fields.items():
-        tree[section] = {**tree.get(section, {}), **values}
-    study = StudyConfig.parse(tree)
-    dumped = study.model_dump(include=set(TrialConfig.model_fields))
-    return TrialConfig.model_validate({**dumped, "seed": seed})
-
-
-def going(
-    run: Run, config: TrialConfig, *, images: Tensor = IMAGES, heartbeat: float = 0.0, **kwargs: Any
-) -> Iterator[Progress]:
-    return pretrain(
-        run,
-        images,
-        config,
-        device="cpu",
-        mean=[0.5] * images.shape[1],
-        std=[0.25] * images.shape[1],
-        heartbeat_seconds=heartbeat,
-        **kwargs,
-    )
-
-
-def trained(config: TrialConfig, **kwargs: Any) -> tuple[Run, list[Progress]]:
-    run = begin(config, SHAPE, "cpu")
-    return run, list(going(run, config, **kwargs))
-
-
-def weights(run: Run) -> list[Tensor]:
-    return [*run.encoder.state_dict().values(), *run.projector.state_dict().values()]
-
-
-def same(a: Run, b: Run) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
+def projector(run: Run) -> nn.Sequential:
+    assert isinstance(run.method, TwoViews)
+    assert isinstance(run.method.projector, nn.Sequential)
+    return run.method.projector
 
 
 def test_weights_follow_from_the_seed_alone() -> None:
     torch.manual_seed(1)
-    first = begin(trial(), SHAPE, "cpu")
+    first = fresh(trial())
     torch.manual_seed(2)
-    assert same(first, begin(trial(), SHAPE, "cpu"))
-    assert not same(first, begin(trial(seed=1), SHAPE, "cpu"))
+    assert same(first, fresh(trial()))
+    assert not same(first, fresh(trial(seed=1)))
 
 
 def test_candidates_that_differ_in_d_start_from_one_encoder() -> None:
-    wide, narrow = (begin(trial(projector={"d": d}), SHAPE, "cpu") for d in (32, 16))
+    wide, narrow = (fresh(trial(method={"d": d})) for d in (32, 16))
     for a, b in zip(wide.encoder.parameters(), narrow.encoder.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -84,6 +47,60 @@ def test_the_same_seed_gives_the_same_weights_however_often_it_reports(precision
     assert few == many[-1:]
 
 
+def test_the_parts_of_the_loss_are_averaged_over_the_last_steps() -> None:
+    config = trial(train={"epochs": 6})
+    run = fresh(config)
+    invariances: list[float] = []
+    for _ in going(run, config):
+        invariances.append(float(run.parts[-1]["invariance"]))
+        expected = sum(invariances[-AVERAGED:]) / len(invariances[-AVERAGED:])
+        assert run.mean_parts()["invariance"] == pytest.approx(expected)
+    assert len(invariances) == 30
+
+
+def test_a_part_that_keeps_its_graph_is_detached_and_may_come_in_some_steps_only() -> None:
+    class Odd(Method):
+        def __init__(self, encoder: nn.Module) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, batch: Batch) -> Loss:
+            value = self.encoder(batch.view()).square().mean()
+            late = {"late": value} if batch.done > 0.5 else {}
+            return Loss(value=value, parts={**late, "square": value})
+
+    config = trial()
+    run = fresh(config)
+    run.method = Odd(run.encoder)
+    for progress in going(run, config):
+        assert set(run.mean_parts()) == ({"square", "late"} if progress.step > 8 else {"square"})
+    assert not any(part.requires_grad for parts in run.parts for part in parts.values())
+
+
+def test_augmentation_is_one_function_to_a_function_mode() -> None:
+    class Names(TorchFunctionMode):
+        called: ClassVar[list[str]] = []
+
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            self.called.append(getattr(func, "__name__", ""))
+            return func(*args, **(kwargs or {}))
+
+    views = Views(
+        images=IMAGES,
+        recipes=AugmentConfig(),
+        draws=torch.Generator().manual_seed(0),
+        mean=torch.zeros(3),
+        std=torch.ones(3),
+        layout=torch.channels_last,
+    )
+    with Names() as names:
+        views()
+    assert names.called.count("augment") == 1
+    assert len(names.called) < 10
+
+
 def test_neither_weights_nor_training_touch_the_global_generator() -> None:
     state = torch.get_rng_state()
     trained(trial())
@@ -95,14 +112,14 @@ def test_neither_weights_nor_training_touch_the_global_generator() -> None:
 def test_a_run_restored_from_disk_goes_on_bit_for_bit(optimizer: str, stop: int) -> None:
     config = trial(train={"optimizer": optimizer, "warmup_epochs": 1})
     whole, _ = trained(config)
-    run = begin(config, SHAPE, "cpu")
+    run = fresh(config)
     for progress in going(run, config):
         if progress.step == stop:
             break
     file = io.BytesIO()
     torch.save(run.state_dict(), file)
     file.seek(0)
-    restored = begin(config, SHAPE, "cpu")
+    restored = fresh(config)
     restored.load_state_dict(torch.load(file, weights_only=True))
     rest = list(going(restored, config))
     assert [progress.step for progress in rest] == list(range(stop + 1, 16))
@@ -126,7 +143,7 @@ def test_a_finished_run_has_nothing_left_to_report() -> None:
 def test_measuring_in_evaluation_mode_between_two_steps_changes_nothing() -> None:
     config = trial()
     plain, _ = trained(config)
-    run = begin(config, SHAPE, "cpu")
+    run = fresh(config)
     for _ in going(run, config):
         run.encoder.eval()
     assert same(run, plain)
@@ -141,8 +158,8 @@ def test_the_loss_falls() -> None:
 
 def test_both_views_in_one_batch_are_another_network() -> None:
     apart, _ = trained(trial())
-    joint, seen = trained(trial(train={"joint_batch_norm": True}))
-    assert seen[-1].status == "ok"
+    joint, progress = trained(trial(method={"joint_batch_norm": True}))
+    assert progress[-1].status == "ok"
     assert not same(apart, joint)
 
 
@@ -155,14 +172,14 @@ def test_layout_changes_rounding_alone() -> None:
 
 def test_grey_images_train() -> None:
     config = trial()
-    run = begin(config, (1, 8, 8), "cpu")
-    assert list(going(run, config, images=IMAGES[:, :1]))[-1].status == "ok"
+    grey = IMAGES[:, :1]
+    assert list(going(fresh(config, images=grey), config, images=grey))[-1].status == "ok"
 
 
 def test_a_diverged_run_ends_as_nonfinite() -> None:
-    run = begin(trial(), SHAPE, "cpu")
+    run = fresh(trial())
     with torch.no_grad():
-        next(run.projector.parameters()).fill_(float("inf"))
+        next(projector(run).parameters()).fill_(float("inf"))
     seen = list(going(run, trial()))
     assert [(progress.step, progress.status) for progress in seen] == [(1, "nonfinite")]
 
@@ -174,12 +191,12 @@ def test_weights_that_overflow_in_the_last_step_are_nonfinite() -> None:
 
 
 def test_a_collapsed_run_ends_as_degenerate() -> None:
-    run = begin(trial(), SHAPE, "cpu")
+    run = fresh(trial())
     with torch.no_grad():
-        for weight in run.projector[-1].parameters():
-            weight.fill_(0.0)
-        assert isinstance(run.projector[-1], nn.Linear)
-        run.projector[-1].bias.fill_(3.0)
+        last = projector(run)[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.fill_(0.0)
+        last.bias.fill_(3.0)
     seen = list(going(run, trial(train={"lr": 1e-12})))
     assert [(progress.step, progress.status) for progress in seen] == [(1, "degenerate")]
 
@@ -205,7 +222,7 @@ def test_each_epoch_sees_each_image_at_most_once_in_its_own_order(
         "    def forward(self, x):\n"
         "        self.seen.append((x[:, 0, 0, 0] * 255).round().int().tolist())\n"
         "        return x.mean((2, 3)) + torch.arange(3)\n"
-        "def make(config):\n"
+        "def make():\n"
         "    return lambda shape: Recorder()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -216,7 +233,7 @@ def test_each_epoch_sees_each_image_at_most_once_in_its_own_order(
         train={"precision": "float32", "epochs": 2, "batch": 8},
     )
     images = torch.arange(43, dtype=torch.uint8).view(-1, 1, 1, 1).expand(43, *SHAPE).contiguous()
-    run = begin(config, SHAPE, "cpu")
+    run = fresh(config, images=images)
     list(
         pretrain(
             run, images, config, device="cpu", mean=[0] * 3, std=[1] * 3, heartbeat_seconds=1e9
@@ -230,10 +247,9 @@ def test_each_epoch_sees_each_image_at_most_once_in_its_own_order(
     assert first != second
 
 
-def test_an_unknown_objective_is_named() -> None:
-    config = trial(objective={"name": "barlow_twin"})
+def test_an_unknown_method_is_named() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'barlow_twins'"):
-        next(going(begin(config, SHAPE, "cpu"), config))
+        fresh(trial(method={"name": "barlow_twin"}))
 
 
 @pytest.mark.parametrize(
@@ -241,11 +257,9 @@ def test_an_unknown_objective_is_named() -> None:
     [(1, "Linear"), (2, "Linear BatchNorm1d ReLU Linear")],
 )
 def test_the_projector_has_the_layers_asked_for(layers: int, kinds: str) -> None:
-    projector = make_projector(10, ProjectorConfig(d=6, hidden=4, layers=layers))
-    assert " ".join(type(layer).__name__ for layer in projector) == kinds
-    assert projector(torch.rand(3, 10)).shape == (3, 6)
-    assert [
-        getattr(layer, "bias", None) is None for layer in projector if hasattr(layer, "weight")
-    ][-1] is False
-    assert projector[-1].bias is not None
-    assert all(layer.bias is None for layer in projector[:-1] if isinstance(layer, nn.Linear))
+    run = fresh(trial(method={"d": 6, "hidden": 4, "layers": layers}))
+    modules = projector(run)
+    assert " ".join(type(module).__name__ for module in modules) == kinds
+    assert modules(torch.rand(3, 256)).shape == (3, 6)
+    linear = [module for module in modules if isinstance(module, nn.Linear)]
+    assert [module.bias is not None for module in linear] == [False] * (layers - 1) + [True]

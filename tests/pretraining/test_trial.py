@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from sweep.core.errors import ConfigError
 from sweep.core.records import Observation
 from sweep.pretraining import checkpoint
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import JOURNAL, run_trial, test_trial
+from sweep.storage.location import Location
 from tests.small import small_trial
 
 
@@ -38,9 +40,29 @@ def test_a_trial_goes_through_its_stages(whole: tuple[Path, list[Observation]]) 
     stages = [seen.stage for seen in whole[1] if seen.stage != "pretrain"]
     assert stages == ["trained", "measured", "probed"]
     named = dict(numbers(whole[1]))
-    assert set(named) == {"loss", "alpha", "rankme", "accuracy"}
+    assert set(named) == {"loss", "invariance", "redundancy", "alpha", "rankme", "accuracy"}
     assert named["accuracy"] is not None
     assert named["accuracy"] > 0.5
+
+
+def test_the_parts_of_the_loss_are_recorded_at_each_look_and_at_the_end(tmp_path: Path) -> None:
+    observations = observe(tmp_path, "criteria.at=[0.5]", "probe.at=[0.5, 0.75]")
+    looks = [
+        (o.stage, o.fraction, "invariance" in {m.name for m in o.measures})
+        for o in observations
+        if o.stage != "pretrain"
+    ]
+    assert looks == [
+        ("measured", 0.5, True),
+        ("probed", 0.5, False),  # the same look
+        ("probed", 0.75, True),
+        ("trained", 1.0, True),
+        ("measured", 1.0, False),
+        ("probed", 1.0, False),
+    ]
+    invariance = [m for o in observations for m in o.measures if m.name == "invariance"]
+    assert [m.detail["steps"] for m in invariance] == [5, 8, 10]
+    assert all(m.value is not None and 0 < m.value < 2 for m in invariance)
 
 
 def test_every_observation_has_its_own_name(whole: tuple[Path, list[Observation]]) -> None:
@@ -98,7 +120,7 @@ def test_a_cut_costs_at_most_the_seconds_between_checkpoints(
     saved = [0]
     save = checkpoint.save_state
 
-    def noted(folder: Path, state: dict[str, Any]) -> None:
+    def noted(folder: Location, state: dict[str, Any]) -> None:
         save(folder, state)
         saved.append(next(clock))
 
@@ -294,3 +316,29 @@ def test_knn_is_a_probe_too(tmp_path: Path) -> None:
 def test_a_probe_may_have_data_of_its_own(tmp_path: Path) -> None:
     own = "probe.data={name='digits', seed=7}"
     assert dict(numbers(observe(tmp_path, own)))["accuracy"] > 0.5  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "loss", "rankme"])
+def test_a_part_of_the_loss_may_not_have_the_name_of_another_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / f"part_{name}.py").write_text(
+        "from sweep.methods import Loss, Method\n"
+        "class Mean(Method):\n"
+        "    def __init__(self, encoder):\n"
+        "        super().__init__()\n"
+        "        self.encoder = encoder\n"
+        "    def forward(self, batch):\n"
+        "        value = self.encoder(batch.view()).square().mean()\n"
+        f"        return Loss(value=value, parts={{{name!r}: value}})\n"
+        "def mean():\n"
+        "    return lambda encoder, facts: Mean(encoder)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    method = ["space.axes={seed=[0, 1]}", f"method.name=part_{name}:mean"]
+    sentence = (
+        rf"'part_{name}:mean' calls a part of its loss '{name}', which is the name of another "
+        rf"measure. Call it method_{name}"
+    )
+    with pytest.raises(ConfigError, match=sentence):
+        observe(tmp_path, *method)

@@ -9,7 +9,6 @@ import pickle
 import pytest
 import torch
 
-from sweep.config.models import ProbeConfig
 from sweep.probes import PROBES, Labelled, Probe
 
 CLASSES = 4
@@ -26,7 +25,7 @@ def labelled(images: int, *, margin: float, seed: int, dim: int = 16) -> Labelle
 
 @pytest.fixture(params=PROBES)
 def probe(request: pytest.FixtureRequest) -> Probe:
-    return PROBES[request.param](ProbeConfig())
+    return PROBES[request.param]()
 
 
 def test_separable_classes_are_separated(probe: Probe) -> None:

@@ -8,9 +8,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from sweep.config.models import ProbeConfig
-from sweep.probes import Labelled, linear
-from sweep.probes.linear import Problem, Standardiser, solve
+from sweep.probes import Labelled
+from sweep.probes.linear import Problem, Standardiser, linear, solve
 
 
 def overlapping(images: int, seed: int) -> Labelled:
@@ -62,14 +61,14 @@ def test_scale_and_offset_of_the_features_change_nothing() -> None:
         h_ND = part.features_ND * torch.linspace(0.01, 100, 24) + 3
         return Labelled(features_ND=h_ND, labels_N=part.labels_N)
 
-    probe = linear.make(ProbeConfig())
+    probe = linear()
     before, after = probe(train, validation), probe(moved(train), moved(validation))
     assert after.measure.value == pytest.approx(before.measure.value, abs=0.01)
 
 
 def test_the_best_strength_on_validation_is_chosen_and_the_strongest_of_equal_ones() -> None:
     train, validation = overlapping(60, 1), overlapping(300, 2)
-    detail = linear.make(ProbeConfig(l2=(1e-6, 1e-1, 1.0)))(train, validation).measure.detail
+    detail = linear(l2=(1e-6, 1e-1, 1.0))(train, validation).measure.detail
     accuracies = detail["accuracies"]
     assert list(accuracies) == ["1", "0.1", "1e-06"]
     assert detail["l2"] == float(max(accuracies, key=lambda name: accuracies[name]))
@@ -77,12 +76,12 @@ def test_the_best_strength_on_validation_is_chosen_and_the_strongest_of_equal_on
 
     far = Labelled(features_ND=train.features_ND.clone(), labels_N=(train.labels_N > 2).long())
     far.features_ND[:, 0] = 100.0 * far.labels_N
-    same = linear.make(ProbeConfig(l2=(1e-4, 1e-3, 1e-2)))(far, far).measure
+    same = linear(l2=(1e-4, 1e-3, 1e-2))(far, far).measure
     assert same.value == 1.0
     assert same.detail["l2"] == 1e-2
 
 
 def test_every_strength_converges() -> None:
-    measure = linear.make(ProbeConfig())(overlapping(600, 1), overlapping(300, 2)).measure
+    measure = linear()(overlapping(600, 1), overlapping(300, 2)).measure
     assert measure.detail["converged"] is True
     assert measure.detail["iterations"] < 300

@@ -5,18 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sweep.config.models import ProposerConfig
 from sweep.core.history import State
-from sweep.log.store import MemoryLog
-from sweep.proposers import PROPOSERS
+from sweep.log.log import MemoryLog
+from sweep.proposers import PROPOSERS, Proposer, bind
 from sweep.rules.baselines import ProbeAll
 from sweep.study import Study
 from tests.histories import measured, probed
 
-NAMES = [name for name in PROPOSERS if PROPOSERS[name](0) is not None]
+NAMES = [name for name in PROPOSERS if name != "order"]
+
+
+def proposer_of(name: str, seed: int = 0) -> Proposer:
+    return bind(ProposerConfig(name=name), seed=seed).make()
 
 
 def study_of(name: str, seed: int = 0) -> Study:
-    proposer = PROPOSERS[name](seed)
+    proposer = proposer_of(name, seed)
     study = Study(rule=ProbeAll(), log=MemoryLog(), clock=lambda: 0.0, proposer=proposer)
     for number in range(49):
         d, lambd = 2.0 ** (4 + number % 7), 10.0 ** (-4 + number // 7)
@@ -76,7 +81,7 @@ def test_a_sampler_that_learns_looks_near_the_best(name: str) -> None:
 
 
 def test_nothing_that_varies_leaves_the_order_alone() -> None:
-    study = Study(rule=ProbeAll(), log=MemoryLog(), proposer=PROPOSERS["tpe"](0))
+    study = Study(rule=ProbeAll(), log=MemoryLog(), proposer=proposer_of("tpe"))
     study.add("a", {}, {})
     study.add("b", {}, {})
     assert study.next() == "a"

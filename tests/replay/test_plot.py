@@ -157,7 +157,7 @@ def test_a_scatter_says_how_far_its_criterion_goes_with_accuracy() -> None:
     assert scatters[0].get_title() == (
         f"Spearman -1.00, 95 % interval {row['lo']:.2f} to {row['hi']:.2f}"
     )
-    assert scatters[1].get_title() == "no correlation: all the same"
+    assert scatters[1].get_title() == "no correlation: all values are equal"
     assert [text.get_text() for text in scatters[2].texts] == ["no RankMe known"]
 
 
@@ -190,6 +190,6 @@ def test_what_cannot_be_drawn_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"x\.gif does not end in \.svg, \.png or \.pdf"):
         write(landscape, correlations(landscape, draws=2), tmp_path / "x.gif")
     nobody = table({"accuracy": [None] * 3}, count=3)
-    with pytest.raises(DataError, match="mine holds no candidate that was probed"):
+    with pytest.raises(DataError, match="mine has no candidate that was probed"):
         write(nobody, correlations(nobody, draws=2), tmp_path / "x.svg")
     assert list(tmp_path.iterdir()) == []

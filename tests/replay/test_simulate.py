@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sweep.config.models import BudgetConfig, RuleConfig
+from sweep.config.models import BudgetConfig
 from sweep.core.errors import ConfigError, DataError
-from sweep.core.records import Event
+from sweep.core.events import Observed, TrialStarted
 from sweep.replay.landscape import Landscape
-from sweep.replay.rule_specs import contenders
+from sweep.replay.rule_specs import rule_specs
 from sweep.replay.simulate import compare, simulate
 from sweep.rules import RULES, Rule
 from sweep.rules.baselines import ProbeAll
 from tests.landscapes import hump, recorded
 
 
-def rule(name: str, **fields: object) -> Rule:
-    return RULES[name](RuleConfig(name=name, **fields))  # type: ignore[arg-type]
+def rule(name: str, **fields: Any) -> Rule:
+    return RULES[name](**fields)
 
 
 def test_probing_all_finds_the_best_and_costs_everything() -> None:
@@ -41,7 +42,7 @@ def test_workers_share_the_work_and_nobody_waits() -> None:
 
 def test_the_order_decides_who_begins() -> None:
     study, _ = simulate(hump(20), rule("paper", round=4), range(19, -1, -1), parallel=1)
-    started = [event.trial_id for event in study.events() if event.kind == "start"]
+    started = [event.trial_id for event in study.events() if isinstance(event, TrialStarted)]
     assert started[:3] == ["c19", "c18", "c17"]
 
 
@@ -60,13 +61,13 @@ def test_halving_keeps_one_in_eta_at_each_rung() -> None:
         candidates=tuple(recorded(f"c{i}", 1.0 + i / 100, 0.3 + i / 100) for i in range(18)),
     )
     study, played = simulate(landscape, rule("halving"), range(18), parallel=3, online=True)
-    ended = [e.trial_id for e in study.events() if e.kind == "observation" and _ends(e)]
+    ended = [e.trial_id for e in study.events() if isinstance(e, Observed) and _ends(e)]
     assert sorted(ended) == ["c16", "c17"]  # 18 -> 6 -> 2
     assert played.regret == 0
 
 
-def _ends(event: Event) -> bool:
-    return (event.payload["stage"], event.payload["fraction"]) == ("probed", 1.0)
+def _ends(event: Observed) -> bool:
+    return event.observation.stage == "probed" and event.observation.final
 
 
 def test_goldilocks_probes_less_than_the_paper_and_loses_no_more() -> None:
@@ -117,15 +118,19 @@ def test_an_incomplete_table_is_not_played() -> None:
     ("names", "says"),
     [
         (["golden"], "golden.*goldilocks"),
-        (["paper:round=2"], r"round: Input should be greater than or equal to 4"),
+        (["paper:round=2"], r"rule\.round is 2: input should be greater than or equal to 4"),
         (["paper:round"], "'round' is not key=value"),
+        (["paper:eta=2"], r"rule\.eta is no key of paper\..* Keys of paper: round, sync"),
+        (["paper:name=all"], r"the rule's name stands before its keys, as 'paper' does"),
+        (["nowhere:mine:margin=1"], "'nowhere:mine': No module named 'nowhere'"),
+        (["all:proposer=best"], r"The proposer 'best' is not known"),
         (["random"], "needs a number of probes"),
         (["random:as=paper"], "needs a number of probes"),
     ],
 )
 def test_a_contender_that_cannot_be_gets_a_sentence(names: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        contenders(names)
+        rule_specs(names)
 
 
 def test_results_stay_in_the_table(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from scipy.stats import spearmanr
 
 from sweep.replay.landscape_rows import of_table
 from sweep.replay.statistics import cells, correlations, pivot, varied
@@ -40,3 +41,20 @@ def test_cells_are_means_over_what_else_varies_and_nan_where_nothing_is_known() 
     assert varied(landscape) == ["width", "seed"]
     found = cells(landscape, "alpha", "width", "epochs")
     assert found == pytest.approx({(1, 5): 1.25, (2, 5): float("nan")}, nan_ok=True)
+
+
+def test_a_correlation_is_spearmans_with_ties_and_lies_in_its_interval() -> None:
+    alpha = [1.0, 2.0, 2.0, 3.0, 4.0, 4.0, 4.0, 5.0, 6.0, 7.0]
+    accuracy = [0.1, 0.4, 0.2, 0.4, 0.3, 0.6, 0.5, 0.4, 0.9, 0.7]
+    table = of_table("m", pa.table({"alpha": alpha, "accuracy": accuracy}))
+    (row,) = correlations(table, draws=500).to_pylist()
+    assert row["spearman"] == pytest.approx(spearmanr(alpha, accuracy).statistic)
+    assert -1 <= row["lo"] < row["spearman"] < row["hi"] <= 1
+    assert correlations(table, draws=500).to_pylist() == [row]
+
+
+def test_draws_without_a_correlation_do_not_count() -> None:
+    """Of five candidates, of which four have one alpha, a third of the draws are constant."""
+    table = pa.table({"alpha": [1.0, 1.0, 1.0, 1.0, 2.0], "accuracy": [0.1, 0.2, 0.3, 0.4, 0.5]})
+    (row,) = correlations(of_table("m", table)).to_pylist()
+    assert row["lo"] <= row["spearman"] <= row["hi"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import Any
+
 import numpy as np
 import pytest
 
-from sweep.config.models import RuleConfig
 from sweep.core.errors import ConfigError
 from sweep.core.history import State
 from sweep.core.plugins import resolve
@@ -16,7 +18,9 @@ SYNC = [pytest.param(name, sync, id=f"{name}-{sync}") for name in RULES for sync
 
 
 def rule_of(name: str, sync: bool) -> Rule:
-    return RULES[name](RuleConfig(name=name, round=4, sync=sync, probes=5))
+    keys: dict[str, Any] = {"round": 4, "sync": sync, "probes": 5}
+    declared = inspect.signature(RULES[name]).parameters
+    return RULES[name](**{key: keys[key] for key in keys if key in declared})
 
 
 @pytest.mark.parametrize(("name", "sync"), SYNC)

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.config.models import RuleConfig
+from sweep.core.events import Decided
 from sweep.core.history import State
 from sweep.replay.landscape import Landscape
 from sweep.replay.simulate import simulate
-from sweep.rules import RULES
 from sweep.rules.goldilocks import Goldilocks
+from sweep.study import Study
 from tests.histories import measured, play, probed, study_of
 from tests.landscapes import hump, recorded
 
@@ -76,14 +76,13 @@ def measure_then_probe(study: object, alphas: list[float], accuracies: list[floa
 def test_early_looks_save_pretraining_and_cost_little_accuracy() -> None:
     landscape = hump(60)
     order = np.random.default_rng(0).permutation(60).tolist()
-    config = RuleConfig(name="goldilocks", eager=True, risk=0.05)
-    rule = RULES["goldilocks"](config)
+    rule = Goldilocks(eager=True, risk=0.05)
     study, played = simulate(landscape, rule, order, parallel=4, early=True)
     whole = landscape.pretrain_seconds
     assert played.pretrain_seconds < 0.8 * whole
     assert played.regret < 0.01
-    stopped = [e for e in study.events() if e.kind == "verdict" and e.payload["action"] == "stop"]
-    assert any("of its training it is the best with probability" in _reason(e) for e in stopped)
+    stopped = _stopped(study)
+    assert any("of its training it is the best with probability" in reason for reason in stopped)
 
 
 def test_candidates_that_cannot_be_the_best_are_never_started() -> None:
@@ -92,16 +91,17 @@ def test_candidates_that_cannot_be_the_best_are_never_started() -> None:
     )
     landscape = Landscape(name="line", candidates=candidates)
     order = np.random.default_rng(1).permutation(64).tolist()
-    rule = RULES["goldilocks"](RuleConfig(name="goldilocks", eager=True, round=10))
+    rule = Goldilocks(eager=True, round=10)
     study, played = simulate(landscape, rule, order, parallel=4)
-    stopped = [e for e in study.events() if e.kind == "verdict" and e.payload["action"] == "stop"]
-    assert any("never begun" in _reason(e) for e in stopped)
+    stopped = _stopped(study)
+    assert any("never begun" in reason for reason in stopped)
     assert played.pretrain_seconds < 0.8 * landscape.pretrain_seconds
     assert played.regret == 0
 
 
-def _reason(event: object) -> str:
-    return str(getattr(event, "payload")["reason"])  # noqa: B009  # an Event, typed as object
+def _stopped(study: Study) -> list[str]:
+    """Return the reason of every `stop`."""
+    return [e.reason for e in study.events() if isinstance(e, Decided) and e.action == "stop"]
 
 
 def test_a_spectrum_that_collapses_during_training_stops_the_trial_at_once() -> None:
@@ -131,7 +131,7 @@ def test_without_a_response_the_best_model_is_stopped_about_as_often_as_risk_say
             recorded(f"c{i}", float(rng.uniform(1, 2)), float(accuracies[i]), d=float(i % 8))
             for i in range(30)
         )
-        rule = RULES["goldilocks"](RuleConfig(name="goldilocks", eager=True, risk=0.2))
+        rule = Goldilocks(eager=True, risk=0.2)
         landscape = Landscape(name="flat", candidates=candidates)
         study, _ = simulate(landscape, rule, list(range(30)), parallel=4)
         lost += study.history.state_of(f"c{np.argmax(accuracies)}") == State.STOPPED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sweep.core.failures import Failure
 from sweep.core.history import State
 from sweep.core.records import Zone
 from sweep.rules.paper import Paper, bracket
@@ -79,7 +80,7 @@ def test_rounds_do_not_depend_on_the_order_of_results() -> None:
 def test_a_round_with_a_failed_and_a_collapsed_model_still_ends() -> None:
     study = study_of(Paper(round=4, sync=True), 8)
     study.start("t0")
-    study.fail("t0", "out of memory", cause="exception")
+    study.fail("t0", Failure(error="out of memory", cause="exception"))
     alphas: list[float | None] = [None, None, 3.0, 4.0, 2.5, 3.5, 3.2, 9.0]
     accuracies = [0, 0, 0.9, 0.2, 0.5, 0.5, 0.5, 0.5]
     assert play(study, alphas, accuracies) == ["t2", "t3", "t4", "t5", "t6", "t7"]

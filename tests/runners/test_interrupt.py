@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sweep.runners.interrupt import Interrupted, StopRequest, ending_at_once, request_stop
+from sweep.storage.location import locate
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,7 @@ def test_a_signal_ends_a_block_at_once(number: signal.Signals, code: int) -> Non
 
 
 def test_a_study_notes_a_signal_and_does_not_wait_after_a_second_ctrl_c(tmp_path: Path) -> None:
-    stop = StopRequest(tmp_path)
+    stop = StopRequest(locate(tmp_path))
     with stop.installed():
         signal.raise_signal(signal.SIGTERM)
         assert stop
@@ -36,10 +37,10 @@ def test_a_study_notes_a_signal_and_does_not_wait_after_a_second_ctrl_c(tmp_path
 
 
 def test_a_request_from_another_terminal_is_found_and_an_old_one_forgotten(tmp_path: Path) -> None:
-    request_stop(tmp_path)
-    assert not StopRequest(tmp_path)
-    stop = StopRequest(tmp_path)
-    request_stop(tmp_path)
+    request_stop(locate(tmp_path))
+    assert not StopRequest(locate(tmp_path))
+    stop = StopRequest(locate(tmp_path))
+    request_stop(locate(tmp_path))
     assert stop
     assert stop.exit_code == 75
 

@@ -55,7 +55,7 @@ def beyond_all_sums(config: TrialConfig, context: Context) -> Iterator[Any]:
         ("of_a_wrong_kind", "A trial yields Observation, but this one yielded dict"),
         ("of_an_unknown_stage", "'proven' is not known. Did you mean 'probed'"),
         ("not_a_number", "not JSON compliant"),
-        ("beyond_all_sums", "'measures' of the event 'observation' cannot be"),
+        ("beyond_all_sums", r"measures\.0\.value is 1e\+200, but must be < 1e\+150"),
     ],
 )
 def test_what_the_log_cannot_take_is_the_trials_error(

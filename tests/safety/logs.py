@@ -10,7 +10,7 @@ from typing import Any
 from sweep.config.models import StudyConfig, TrialConfig
 from sweep.core.records import Measure, Observation
 from sweep.launch import launch
-from sweep.log.store import EVENTS
+from sweep.log.study_folder import EVENTS
 from sweep.pretraining.context import Context
 
 

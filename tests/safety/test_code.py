@@ -96,7 +96,8 @@ with cluster(None):
         'options = { "__class__" = "os.mkdir", "_target_" = "os.mkdir", "!!python" = 1 }',
         '[data]\npath = "`mkdir acted`"',
         '[data]\npath = "$(mkdir acted)"',
-        '[space.axes]\n"data.options.x" = ["__import__"]',
+        '[space.axes]\n"method.x" = ["__import__"]',
+        '[method]\n"__class__" = "os.mkdir"',
         '[space.axes]\n"train.__class__" = [1]',
         '[space.axes]\n"options.__class__.x" = [1, 2]',
     ],
@@ -175,17 +176,22 @@ def test_a_function_that_is_no_plug_in_is_refused_before_anything_is_written(
     words = ["run", tmp_path / "tiny.toml", f"{field}=os:mkdir", "--results", tmp_path / "results"]
     assert app.run_command([str(word) for word in words]) == 2
     err = capsys.readouterr().err
-    assert "'os:mkdir' failed: " in err
+    assert "'os:mkdir' has the parameter 'path', which is not keyword-only" in err
     assert "Traceback" not in err
     assert not (tmp_path / "results").exists()
 
 
-def test_a_replay_imports_no_rule_or_proposer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_replay_imports_the_rules_that_the_command_names_and_no_other_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "t.csv"
     path.write_text("alpha,accuracy\n1,0.5\n2,0.6\n")
-    for rule in ("this:s", "all:proposer=this:s"):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert app.run_command(["replay", str(path), "--rules", "all", "--orders", "1"]) == 0
+    assert str(tmp_path) not in sys.path
+    (tmp_path / "named_by_replay.py").write_text("mine = 'text'\n", encoding="utf-8")
+    for rule in ("named_by_replay:mine", "all:proposer=named_by_replay:mine"):
         assert app.run_command(["replay", str(path), "--rules", rule]) == 2
-        assert "is not" in capsys.readouterr().err
-    assert "this" not in sys.modules
+        assert "'named_by_replay:mine' is a str, and cannot be called" in capsys.readouterr().err
+    assert sys.path[-1] == str(tmp_path)

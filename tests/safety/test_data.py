@@ -14,6 +14,7 @@ from torchvision import datasets
 
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
+from sweep.datasets._torchvision_files import checked_files
 from sweep.datasets.cache import load
 from sweep.replay.landscape_files import load as load_table
 from tests.datasets.fixtures import pictures, png
@@ -25,7 +26,7 @@ def test_pickles_in_place_of_cifar_files_are_refused(name: str, tmp_path: Path) 
     reader = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     folder = tmp_path / reader.base_folder
     folder.mkdir()
-    files = [*reader.train_list, *reader.test_list, [reader.meta["filename"], ""]]
+    files = [*checked_files(reader), [reader.meta["filename"], ""]]
     for file, _ in files:
         (folder / file).write_bytes(pickle.dumps(Attack(tmp_path)))
     with pytest.raises(DataError, match=f"does not hold {name} as torchvision keeps it"):

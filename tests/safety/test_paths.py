@@ -13,8 +13,9 @@ import pytest
 from sweep.cli import app
 from sweep.config.models import EncoderConfig
 from sweep.encoders import build
-from sweep.log.store import EVENTS
+from sweep.log.study_folder import EVENTS
 from sweep.pretraining import checkpoint
+from sweep.storage.location import locate
 from tests.safety.logs import Lines, forge, small
 
 CONFIG = """
@@ -40,7 +41,7 @@ def folder(finished: Path, tmp_path: Path) -> Path:
     outside = tmp_path / "outside"
     outside.mkdir()
     encoder = build(EncoderConfig(name="small_conv"), (1, 8, 8))
-    checkpoint.save_encoder(outside / checkpoint.ENCODER, encoder, {"secret": True})
+    checkpoint.save_encoder(locate(outside / checkpoint.ENCODER), encoder, {"secret": True})
     for name in ("state.pt", "log.txt", "journal.jsonl"):
         (outside / name).write_text("mine\n")
     return tmp_path / "results" / "small"
@@ -98,9 +99,9 @@ def test_a_study_is_not_started_in_a_linked_folder(
 def rename(events: Lines, name: Any) -> None:
     """Change the trial id of a candidate that did not win."""
     ids = [event["trial_id"] for event in events if event["kind"] == "candidate"]
-    ids.remove(events[-1]["payload"]["winner"])
+    ids.remove(events[-1]["outcome"]["winner"])
     for event in events:
-        if event["trial_id"] == ids[0]:
+        if event.get("trial_id") == ids[0]:
             event["trial_id"] = name
 
 
@@ -155,7 +156,9 @@ def test_a_name_in_a_forged_table_is_not_used_as_a_path(
     words = ["export", "small", "-o", out, "--results", folder.parent]
     code, errors = call(*words, capsys=capsys)
     assert code == 2
-    assert "No trial is named '../../../outside': the tables of small are forged" in errors
+    assert (
+        "'../../../outside' cannot be the name of a trial: the tables of small are forged" in errors
+    )
     assert not out.exists()
 
 
@@ -166,8 +169,9 @@ def test_an_export_reads_only_the_encoder_in_the_trials_own_folder(
 
     def change(events: Lines) -> None:
         for event in events:
-            if event["payload"].get("stage") == "trained":
-                event["payload"]["detail"]["checkpoint"] = str(outside)
+            observation = event.get("observation", {})
+            if observation.get("stage") == "trained":
+                observation["detail"]["checkpoint"] = str(outside)
 
     forge(folder, change)
     out = tmp_path / "out.safetensors"
@@ -192,13 +196,14 @@ def test_a_link_in_a_studys_folder_is_not_written_through(
     words = ["resume", "small", "budget.trials=9", "--results", folder.parent]
     code, errors = call(*words, capsys=capsys)
     assert code == 2
-    assert f"{name} is a link to {target}, and a study writes into its own folder" in errors
+    assert f"{name} is a link to {target}, and a study writes only into its own folder" in errors
     assert contents(tmp_path / "outside") == before
 
 
 def reopen(events: Lines) -> None:
-    """Remove the events after the last measurement, so that its trial has not ended."""
-    last = max(n for n, event in enumerate(events) if event["payload"].get("stage") == "measured")
+    """Take a study back to where its last trial had not ended."""
+    measured = [event.get("observation", {}).get("stage") == "measured" for event in events]
+    last = max(number for number, is_measured in enumerate(measured) if is_measured)
     del events[last:]
 
 
@@ -219,7 +224,7 @@ def test_a_link_in_a_trials_folder_is_not_written_through(
     call("resume", "small", "--results", folder.parent, capsys=capsys)
     assert contents(tmp_path / "outside") == before
     log = (folder / EVENTS).read_text(encoding="utf-8")
-    assert "and a study writes into its own folder alone" in log
+    assert "and a study writes only into its own folder" in log
 
 
 def test_the_folder_of_a_stopped_trial_is_not_emptied_through_a_link(

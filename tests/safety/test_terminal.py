@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sweep.cli import app
-from sweep.log.store import EVENTS
+from sweep.log.study_folder import EVENTS
 from tests.safety.logs import Lines, forge, small
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202etxt\r\b\x7f\x00[red]x[/red] [link=http://x]y[/link]"
@@ -27,22 +27,23 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def change(events: Lines) -> None:
         last = events.pop()
-        lost = next(e["trial_id"] for e in events if e["trial_id"] not in ("", last))
+        lost = next(e["trial_id"] for e in events if "trial_id" in e)
         for event in events:
-            payload = event["payload"]
-            for name in ("reason", "error", "traceback", "host", "commit", "worker"):
-                if isinstance(payload.get(name), str) or name == "worker":
-                    payload[name] = EVIL
-            if "point" in payload:
-                payload["point"] = {EVIL: EVIL, "tag": EVIL, "options.number": 1}
-            for measure in payload.get("measures", []):
+            for name in ("reason", "host", "commit", "worker"):
+                if isinstance(event.get(name), str) or name == "worker":
+                    event[name] = EVIL
+            if "point" in event:
+                event["point"] = {EVIL: EVIL, "tag": EVIL, "options.number": 1}
+            observation = event.get("observation", {"measures": [], "stage": ""})
+            for measure in observation["measures"]:
                 measure["detail"] = {EVIL: EVIL}
-            if payload.get("stage") == "measured":
-                more = {"name": EVIL, "value": 1.0, "status": "ok", "detail": {}}
-                payload["measures"].append(more)
-        failure = {"error": EVIL, "final": True, "traceback": EVIL, "cause": EVIL}
-        events.append({**last, "kind": "failure", "trial_id": lost, "payload": failure})
-        events.append({**last, "payload": {**last["payload"], "reason": EVIL}})
+            if observation["stage"] == "measured":
+                more = {"name": EVIL, "value": 1.0, "status": "ok", "fatal": False, "detail": {}}
+                observation["measures"].append(more)
+        failure = {"error": EVIL, "traceback": EVIL, "cause": EVIL}
+        trial = {"trial_id": lost, "attempt": 1, "kind": "failure"}
+        events.append({**last, **trial, "failure": failure, "final": True})
+        events.append({**last, "outcome": {**last["outcome"], "reason": EVIL}})
 
     forge(folder, change)
     return folder

@@ -22,6 +22,7 @@ from sweep.encoders import build
 from sweep.pretraining import checkpoint
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import run_trial
+from sweep.storage.location import locate
 from tests.safety.attacks import Attack, attack_ran, attacking_module
 from tests.small import small_trial
 
@@ -33,7 +34,7 @@ def exported(folder: Path, **changes: Any) -> Path:
         "encoder": config.model_dump(mode="json"), "shape": [1, 8, 8], "mean": [0.5], "std": [0.2],
     } | changes  # fmt: skip
     path = folder / "encoder.safetensors"
-    checkpoint.save_encoder(path, build(config, (1, 8, 8)), about)
+    checkpoint.save_encoder(locate(path), build(config, (1, 8, 8)), about)
     return path
 
 
@@ -63,7 +64,7 @@ def test_a_state_with_a_pickle_in_it_is_refused(tmp_path: Path, how: str) -> Non
         data = pickle.dumps(Attack(tmp_path), protocol=2)
     (tmp_path / checkpoint.STATE).write_bytes(signed(data))
     with pytest.raises(StudyError, match="is no state of ours"):
-        checkpoint.load_state(tmp_path, "cpu")
+        checkpoint.load_state(locate(tmp_path), "cpu")
     assert not attack_ran(tmp_path)
 
 
@@ -73,7 +74,7 @@ def test_a_state_with_a_flipped_byte_is_read_or_refused(tmp_path: Path, place: i
     data[place % len(data)] ^= 0xFF
     (tmp_path / checkpoint.STATE).write_bytes(signed(bytes(data)))
     with contextlib.suppress(StudyError):  # any other error would be shown to the user
-        assert isinstance(checkpoint.load_state(tmp_path, "cpu"), dict)
+        assert isinstance(checkpoint.load_state(locate(tmp_path), "cpu"), dict)
 
 
 def test_a_pickle_in_place_of_an_export_is_refused(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_the_encoder_that_an_export_names_is_not_imported(
 
 def test_an_export_calls_no_function_of_the_standard_library(tmp_path: Path) -> None:
     for name in ("os:system", "os:mkdir", "builtins:exec", "resnet1", ""):
-        path = exported(tmp_path, encoder={"name": name, "options": {"path": "acted"}})
+        path = exported(tmp_path, encoder={"name": name, "path": "acted"})
         with pytest.raises(StudyError, match="which is none of ours"):
             sweep.load_encoder(path)
 
@@ -171,7 +172,7 @@ def test_any_other_json_is_refused_with_a_sentence(
         {"std": ["x"]},
         {"encoder": {"name": "small_conv", "width": 10**9}},
         {"encoder": {"name": "small_conv", "width": 64}},
-        {"encoder": {"name": "small_conv", "options": {"a": 1}}},
+        {"encoder": {"name": "small_conv", "a": 1}},
     ],
     ids=str,
 )

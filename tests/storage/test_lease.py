@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from sweep.core.errors import Resumable, StudyError
-from sweep.storage import files, lease
-from sweep.storage.files import Place
-from sweep.storage.lease import DRIVER, Driver, FileLease, ObjectLease, driver
+from sweep.storage import lease
+from sweep.storage.lease import NOTE, LeaseHolder, ObjectLease, holder_of, take
+from sweep.storage.location import Location, locate
 from tests.object_store import Road
 
 HOLD = """
 import sys
-from pathlib import Path
-from sweep.storage.lease import FileLease
-lease = FileLease(Path(sys.argv[1]))
+from sweep.storage.lease import take
+from sweep.storage.location import locate
+lease = take(locate(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -35,29 +35,29 @@ def test_a_second_driver_is_told_who_the_first_one_is(tmp_path: Path) -> None:
     ) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
-        os.utime(tmp_path / DRIVER, (time.time() - 1000, time.time() - 1000))
+        os.utime(tmp_path / NOTE, (time.time() - 1000, time.time() - 1000))
         who = rf"driven already, by process {first.pid} on {os.uname().nodename}, since .*"
         with pytest.raises(StudyError, match=who + r"heartbeat is 100\d s old.*sweep stop"):
-            FileLease(tmp_path)
-        seen = driver(tmp_path)
+            take(locate(tmp_path))
+        seen = holder_of(locate(tmp_path))
         assert seen is not None
         assert seen.pid == first.pid
         first.kill()
-    assert (tmp_path / DRIVER).exists(), "a killed driver leaves its note"
-    assert driver(tmp_path) is None, "which does not count"
-    mine = FileLease(tmp_path)
-    found = driver(tmp_path)
+    assert (tmp_path / NOTE).exists(), "a killed driver leaves its note"
+    assert holder_of(locate(tmp_path)) is None, "which does not count"
+    mine = take(locate(tmp_path))
+    found = holder_of(locate(tmp_path))
     assert found is not None
     assert found.pid == os.getpid()
     mine.release()
     mine.release()
-    assert driver(tmp_path) is None
+    assert holder_of(locate(tmp_path)) is None
 
 
 def test_two_leases_in_one_process_are_two_drivers(tmp_path: Path) -> None:
-    mine = FileLease(tmp_path)
+    mine = take(locate(tmp_path))
     with pytest.raises(StudyError, match=f"by process {os.getpid()}"):
-        FileLease(tmp_path)
+        take(locate(tmp_path))
     mine.release()
 
 
@@ -65,14 +65,14 @@ def test_a_driver_goes_on_saying_that_it_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
-    mine = FileLease(tmp_path)
+    mine = take(locate(tmp_path))
     for _ in range(3):
-        (tmp_path / DRIVER).unlink(missing_ok=True)
+        (tmp_path / NOTE).unlink(missing_ok=True)
         deadline = time.monotonic() + 30
-        while driver(tmp_path) is None:
+        while holder_of(locate(tmp_path)) is None:
             assert time.monotonic() < deadline
     mine.release()
-    assert not (tmp_path / DRIVER).exists()
+    assert not (tmp_path / NOTE).exists()
 
 
 def test_a_heart_goes_on_beating_when_a_note_cannot_be_written(
@@ -81,27 +81,25 @@ def test_a_heart_goes_on_beating_when_a_note_cannot_be_written(
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
     folder = tmp_path / "study"
     folder.mkdir()
-    mine = FileLease(folder)
+    mine = take(locate(folder))
     folder.rename(tmp_path / "gone")
     time.sleep(0.1)
     (tmp_path / "gone").rename(folder)
-    (folder / DRIVER).unlink()
+    (folder / NOTE).unlink()
     deadline = time.monotonic() + 30
-    while driver(folder) is None:
+    while holder_of(locate(folder)) is None:
         assert time.monotonic() < deadline
     mine.release()
 
 
 # On an object store ------------------------------------------------------------------
 
-HOLD_THERE = """
-import sys
-from sweep.storage import files
-from sweep.storage.lease import ObjectLease
-lease = ObjectLease(files.place(sys.argv[1]))
-print("held", flush=True)
-sys.stdin.read()
-"""
+
+def object_lease(folder: Location) -> ObjectLease:
+    """Return a lease whose heartbeats the test may send itself."""
+    store = folder.conditional
+    assert store is not None
+    return ObjectLease(folder, store)
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -111,79 +109,79 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_study_on_an_object_store_has_one_driver(bucket: Place) -> None:
-    assert driver(bucket) is None
-    mine = ObjectLease(bucket)
-    found = driver(bucket)
+def test_a_study_on_an_object_store_has_one_driver(bucket: Location) -> None:
+    assert holder_of(bucket) is None
+    mine = take(bucket)
+    found = holder_of(bucket)
     assert found is not None
     assert found.pid == os.getpid()
     who = rf"driven already, by process {os.getpid()} on {os.uname().nodename}, since .*"
     with pytest.raises(StudyError, match=who + r"heartbeat is \d s old.*free in \d+ s"):
-        ObjectLease(bucket)
+        take(bucket)
     mine.check()
     mine.release()
     mine.release()
-    assert driver(bucket) is None
-    ObjectLease(bucket).release()
+    assert holder_of(bucket) is None
+    take(bucket).release()
 
 
-def test_a_driver_killed_on_this_machine_is_not_waited_for(bucket: Place) -> None:
-    command = [sys.executable, "-c", HOLD_THERE, str(bucket)]
+def test_a_driver_killed_on_this_machine_is_not_waited_for(bucket: Location) -> None:
+    command = [sys.executable, "-c", HOLD, str(bucket)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
         with pytest.raises(StudyError, match=rf"by process {first.pid} on"):
-            ObjectLease(bucket)
+            take(bucket)
         first.kill()
-    assert driver(bucket) is None
-    ObjectLease(bucket).release()
+    assert holder_of(bucket) is None
+    take(bucket).release()
 
 
 def test_a_driver_elsewhere_counts_as_dead_when_it_was_silent_for_long(
-    bucket: Place, monkeypatch: pytest.MonkeyPatch
+    bucket: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = Driver(host="elsewhere", pid=1, time=0.0, machine="another", token="x")
-    files.write(bucket / DRIVER, other.to_bytes())
+    other = LeaseHolder(host="elsewhere", pid=1, time=0.0, machine="another", token="x")
+    (bucket / NOTE).write(other.to_bytes())
     with pytest.raises(StudyError, match="by process 1 on elsewhere"):
-        ObjectLease(bucket)
-    assert driver(bucket) == other
+        take(bucket)
+    assert holder_of(bucket) == other
     monkeypatch.setattr(lease, "DEAD_SECONDS", 0.0)
-    assert driver(bucket) is None
-    mine = ObjectLease(bucket)
+    assert holder_of(bucket) is None
+    mine = take(bucket)
     mine.check()
     mine.release()
 
 
 def test_a_driver_whose_study_was_taken_over_notices_at_its_next_heartbeat(
-    bucket: Place, monkeypatch: pytest.MonkeyPatch
+    bucket: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "DEAD_SECONDS", 0.0)
-    asleep = ObjectLease(bucket)
+    asleep = object_lease(bucket)
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
-    new = ObjectLease(bucket)
+    new = take(bucket)
     monkeypatch.setattr(lease, "DEAD_SECONDS", 60.0)
     asleep._beat()
     with pytest.raises(Resumable, match=r"Another driver has taken s3://.* over while .* silent"):
         asleep.check()
     asleep.release()
     new.check()
-    assert driver(bucket) is not None, "and leaves the new one's lease alone"
+    assert holder_of(bucket) is not None, "and leaves the new one's lease alone"
     new.release()
 
 
-def test_of_many_that_want_a_study_one_gets_it(bucket: Place) -> None:
-    files.write(bucket / DRIVER, b"{}")
+def test_of_many_that_want_a_study_one_gets_it(bucket: Location) -> None:
+    (bucket / NOTE).write(b"{}")
 
-    def take(_: int) -> ObjectLease | None:
+    def attempt(_: int) -> ObjectLease | None:
         try:
-            return ObjectLease(bucket)
+            return object_lease(bucket)
         except StudyError:
             return None
 
     with ThreadPoolExecutor(4) as pool:
-        got = [one for one in pool.map(take, range(4)) if one is not None]
+        got = [one for one in pool.map(attempt, range(4)) if one is not None]
     holders = [one for one in got if _holds(one)]
     assert len(holders) == 1
     for one in got:
@@ -200,10 +198,10 @@ def _holds(one: ObjectLease) -> bool:
 
 
 def test_heartbeats_whose_answers_get_lost_are_known_again(
-    road: Road, bucket: Place, monkeypatch: pytest.MonkeyPatch
+    road: Road, bucket: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    mine = ObjectLease(files.place(str(bucket)))
+    mine = object_lease(locate(str(bucket)))
     road.lose = lambda method, path: method == "PUT"
     with pytest.raises(OSError, match="cannot be used"):
         mine._beat()
@@ -215,13 +213,13 @@ def test_heartbeats_whose_answers_get_lost_are_known_again(
 
 
 def test_a_heart_beats_on_an_object_store_too(
-    bucket: Place, monkeypatch: pytest.MonkeyPatch
+    bucket: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
-    mine = ObjectLease(bucket)
+    mine = take(bucket)
 
     def beaten() -> bool:
-        found = driver(bucket)
+        found = holder_of(bucket)
         return found is not None and found.beats >= 2
 
     wait_until(beaten)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
@@ -17,16 +16,33 @@ import pytest
 
 from sweep.config.models import StudyConfig, digest
 from sweep.config.space import candidates
+from sweep.core.codec import encode
 from sweep.core.errors import Resumable, StudyError, StudyWarning, SweepError
-from sweep.core.records import Cost, Event, Measure, Observation
-from sweep.log.store import EVENTS, EventLog, encode, open_log
-from sweep.storage import files
-from sweep.storage.files import Place
+from sweep.core.events import (
+    BudgetChanged,
+    CandidateAdded,
+    Decided,
+    Event,
+    Idled,
+    Observed,
+    SessionBegan,
+    StudyBegan,
+    StudyFinished,
+    TrialFailed,
+    TrialStarted,
+    ZoneMoved,
+    trial_of,
+)
+from sweep.core.failures import Failure
+from sweep.core.records import Action, Cost, Measure, Observation, Outcome, Stage, Zone
+from sweep.log.study_folder import EVENTS, open_log
+from sweep.pretraining.members import bind_trial
+from sweep.storage.location import Location, locate
+from sweep.tables.parameters import column
 from sweep.tables.results import Results, load
 from sweep.tables.rows import builder
 from sweep.tables.schemas import SCHEMAS
 from sweep.tables.snapshots import START, TABLES, Snapshots, StudyTables, read
-from sweep.tables.trial_rows import column
 
 CONFIG = StudyConfig.parse(
     {
@@ -37,20 +53,20 @@ CONFIG = StudyConfig.parse(
         "space": {"axes": {"d": [64, 128], "lambd": [0.01, 1], "augment.crop_min": [0.1]}},
     }
 )
-ZONE: dict[str, Any] = {"lo": 0.5, "hi": None, "through": 4}
+ZONE = Zone(lo=0.5, hi=None, through=4)
 
 
 def seen(
-    stage: str, *measures: Measure, step: int = 10, fraction: float = 1.0, **detail: Any
-) -> Any:
+    stage: Stage, *measures: Measure, step: int = 10, fraction: float = 1.0, **detail: Any
+) -> Observation:
     return Observation(
-        stage=stage,  # type: ignore[arg-type]  # a test's own word
+        stage=stage,
         step=step,
         fraction=fraction,
         measures=measures,
         cost=Cost(wall_seconds=2.0, device_seconds=1.0),
         detail=detail,
-    ).to_json()
+    )
 
 
 def alpha(value: float | None, status: Any = "ok") -> Measure:
@@ -59,66 +75,80 @@ def alpha(value: float | None, status: Any = "ok") -> Measure:
     )
 
 
-def events() -> Iterator[Event]:
-    """A study of four candidates: one wins, one collapses, one is held, one fails."""
-    a, b, c, d = (x.trial_id for x in candidates(CONFIG, "data"))
-    tree = CONFIG.model_dump(mode="json")
-    seq = itertools.count()
+def finish(winner: str) -> Event:
+    reason = "every candidate is decided"
+    return StudyFinished(
+        outcome=Outcome(
+            winner=winner, accuracy=0.5, interval=None, ties=(), zone=ZONE, probes_paid=2,
+            probes_saved=0, reason=reason,
+        )
+    )  # fmt: skip
 
-    def event(kind: Any, trial_id: str = "", attempt: int = 1, **payload: Any) -> Event:
-        n = next(seq)
-        return Event(
-            seq=n, time=100.0 + n, kind=kind, trial_id=trial_id, attempt=attempt, payload=payload
+
+def events() -> Iterator[Event]:
+    """Number the events of `story`."""
+    for seq, event in enumerate(story()):
+        yield replace(event, seq=seq, time=100.0 + seq)
+
+
+def story() -> Iterator[Event]:
+    """A study of four candidates: one wins, one collapses, one is held, one fails."""
+    a, b, c, d = (x.trial_id for x in candidates(CONFIG, "data", bind_trial))
+    tree = CONFIG.model_dump(mode="json")
+
+    def observed(trial_id: str, observation: Observation) -> Event:
+        return Observed(trial_id=trial_id, attempt=1, observation=observation)
+
+    def decided(trial_id: str, action: Action, reason: str, answers_seq: int) -> Event:
+        return Decided(
+            trial_id=trial_id, action=action, reason=reason, zone=ZONE, answers_seq=answers_seq
         )
 
-    yield event(
-        "study", name="hand-made", config=tree, config_digest=digest(tree), data_digest="data",
+    yield StudyBegan(
+        name="hand-made", config=tree, config_digest=digest(tree), data_digest="data",
         versions={"torch": "2"}, commit=None, created=99.5,
     )  # fmt: skip
-    yield event("session", host="h", pid=1, runner="local", device="cpu", workers=2)
-    for index, x in enumerate(candidates(CONFIG, "data")):
+    yield SessionBegan(host="h", pid=1, runner="local", device="cpu", workers=2)
+    for index, x in enumerate(candidates(CONFIG, "data", bind_trial)):
         config = x.config.model_dump(mode="json")
-        yield event("candidate", x.trial_id, 0, point=x.point, config=config, index=index)
-    yield event("start", a, worker="h:1", log="/logs/a\udcff.txt")
+        yield CandidateAdded(trial_id=x.trial_id, point=x.point, config=config, index=index)
+    yield TrialStarted(trial_id=a, attempt=1, worker="h:1", log="/logs/a\udcff.txt")
     loss = Measure(name="loss", value=7.5)
-    yield event("observation", a, **seen("pretrain", loss, step=5, fraction=0.5))
-    yield event(
-        "observation", a, **seen("measured", alpha(9.0), step=5, fraction=0.5, spectrum=[2.0, 1.0])
-    )
+    yield observed(a, seen("pretrain", loss, step=5, fraction=0.5))
+    yield observed(a, seen("measured", alpha(9.0), step=5, fraction=0.5, spectrum=[2.0, 1.0]))
     loss = Measure(name="loss", value=6.5)
-    yield event("observation", a, **seen("trained", loss, checkpoint="/a/encoder", device="cpu"))
-    yield event(
-        "observation", a,
-        **seen("measured", alpha(1.25), Measure(name="my rank", value=3.0), spectrum=[4.0, 0.5]),
-    )  # fmt: skip
-    yield event("zone", **ZONE, answers_seq=10)
-    yield event("verdict", a, action="continue", reason="inside", zone=ZONE, answers_seq=10)
-    yield event("start", b)
+    yield observed(a, seen("trained", loss, checkpoint="/a/encoder", device="cpu"))
+    rank = Measure(name="my rank", value=3.0)
+    yield observed(a, seen("measured", alpha(1.25), rank, spectrum=[4.0, 0.5]))
+    yield ZoneMoved(zone=ZONE, answers_seq=10)
+    yield decided(a, "continue", "inside", 10)
+    yield TrialStarted(trial_id=b, attempt=1)
     nan = Measure(name="loss", value=None, status="nonfinite", detail={"why": "NaN"})
-    yield event("observation", b, **seen("trained", nan, step=3, fraction=0.3))
-    yield event("verdict", b, action="stop", reason="broken", zone=ZONE, answers_seq=14)
-    yield event("start", c)
-    yield event("observation", c, **seen("trained", Measure(name="loss", value=1.0)))
-    yield event("observation", c, **seen("measured", alpha(0.25, "poor_fit")))
-    yield event("verdict", c, action="hold", reason="below", zone=ZONE, answers_seq=18)
-    yield event("start", d)
-    yield event("failure", d, error="E: no", traceback="...", cause="exception", final=False)
-    yield event("start", d, 2)
-    yield event("failure", d, 2, error="E: no!", traceback="...", cause="oom", final=True)
+    yield observed(b, seen("trained", nan, step=3, fraction=0.3))
+    yield decided(b, "stop", "broken", 14)
+    yield TrialStarted(trial_id=c, attempt=1)
+    yield observed(c, seen("trained", Measure(name="loss", value=1.0)))
+    yield observed(c, seen("measured", alpha(0.25, "poor_fit")))
+    yield decided(c, "hold", "below", 18)
+    yield TrialStarted(trial_id=d, attempt=1)
+    failure = Failure(error="E: no", traceback="...", cause="exception")
+    yield TrialFailed(trial_id=d, attempt=1, failure=failure, final=False)
+    yield TrialStarted(trial_id=d, attempt=2)
+    failure = Failure(error="E: no!", traceback="...", cause="oom")
+    yield TrialFailed(trial_id=d, attempt=2, failure=failure, final=True)
     accuracy = Measure(name="accuracy", value=0.75, detail={"standard_error": 0.01})
-    yield event("observation", a, **seen("probed", accuracy))
-    yield event("observation", a, **seen("tested", Measure(name="test_accuracy", value=0.7)))
-    yield event("idle", reason="no candidate is left")
-    yield event("finish", winner=a, reason="every candidate is decided", ties=[])
+    yield observed(a, seen("probed", accuracy))
+    yield observed(a, seen("tested", Measure(name="test_accuracy", value=0.7)))
+    yield Idled(reason="no candidate is left")
+    yield finish(a)
     grown = tree | {"budget": tree["budget"] | {"probes": 9}}
-    yield event("session", host="h2", pid=2, runner="local", device="cpu", workers=1)
-    yield event("budget", config=grown)
-    yield event(
-        "candidate", "new", 0, point={"d": 256, "width": 16, "opt": "x"}, config={}, index=4
-    )
-    yield event("verdict", c, action="continue", reason="released", zone=ZONE, answers_seq=30)
-    yield event("observation", c, **seen("probed", Measure(name="accuracy", value=0.8)))
-    yield event("finish", winner=c, reason="every candidate is decided", ties=[])
+    yield SessionBegan(host="h2", pid=2, runner="local", device="cpu", workers=1)
+    yield BudgetChanged(config=grown)
+    point = {"d": 256, "width": 16, "opt": "x"}
+    yield CandidateAdded(trial_id="new", point=point, config={}, index=4)
+    yield decided(c, "continue", "released", 30)
+    yield observed(c, seen("probed", Measure(name="accuracy", value=0.8)))
+    yield finish(c)
 
 
 EVENTS_OF_STUDY = tuple(events())
@@ -136,7 +166,7 @@ def write(folder: Path, story: tuple[Event, ...]) -> Path:
 
 
 def snapshot(folder: Path) -> None:
-    with EventLog(folder) as log:
+    with open_log(locate(folder)) as log:
         Snapshots(log).write()
 
 
@@ -163,17 +193,20 @@ def test_an_empty_study_has_every_column() -> None:
 
 
 def test_a_trial_is_one_row_with_all_that_is_known_of_it(folder: Path) -> None:
-    first = candidates(CONFIG, "data")[0]
-    assert row(read(folder)["trials"], 0) == {
+    first = candidates(CONFIG, "data", bind_trial)[0]
+    assert row(read(locate(folder))["trials"], 0) == {
         "study": "hand-made",
         "trial_id": first.trial_id,
         "index": 0,
-        "d": first.config.projector.d,
-        "lambd": first.config.objective.lambd,
+        "d": first.config.method.parameters["d"],
+        "lambd": first.config.method.parameters["lambd"],
+        "hidden": None,
+        "layers": 2,
         "seed": 3,
         "augment_crop_min": 0.1,
         "width": None,
         "opt": None,
+        "method": "barlow_twins",
         "encoder": "small_conv",
         "dataset": "cluttered_digits",
         "epochs": 2,
@@ -230,13 +263,10 @@ def test_the_status_follows_the_events() -> None:
 
 def test_a_collapsed_spectrum_stays_degenerate_and_has_no_alpha() -> None:
     story = EVENTS_OF_STUDY[:7]
-    trial_id = story[-1].trial_id
+    trial_id = trial_of(story[-1])
     nothing = alpha(None, "degenerate")
-    more = Event(
-        seq=7, time=0.0, kind="observation", trial_id=trial_id, payload=seen("measured", nothing)
-    )
-    stop = {"action": "stop", "reason": "x", "zone": ZONE, "answers_seq": 7}
-    end = Event(seq=8, time=0.0, kind="verdict", trial_id=trial_id, payload=stop)
+    more = Observed(seq=7, trial_id=trial_id, observation=seen("measured", nothing))
+    end = Decided(seq=8, trial_id=trial_id, action="stop", reason="x", zone=ZONE, answers_seq=7)
     trial = row(fold((*story, more, end))["trials"], 0)
     assert (trial["status"], trial["alpha"], trial["alpha_status"]) == (
         "degenerate", None, "degenerate",
@@ -244,18 +274,24 @@ def test_a_collapsed_spectrum_stays_degenerate_and_has_no_alpha() -> None:
 
 
 def test_failures_leave_their_error_and_the_attempt(folder: Path) -> None:
-    trial = row(read(folder)["trials"], 3)
+    trial = row(read(locate(folder))["trials"], 3)
     assert (trial["status"], trial["reason"], trial["attempt"]) == ("failed", "E: no!", 2)
 
 
 def test_there_is_one_winner_the_last_named(folder: Path) -> None:
-    assert read(folder)["trials"]["winner"].to_pylist() == [False, False, True, False, False]
+    assert read(locate(folder))["trials"]["winner"].to_pylist() == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
     before = fold(EVENTS_OF_STUDY[:-6])["trials"]
     assert before["winner"].to_pylist() == [True, False, False, False]
 
 
 def test_the_study_is_one_row(folder: Path) -> None:
-    study = row(read(folder)["studies"], 0)
+    study = row(read(locate(folder))["studies"], 0)
     config = json.loads(study.pop("config"))
     assert config["budget"]["probes"] == 9
     tree = CONFIG.model_dump(mode="json")
@@ -265,7 +301,7 @@ def test_the_study_is_one_row(folder: Path) -> None:
         "updated": EVENTS_OF_STUDY[-1].time,
         "status": "finished",
         "reason": "every candidate is decided",
-        "winner": EVENTS_OF_STUDY[-1].payload["winner"],
+        "winner": trial_of(EVENTS_OF_STUDY[-2]),
         "zone_lo": 0.5,
         "zone_hi": None,
         "candidates": 5,
@@ -288,13 +324,13 @@ def test_the_study_is_one_row(folder: Path) -> None:
 
 
 def test_a_budget_without_a_study_before_it_is_a_row(folder: Path) -> None:
-    change = Event(seq=0, time=0.0, kind="budget", payload={"config": {"budget": {"trials": 3}}})
+    change = BudgetChanged(seq=0, config={"budget": {"trials": 3}})
     config = row(fold((change,))["studies"], 0)["config"]
     assert json.loads(config) == {"budget": {"trials": 3}}
 
 
 def test_observations_measures_spectra_and_verdicts_have_a_row_each(folder: Path) -> None:
-    tables = read(folder)
+    tables = read(locate(folder))
     first = tables["trials"]["trial_id"][0].as_py()
     assert tables["observations"].num_rows == 10
     assert row(tables["observations"], 2) == {
@@ -335,44 +371,39 @@ def test_a_varied_field_of_any_kind_is_a_column(
     tmp_path: Path, values: list[Any], kind: pa.DataType, told: list[Any]
 ) -> None:
     story = tuple(
-        Event(
-            seq=i, time=0.0, kind="candidate", trial_id=str(i),
-            payload={"point": {"my.field": value}, "config": {}, "index": i},
-        )
+        CandidateAdded(seq=i, trial_id=str(i), point={"my.field": value}, config={}, index=i)
         for i, value in enumerate(values)
-    )  # fmt: skip
+    )
     for known in range(1, len(story) + 1):
         folder = write(tmp_path / str(known), story[:known])
         snapshot(folder)
         write(folder, story)
-        table = read(folder)["trials"]
+        table = read(locate(folder))["trials"]
         assert table.schema.field("my_field").type == kind
         assert table["my_field"].to_pylist() == told
 
 
 def test_a_field_named_like_a_column_of_ours_does_not_overwrite_it() -> None:
     point = {"status": "x", "alpha": 5, "d": "wide", "lambda": 0.5, "seed": 2**70, "lr": 0.1}
-    payload = {"point": point, "config": {}, "index": 0}
-    story = [Event(seq=0, time=0.0, kind="candidate", trial_id="t", payload=payload)]
+    added = CandidateAdded(seq=0, trial_id="t", point=point, config={}, index=0)
     odd = seen("measured", Measure(name="lr", value=9.0), Measure(name="index", value=8.0))
-    story.append(Event(seq=1, time=0.0, kind="observation", trial_id="t", payload=odd))
-    trial = row(fold(tuple(story))["trials"], 0)
+    trial = row(fold((added, Observed(seq=1, trial_id="t", observation=odd)))["trials"], 0)
     assert (trial["status"], trial["alpha"], trial["d"], trial["lambd"], trial["seed"]) == (
-        "measured", None, None, 0.5, None,
+        "measured", None, "wide", 0.5, None,
     )  # fmt: skip
-    assert (trial["point_status"], trial["point_alpha"], trial["point_d"]) == ("x", 5, "wide")
+    assert (trial["point_status"], trial["point_alpha"]) == ("x", 5)
     assert (trial["lr"], trial["measure_lr"], trial["measure_index"]) == (0.1, 9.0, 8.0)
 
 
 def test_columns_are_short_and_words_of_sql() -> None:
-    names = ["train.lr", "objective.lambd", "encoder.name", "augment.crop_min", "lambda", "a b", ""]
+    names = ["train.lr", "method.lambd", "encoder.name", "augment.crop_min", "lambda", "a b", ""]
     assert [column(name) for name in names] == [
         "lr", "lambd", "encoder", "augment_crop_min", "lambd", "a_b", "_",
     ]  # fmt: skip
 
 
 def test_an_event_about_nobody_is_an_error() -> None:
-    lost = Event(seq=0, time=0.0, kind="start", trial_id="ghost", attempt=1)
+    lost = TrialStarted(seq=0, trial_id="ghost", attempt=1)
     with pytest.raises(SweepError, match=r"Event 0 \(start\) is about trial 'ghost'"):
         fold((lost,))
 
@@ -394,28 +425,28 @@ def test_a_snapshot_and_the_tail_are_the_whole_fold_at_every_prefix(
     snapshot(folder)
     for end in {taken, min(taken + 1, len(EVENTS_OF_STUDY)), len(EVENTS_OF_STUDY)}:
         write(folder, EVENTS_OF_STUDY[:end])
-        same(read(folder), fold(EVENTS_OF_STUDY[:end]))
+        same(read(locate(folder)), fold(EVENTS_OF_STUDY[:end]))
 
 
 @pytest.mark.parametrize("taken", [0, 12, len(EVENTS_OF_STUDY)])
 def test_a_snapshot_and_the_tail_are_the_whole_fold_on_an_object_store(
-    bucket: Place, taken: int
+    bucket: Location, taken: int
 ) -> None:
     folder = bucket / "s"
-    with open_log(folder) as log, Snapshots(log) as snapshots:
+    with open_log(locate(folder)) as log, Snapshots(log) as snapshots:
         for event in EVENTS_OF_STUDY[:taken]:
             log.append(event)
         snapshots.write()
         for event in EVENTS_OF_STUDY[taken:]:
             log.append(event)
-        same(read(folder), fold(EVENTS_OF_STUDY))
-    for source in (StudyTables(folder).source(name) for name in TABLES):
+        same(read(locate(folder)), fold(EVENTS_OF_STUDY))
+    for source in (StudyTables(locate(folder)).source(name) for name in TABLES):
         assert isinstance(source, ds.Dataset)
-    same(read(folder), fold(EVENTS_OF_STUDY))
+    same(read(locate(folder)), fold(EVENTS_OF_STUDY))
     for name in TABLES:
         place = folder / "tables" / f"{name}.parquet"
-        files.write(place, files.read(place)[:-20])
-    same(read(folder), fold(EVENTS_OF_STUDY))
+        place.write(place.read()[:-20])
+    same(read(locate(folder)), fold(EVENTS_OF_STUDY))
 
 
 def test_tables_of_different_snapshots_agree(tmp_path: Path) -> None:
@@ -426,7 +457,7 @@ def test_tables_of_different_snapshots_agree(tmp_path: Path) -> None:
     write(folder, EVENTS_OF_STUDY[:27])
     snapshot(folder)
     (folder / "tables" / "trials.parquet").write_bytes(old)
-    same(read(folder), fold(EVENTS_OF_STUDY[:27]))
+    same(read(locate(folder)), fold(EVENTS_OF_STUDY[:27]))
 
 
 @pytest.mark.parametrize(
@@ -435,7 +466,7 @@ def test_tables_of_different_snapshots_agree(tmp_path: Path) -> None:
 def test_a_snapshot_that_cannot_be_used_is_made_up_for_from_the_log(
     folder: Path, harm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = read(folder)
+    whole = read(locate(folder))
     if harm == "version":
         monkeypatch.setattr("sweep.tables.snapshots.VERSION", 0)
         monkeypatch.setattr("sweep.tables.snapshots.START", replace(START, version=0))
@@ -446,7 +477,8 @@ def test_a_snapshot_that_cannot_be_used_is_made_up_for_from_the_log(
         whole = fold(EVENTS_OF_STUDY[:12])
     elif harm == "alien":
         first = EVENTS_OF_STUDY[0]
-        born = replace(first, payload={**first.payload, "versions": {"torch": "2" * 40}})
+        assert isinstance(first, StudyBegan)
+        born = replace(first, versions={"torch": "2" * 40})
         write(folder, (born, *EVENTS_OF_STUDY[1:]))
         whole = fold((born, *EVENTS_OF_STUDY[1:]))
     for path in (folder / "tables").iterdir():
@@ -459,13 +491,13 @@ def test_a_snapshot_that_cannot_be_used_is_made_up_for_from_the_log(
             for place in range(8, len(data), 97):
                 data[place] ^= 0xFF
             path.write_bytes(data)
-    same(read(folder), whole)
+    same(read(locate(folder)), whole)
 
 
 def test_tables_are_of_one_moment_although_the_log_grows(folder: Path) -> None:
     write(folder, EVENTS_OF_STUDY[:15])
     snapshot(folder)
-    tables = StudyTables(folder)
+    tables = StudyTables(locate(folder))
     write(folder, EVENTS_OF_STUDY)
     snapshot(folder)
     same({name: tables.table(name) for name in TABLES}, fold(EVENTS_OF_STUDY[:15]))
@@ -481,14 +513,14 @@ def test_of_a_damaged_log_the_tables_tell_what_stands_before_the_damage(
     with (folder / EVENTS).open("ab") as file:
         file.write(b"{}\n" + encode(EVENTS_OF_STUDY[27]))
     with pytest.warns(StudyWarning, match="is damaged at line 28"):
-        same(read(folder), fold(EVENTS_OF_STUDY[:27]))
+        same(read(locate(folder)), fold(EVENTS_OF_STUDY[:27]))
     with pytest.raises(StudyError, match="is damaged at line 28"):
-        EventLog(folder)
+        open_log(locate(folder))
 
 
 def test_reading_writes_nothing(folder: Path) -> None:
     before = sorted(folder.rglob("*"))
-    read(folder)
+    read(locate(folder))
     assert sorted(folder.rglob("*")) == before
 
 
@@ -498,7 +530,7 @@ def test_the_driver_writes_when_it_is_time_and_at_the_end(tmp_path: Path) -> Non
     now = [0.0]
     tables = folder / "tables"
     with (
-        EventLog(folder) as log,
+        open_log(locate(folder)) as log,
         Snapshots(log, period_seconds=10.0, clock=lambda: now[0]) as snapshots,
     ):
         for event in EVENTS_OF_STUDY[:10]:
@@ -513,16 +545,16 @@ def test_the_driver_writes_when_it_is_time_and_at_the_end(tmp_path: Path) -> Non
             log.append(event)
             snapshots.update(event)
         assert (tables / "observations.parquet").read_bytes() == written
-        same(read(folder), fold(EVENTS_OF_STUDY))
+        same(read(locate(folder)), fold(EVENTS_OF_STUDY))
     assert (tables / "observations.parquet").read_bytes() != written
     assert sorted(path.name for path in tables.iterdir()) == sorted(f"{n}.parquet" for n in TABLES)
-    same(read(folder), fold(EVENTS_OF_STUDY))
+    same(read(locate(folder)), fold(EVENTS_OF_STUDY))
 
 
 def test_nothing_is_made_where_a_study_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     folder.mkdir()
-    with EventLog(folder) as log:
+    with open_log(locate(folder)) as log:
         snapshots = Snapshots(log)
         for event in EVENTS_OF_STUDY:
             log.append(event)
@@ -536,7 +568,7 @@ def test_nothing_is_made_where_a_study_is_gone(tmp_path: Path) -> None:
 def test_slow_snapshots_are_taken_seldom(tmp_path: Path) -> None:
     folder = write(tmp_path / "s", EVENTS_OF_STUDY)
     clock = iter([0.0, 10.0, 10.0, 13.0, 72.9, 73.0, 73.0, 73.0])
-    with EventLog(folder) as log:
+    with open_log(locate(folder)) as log:
         snapshots = Snapshots(log, period_seconds=10.0, share=20.0, clock=lambda: next(clock))
         snapshots.update(EVENTS_OF_STUDY[-1])  # due at 10; writes from 10 to 13
         snapshots.update(EVENTS_OF_STUDY[-1])  # 72.9: not before 13 + 20 x 3
@@ -551,7 +583,7 @@ def test_results_are_loaded_by_path_and_by_name(folder: Path) -> None:
         assert results == Results(folder)
         assert results.name == "hand-made"
         assert results.trials.num_rows == 5
-        tables = read(folder)
+        tables = read(locate(folder))
         for name in TABLES:
             assert getattr(results, name).equals(tables[name])
 
@@ -567,9 +599,9 @@ def test_the_config_is_the_one_last_changed(folder: Path) -> None:
 
 def test_a_missing_study_or_table_is_named(folder: Path) -> None:
     with pytest.raises(StudyError, match="There is no study at"):
-        StudyTables(folder / "nowhere")
+        StudyTables(locate(folder / "nowhere"))
     with pytest.raises(StudyError, match=r"The table 'trails' is not known. Did you mean 'trials'"):
-        StudyTables(folder).table("trails")
+        StudyTables(locate(folder)).table("trails")
 
 
 def test_tables_are_read_without_duckdb_or_torch(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What makes pretraining faster on a CPU, and changes no result beyond rounding.
+"""Makes pretraining faster on a CPU, without a change of results beyond rounding.
 
-Imports nothing of the package. To add another such means: a file here.
+Imports nothing of the package. Each file is one such measure.
 """

@@ -1,8 +1,8 @@
-"""How the C library treats freed memory: a training step wants the same blocks again.
+"""Lets the C library keep freed memory, because each training step needs the same blocks again.
 
-glibc hands every freed block above 32 MB back to the system, and each step of a CPU's
-training faults the same pages in anew. Kept, a step of ResNet-18 (CIFAR stem, batch 256) with
-two processes of one thread on two cores takes 7.9 s instead of 10.3, and a fifth more memory.
+glibc returns every freed block above 32 MB to the system, so that each step on a CPU faults the
+same pages in again. If the memory is kept, a step of ResNet-18 (CIFAR stem, batch 256) in two
+processes of one thread each, on two cores, takes 7.9 s instead of 10.3 s, and a fifth more memory.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import ctypes
 import platform
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Of glibc's malloc.h."""
+"""The values in glibc's malloc.h."""
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees; return whether the C library can."""
+    """Let this process keep the memory that it frees; return whether the C library did so."""
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)

@@ -1,7 +1,7 @@
-"""A convolution whose three products are matrix products, where the maps are small.
+"""A convolution computed by matrix products (output and both gradients), for small maps.
 
-oneDNN's own run at a tenth to a half of the processor's speed there, in bfloat16 above all.
-Plain version: `torch.conv2d` and its gradient, which it equals up to rounding.
+On small maps oneDNN reaches a tenth to a half of the processor's speed, least in bfloat16.
+Plain version: `torch.conv2d` and its gradient; the results are equal up to rounding.
 Shapes: B images, C channels in, O out, P pixels of all outputs, K = C times the kernel's area.
 """
 
@@ -17,23 +17,24 @@ from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 
 SMALL = 16
-"""Pixels of an output map up to which the products win.
+"""Up to so many pixels of an output map, the matrix products are faster.
 
-Milliseconds on two AMX cores, 256 images, oneDNN's and the product's, bfloat16. 512 channels at
-4x4: forward 87 and 56, gradient of the input 86 and 63, of the weight 238 and 62; at 2x2: 51
-and 21, 59 and 23, 174 and 15. 256 channels at 8x8: 39 and 67, 40 and 66, 102 and 83. On one
-core alike. In float32 only the gradient of the weight gains: 236 and 218 at 4x4.
+Milliseconds of oneDNN and of the product on two AMX cores, 256 images, bfloat16:
+512 channels at 4x4: output 87 and 56, gradient of the input 86 and 63, of the weight 238 and 62;
+512 channels at 2x2: 51 and 21, 59 and 23, 174 and 15;
+256 channels at 8x8: 39 and 67, 40 and 66, 102 and 83. One core gives similar ratios.
+In float32 only the gradient of the weight is faster: 236 and 218 at 4x4.
 """
 
 SMALL_STRIDED = 64
-"""Likewise for the gradient of the weight where the kernel takes strides.
+"""The same limit for the gradient of the weight of a convolution with strides.
 
-128 to 256 channels, 16x16 to 8x8: 70 and 50 ms on two cores, 123 and 84 on one.
+128 to 256 channels, 16x16 to 8x8: 70 and 50 ms on two cores, 123 and 84 ms on one.
 """
 
 
 class SmallMaps(TorchFunctionMode):
-    """Within it, `torch.conv2d` on the CPU takes the products where they are faster."""
+    """A context in which `torch.conv2d` on the CPU uses the products where they are faster."""
 
     def __torch_function__(
         self,
@@ -122,7 +123,7 @@ def input_gradient(
 ) -> Tensor:
     """Return the gradient of a convolution's input; equals `torch.nn.grad.conv2d_input`.
 
-    Without strides it is a convolution of `grad_BOHW` with the kernel turned round.
+    Without strides it is a convolution of `grad_BOHW` with the kernel rotated by 180 degrees.
     """
     high, wide = weight.shape[2:]
     rest = (high - 1 - padding[0], wide - 1 - padding[1])
@@ -145,7 +146,7 @@ def weight_gradient(
 
     Args:
         x_BCHW: the input.
-        grad_BOHW: gradient of the output.
+        grad_BOHW: the gradient of the output.
         kernel, stride, padding: of the convolution, height first.
     """
     maps = grad_BOHW.shape[1]
@@ -157,8 +158,8 @@ def weight_gradient(
 def patches(
     x_BCHW: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
 ) -> Tensor:
-    """Return what the kernel sees at each pixel of the output, [P, K], channels fastest."""
+    """Return the input under the kernel at each output pixel, [P, K], channels fastest."""
     (high, wide), (down, right) = kernel, padding
     rows_BHWC = pad(x_BCHW.permute(0, 2, 3, 1), (0, 0, right, right, down, down))
-    seen = rows_BHWC.unfold(1, high, stride[0]).unfold(2, wide, stride[1])
-    return seen.permute(0, 1, 2, 4, 5, 3).reshape(-1, high * wide * x_BCHW.shape[1])
+    windows = rows_BHWC.unfold(1, high, stride[0]).unfold(2, wide, stride[1])
+    return windows.permute(0, 1, 2, 4, 5, 3).reshape(-1, high * wide * x_BCHW.shape[1])

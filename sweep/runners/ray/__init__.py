@@ -1,4 +1,4 @@
-"""Ray Tune: the runner of our own studies, and a scheduler for anybody's.
+"""Ray Tune: the runner of our own studies, and a scheduler for a user's own Tuner.
 
-Only the files here import ray.
+Ray is imported here and in two benches. `internals` holds every private name of Ray that is used.
 """

@@ -9,13 +9,14 @@ import ray
 from ray import tune
 
 from sweep.config.models import TrialConfig
+from sweep.core.codec import encode
 from sweep.core.failures import Failure, TrialError
 from sweep.pretraining.context import Context
 from sweep.runners.worker import Worker
 
 
 class Actor(tune.Trainable):
-    """Runs the trial that its config names; each step is one observation."""
+    """Runs the trial that its config names; one step of Tune returns one observation."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._job = json.loads(config["job"])
@@ -23,13 +24,13 @@ class Actor(tune.Trainable):
         self._failure: Failure | None = None
 
     def where(self) -> str:
-        """Return the node that it runs on."""
+        """Return the id of the node on which the actor runs."""
         return str(ray.get_runtime_context().get_node_id())
 
     def open(self) -> bool:
-        """Import what the trial needs and take its folder; return whether that went well.
+        """Import what the trial needs and lock its folder; return False if that failed.
 
-        If it did not, the first step says why.
+        The first step then raises the reason.
         """
         try:
             self._worker = Worker(
@@ -44,14 +45,14 @@ class Actor(tune.Trainable):
     def step(self) -> dict[str, Any]:
         if self._worker is not None:
             try:
-                seen = self._worker.next()
-                return {"observation": json.dumps(seen.to_json()) if seen else ""}
+                observation = self._worker.next()
+                return {"observation": encode(observation).decode() if observation else ""}
             except (Exception, SystemExit) as error:
                 self._failure = Failure.of(error)
         raise TrialError.of(self._failure or Failure(error="it was not opened", cause="start"))
 
     def leave(self) -> None:
-        """Let the trial and its folder go; the actor may wait long for its next trial."""
+        """End the trial and unlock its folder; the next trial of the actor may come much later."""
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.close()

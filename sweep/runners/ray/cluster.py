@@ -1,4 +1,4 @@
-"""Start Ray on this machine, or join a cluster that runs; leave it as it was found."""
+"""Start Ray on this machine, or join a running cluster; afterwards leave it as it was."""
 
 from __future__ import annotations
 
@@ -32,20 +32,19 @@ for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402  # the settings above are read when ray is imported
-from ray._private import worker as ray_worker  # noqa: E402
-from ray._private.state import state  # noqa: E402
 
 from sweep.core.errors import ConfigError, SweepError  # noqa: E402  # after ray, as above
-from sweep.runners.ray.guardian import bearing, end_all, guarded  # noqa: E402
+from sweep.runners.ray.guardian import end_all, guarded, in_environment  # noqa: E402
+from sweep.runners.ray.internals import draining_nodes, silent  # noqa: E402
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """What there is to divide.
+    """The resources of a cluster.
 
     Args:
-        cpus, gpus: of all nodes.
-        nodes: how many are alive.
+        cpus, gpus: of all nodes together.
+        nodes: how many nodes there are.
     """
 
     cpus: float
@@ -54,25 +53,28 @@ class Cluster:
 
 
 class SlowStart(SweepError):
-    """Ray waits for its own parts for half a minute, which a busy machine may not give it."""
+    """Ray did not start: it waits half a minute for its own processes, too short if busy."""
 
 
 @contextlib.contextmanager
 def cluster(address: str | None) -> Iterator[Cluster]:
-    """Yield a cluster: the one at `address`, the one this process is in, or a new local one.
+    """Yield a cluster: the one this process is in, the one at `address`, or a new local one.
+
+    Args:
+        address: `auto`, or host:port of a running cluster; None for this machine.
 
     Raises:
-        ConfigError: the address is of Ray Client, or nobody answers there.
-        SlowStart: Ray does not start, twice.
+        ConfigError: the address is of Ray Client, or no cluster answers there.
+        SlowStart: Ray did not start in two tries.
     """
     check_address(address)
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are rows, and ours to tell
-    with contextlib.ExitStack() as leaving:
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # we report failures
+    with contextlib.ExitStack() as stack:
         if not ray.is_initialized():
-            mark = leaving.enter_context(guarded()) if address is None else {}
-            leaving.enter_context(_silent())
-            leaving.callback(ray.shutdown)
+            mark = stack.enter_context(guarded()) if address is None else {}
+            stack.enter_context(silent())
+            stack.callback(ray.shutdown)
             try:
                 _start(address, mark)
             except SlowStart:
@@ -86,7 +88,7 @@ def cluster(address: str | None) -> Iterator[Cluster]:
 
 
 def check_address(address: str | None) -> None:
-    """Raise `ConfigError` for Ray Client, and where nobody listens: Ray would try for minutes."""
+    """Raise `ConfigError` for Ray Client, and where no cluster answers: Ray tries for minutes."""
     if address is not None and address.startswith("ray://"):
         raise ConfigError(
             f"resources.address is {address!r}: through Ray Client the study would run on the "
@@ -95,32 +97,32 @@ def check_address(address: str | None) -> None:
         )
     host, colon, port = (address or "").rpartition(":")
     if not colon or not port.isdigit():
-        return  # none, or `auto`, which Ray looks up by itself
+        return  # None, or `auto`, which Ray looks up
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
-        raise _nobody(address) from error
+        raise _no_cluster(address) from error
 
 
 def lost_nodes() -> set[str]:
-    """Return the nodes that are dead, or being taken from us."""
+    """Return the ids of the nodes that are dead or being drained."""
     dead = {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
-    return dead | set(state.get_draining_nodes())  # which no public call tells
+    return dead | draining_nodes()
 
 
 def resources_of_nodes() -> list[str]:
-    """Return what each living node has, in words."""
+    """Return the resources of each living node, in words."""
     return [
-        f"{found.get('CPU', 0):g} CPU and {found.get('GPU', 0):g} GPU"
+        f"{resources.get('CPU', 0):g} CPU and {resources.get('GPU', 0):g} GPU"
         for node in ray.nodes()
-        if node["Alive"] and (found := node["Resources"])
+        if node["Alive"] and (resources := node["Resources"])
     ]
 
 
 def _start(address: str | None, mark: Mapping[str, str]) -> None:
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        with _out_of_the_way(), bearing(mark):
+        with _away_from_here(), in_environment(mark):
             ray.init(
                 address=address or "local",
                 include_dashboard=None if address else False,
@@ -128,15 +130,15 @@ def _start(address: str | None, mark: Mapping[str, str]) -> None:
                 log_to_driver=False,
             )
     except ConnectionError as error:
-        raise _nobody(address) from error
+        raise _no_cluster(address) from error
     except ValueError as error:
         raise ConfigError(f"resources.address {address!r} is no address: {error}.") from error
-    except Exception as error:  # Ray raises just that
+    except Exception as error:  # Ray raises no narrower class
         raise SlowStart(
             f"Ray did not start: {error} On a machine that is very busy, try again; "
             "/tmp/ray/session_latest/logs may say more."
         ) from error
-    except SystemExit:  # Ray's answer to SIGTERM
+    except SystemExit:  # raised by Ray's own handler of SIGTERM
         if callable(handler):
             handler(signal.SIGTERM, None)
         raise
@@ -146,25 +148,11 @@ def _start(address: str | None, mark: Mapping[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep Ray from printing what befalls its nodes amid our output, `--json` included.
+def _away_from_here() -> Iterator[None]:
+    """Work in another folder for a moment, unless this folder is on this process's import path.
 
-    `log_to_driver=False` is about what workers print, and no setting is about this.
-    """
-    before = ray_worker._worker_logs_enabled
-    ray_worker._worker_logs_enabled = False
-    try:
-        yield
-    finally:
-        ray_worker._worker_logs_enabled = before
-
-
-@contextlib.contextmanager
-def _out_of_the_way() -> Iterator[None]:
-    """Leave the current folder for a moment, unless it is on this process's import path.
-
-    Ray puts it first on the import path of every worker, where a `json.py` beside somebody's
-    config would take the place of the library's.
+    Ray puts the current folder first on the import path of every worker. There a `json.py` beside
+    a user's config would replace the module of the standard library.
     """
     here = Path.cwd()
     if any(Path(folder).resolve() == here for folder in sys.path):
@@ -174,7 +162,7 @@ def _out_of_the_way() -> Iterator[None]:
         yield
 
 
-def _nobody(address: str | None) -> ConfigError:
+def _no_cluster(address: str | None) -> ConfigError:
     return ConfigError(
         f"No Ray cluster answers at {address!r}. `ray status --address {address}` looks for one; "
         "leave resources.address out to start Ray here."

@@ -1,11 +1,15 @@
-"""Nothing of a Ray that we started outlives its driver, however the driver ends.
+"""Ends every process of a Ray that we started when its driver ends, even by a kill -9.
 
-A killed driver takes `gcs_server` and `raylet` along (Ray asks the kernel for that), but
-its agents stay for a minute, and its workers until they notice. So what Ray starts here
-bears a token in its environment, which its own children inherit, and a small process waits
-for the driver to be gone and ends every bearer. That process runs this file by itself,
-without the package, so that it is there before Ray is. Linux alone has `/proc`, and so a
-guardian; elsewhere Ray is left to its own ways.
+The kernel ends `gcs_server` and `raylet` together with a killed driver (Ray asks for that), but
+Ray's agents stay for a minute, and its workers until they notice. So the processes that Ray starts
+here carry a token in their environment, which their children inherit. A small process, the
+guardian, waits until the driver is gone and kills every process that carries the token.
+
+The guardian runs this file with `python -I -S`: only the standard library, no site-packages, no
+folder of the user. It reads `/proc` itself, and not through psutil, for that reason: it has to work
+where a package is found through PYTHONPATH alone, or breaks as it is imported, and it starts in
+milliseconds, before Ray does. Only Linux has `/proc`; on other systems there is no guardian, and
+Ray ends its processes in its own time.
 """
 
 from __future__ import annotations
@@ -23,14 +27,14 @@ from pathlib import Path
 
 TOKEN = "SWEEP_RAY_TOKEN"
 KEPT = {"SPT_NOENV": "1"}
-"""Tells setproctitle, which Ray's agents use, not to write a title over the environment."""
+"""Keeps setproctitle, which Ray's agents use, from writing a title over the environment."""
 PATIENCE_SECONDS = 15.0
 PROC = Path("/proc")
 
 
 @contextlib.contextmanager
 def guarded() -> Iterator[Mapping[str, str]]:
-    """Yield a mark, as environment variables: its bearers end with this block or this process."""
+    """Yield a mark: environment variables whose carriers end with this block or this process."""
     if not (PROC / "self" / "environ").exists():
         yield {}
         return
@@ -40,19 +44,19 @@ def guarded() -> Iterator[Mapping[str, str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C in a terminal goes to all of its processes
+        start_new_session=True,  # else Ctrl-C in a terminal would end the guardian as well
     )
     try:
         yield {TOKEN: token, **KEPT}
     finally:
-        guardian.communicate(timeout=2 * PATIENCE_SECONDS)  # closes the pipe
+        guardian.communicate(timeout=2 * PATIENCE_SECONDS)  # closes the pipe, and waits
 
 
 @contextlib.contextmanager
-def bearing(mark: Mapping[str, str]) -> Iterator[None]:
-    """Let what this process starts within the block bear a mark."""
-    before = {name: os.environ.pop(name, None) for name in mark}
-    os.environ.update(mark)
+def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within the block: the processes that it starts inherit them."""
+    before = {name: os.environ.pop(name, None) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -62,28 +66,31 @@ def bearing(mark: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def bearers(mark: Mapping[str, str]) -> list[int]:
-    """Return the processes that began with this mark in their environment."""
+def marked(mark: Mapping[str, str]) -> list[int]:
+    """Return the ids of the processes that started with this mark in their environment."""
     if not mark:
-        return []  # every process bears nothing
+        return []  # or all processes would match
     wanted = {f"{name}={value}".encode() for name, value in mark.items() if name not in KEPT}
-    found = []
+    pids = []
     for folder in PROC.iterdir():
-        with contextlib.suppress(OSError):  # another user's, or gone
+        with contextlib.suppress(OSError):  # another user's process, or one that is gone
             if folder.name.isdigit():
-                theirs = (folder / "environ").read_bytes().split(b"\0")
-                found += [int(folder.name)] * wanted.issubset(theirs)
-    return found
+                environment = (folder / "environ").read_bytes().split(b"\0")
+                pids += [int(folder.name)] * wanted.issubset(environment)
+    return pids
 
 
 def end_all(mark: Mapping[str, str]) -> None:
-    """Kill the bearers until three looks find none: one that was being started is seen later."""
+    """Kill the marked processes until none is found three times in a row.
+
+    A process that is just being started shows its mark a moment later.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    looks = 0
-    while looks < 3 and time.monotonic() < deadline:
-        found = bearers(mark)
-        looks = 0 if found else looks + 1
-        for pid in found:
+    empty_looks = 0
+    while empty_looks < 3 and time.monotonic() < deadline:
+        pids = marked(mark)
+        empty_looks = 0 if pids else empty_looks + 1
+        for pid in pids:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
@@ -92,7 +99,7 @@ def end_all(mark: Mapping[str, str]) -> None:
 def wait_for_end_of(driver: int) -> None:
     """Return once the driver has closed its end of the pipe, or is gone.
 
-    A process that it forked may hold that end open, hence the look at the parent.
+    A process that the driver forked may keep that end open, so the parent is checked as well.
     """
     while os.getppid() == driver:
         readable, _, _ = select.select([sys.stdin], [], [], 1.0)

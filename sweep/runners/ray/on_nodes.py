@@ -1,4 +1,4 @@
-"""Run a function on one certain node of the cluster."""
+"""Run a function on a given node of the cluster."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """A node that lives.
+    """A node that is alive.
 
     Args:
         id: Ray's.
-        name: its address, and the beginning of its id, for several may share one machine.
+        name: its address, and the beginning of its id, since one machine may run several nodes.
         has: its resources, in words.
     """
 
@@ -29,8 +29,8 @@ class Node:
 
 
 def nodes() -> list[Node]:
-    """Return the nodes that live, in a stable order."""
-    found = [
+    """Return the nodes that are alive, in a stable order."""
+    living = [
         Node(
             id=node["NodeID"],
             name=f"{node['NodeManagerAddress']}/{node['NodeID'][:6]}",
@@ -39,7 +39,7 @@ def nodes() -> list[Node]:
         for node in ray.nodes()
         if node["Alive"]
     ]
-    return sorted(found, key=lambda node: node.name)
+    return sorted(living, key=lambda node: node.name)
 
 
 @ray.remote(num_cpus=0, max_retries=1)
@@ -48,15 +48,19 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def on_node(node: str, function: Callable[..., Any], *args: Any) -> Any:
-    """Return what a function gives on that node, and nowhere else.
+    """Return the result of a function that runs on this node and on no other.
+
+    Args:
+        node: its id.
+        function: called with `args`.
 
     Raises:
-        TimeoutError: it gave nothing for a minute.
+        TimeoutError: there is no result after a minute.
     """
-    there = NodeAffinitySchedulingStrategy(node, soft=False)
-    task = _call.options(scheduling_strategy=there).remote(function, *args)
+    only_there = NodeAffinitySchedulingStrategy(node, soft=False)
+    task = _call.options(scheduling_strategy=only_there).remote(function, *args)
     try:
         return ray.get(task, timeout=PATIENCE_SECONDS)
     except GetTimeoutError:
         ray.cancel(task, force=True)
-        raise TimeoutError(f"node {node} gave nothing for {PATIENCE_SECONDS:g} s") from None
+        raise TimeoutError(f"node {node} gave no result for {PATIENCE_SECONDS:g} s") from None

@@ -1,10 +1,10 @@
 """Our own studies on Ray Tune: M trials at once, actors reused.
 
-`Study.next` is the only order of work: a `Searcher` hands its trials to Tune while fewer
-than M are at work, and a `TrialScheduler` hands each result to `Study.observe`. A trial
-that is told to wait leaves its actor at once, and a Tune trial of the same name begins
-when it is told to go on: its journal makes that cheap, so no trial is ever PAUSED, and
-neither retries nor resumes depend on Tune's own state.
+`Study.next` alone decides which trial runs next: a `Searcher` gives its trials to Tune while
+fewer than M are at work, and a `TrialScheduler` gives each result to `Study.observe`. A trial that
+has to wait leaves its actor at once. When it may go on, a new Tune trial starts it again, which its
+journal makes cheap. So no trial is ever PAUSED in Tune, and neither retries nor resumes depend on
+Tune's own state.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from sweep.core.codec import decode_observation
 from sweep.core.failures import UNPROBED
-from sweep.core.records import Observation
 from sweep.runners.devices import Devices
 from sweep.runners.interrupt import StopRequest
 from sweep.runners.ray.actor import Actor
-from sweep.runners.ray.memory import death_by_memory
-from sweep.runners.ray.watch import Driver, Watch
+from sweep.runners.ray.internals import death_by_memory
+from sweep.runners.ray.watch import DriverOnly, Watch
 from sweep.study import Study
 
 Job = Mapping[str, Any]
@@ -38,11 +38,11 @@ Job = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Jobs:
-    """What a worker needs to know of each trial, as plain JSON.
+    """What a worker gets for each trial, as plain JSON.
 
     Args:
         of: trial_id -> {"config": TrialConfig as JSON, "context": fields of Context}.
-        path: folder of the config, for plug-ins.
+        path: folder of the config, in which plug-ins may lie.
     """
 
     of: Callable[[str], Job]
@@ -58,18 +58,18 @@ def drive(
     hang_seconds: float,
     warn: Callable[[str], None],
 ) -> None:
-    """Put trials to work on the cluster that is initialised, until none is left.
+    """Run the trials of a study on the Ray that is initialised, until none is left.
 
     Args:
-        study: says which trial comes next and what it is to do.
-        jobs: turns a trial's name into what the worker needs.
-        devices: for each trial, and how many at once.
-        stop: looked at in Tune's loop.
-        hang_seconds: after so long without a sign of life a worker is killed.
-        warn: takes sentences.
+        study: decides which trial is next and what it does.
+        jobs: gives the worker's input for a trial's id.
+        devices: of each trial, and how many trials run at once.
+        stop: checked in each round of Tune's loop.
+        hang_seconds: a worker is killed after so long without a sign of life.
+        warn: takes sentences for the user.
 
     Raises:
-        SweepError: what the study raised, for instance because its storage failed.
+        SweepError: the study raised it, for instance because its storage failed.
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(devices.parallel)
     scratch = Path(tempfile.mkdtemp(prefix="sweep-tune-"))
@@ -104,8 +104,8 @@ def drive(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-class _Searcher(Driver, Searcher):
-    """Hands trials to Tune, lazily and in the study's order, while fewer than M are at work."""
+class _Searcher(DriverOnly, Searcher):
+    """Gives trials to Tune one by one, in the study's order, while fewer than M are at work."""
 
     def __init__(
         self, study: Study, jobs: Jobs, parallel: int, stop: StopRequest, watch: Watch
@@ -115,7 +115,7 @@ class _Searcher(Driver, Searcher):
         self._watch = watch
 
     def suggest(self, trial_id: str) -> Any:
-        with self._watch.telling():
+        with self._watch.keeping_error():
             _settle(self._study, self._watch)
             return self._next()
 
@@ -124,12 +124,12 @@ class _Searcher(Driver, Searcher):
             return Searcher.FINISHED
         if len(self._study.working) >= self._parallel:
             return None
-        ours = self._study.next()
-        if ours is None:
+        next_trial = self._study.next()
+        if next_trial is None:
             return None if self._study.working else Searcher.FINISHED
-        self._study.start(ours)
-        job = {**self._jobs.of(ours), "path": self._jobs.path}
-        return {"trial": ours, "job": json.dumps(job)}
+        self._study.start(next_trial)
+        job = {**self._jobs.of(next_trial), "path": self._jobs.path}
+        return {"trial": next_trial, "job": json.dumps(job)}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -140,13 +140,13 @@ class _Searcher(Driver, Searcher):
         pass
 
     def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError("a study resumes from its own log")  # Tune never gets to ask
+        raise NotImplementedError("a study resumes from its own log")  # Tune never calls this
 
 
-class _Scheduler(Driver, FIFOScheduler):
-    """Hands every result to the study, and its answer to Tune."""
+class _Scheduler(DriverOnly, FIFOScheduler):
+    """Gives every result to the study, and the study's answer to Tune."""
 
-    _supports_buffered_results = False
+    supports_buffered_results = False
 
     def __init__(self, study: Study, watch: Watch) -> None:
         FIFOScheduler.__init__(self)
@@ -158,45 +158,48 @@ class _Scheduler(Driver, FIFOScheduler):
         self._watch.added(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        self._watch.heard(trial)
-        with self._watch.telling():
-            goes_on = self._hear(trial.config["trial"], result)
+        self._watch.reported(trial)
+        with self._watch.keeping_error():
+            goes_on = self._observe(trial.config["trial"], result)
         if goes_on:
             return TrialScheduler.CONTINUE
         self._watch.left(trial)
         return TrialScheduler.STOP
 
-    def _hear(self, ours: str, result: dict[str, Any]) -> bool:
-        """Take in a result; return whether the trial goes on."""
+    def _observe(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Give a result to the study; return whether the trial goes on."""
         if not result["observation"]:
-            self._study.fail(ours, **asdict(UNPROBED))
+            self._study.fail(trial_id, UNPROBED)
             return False
-        seen = Observation.from_json(json.loads(result["observation"]))
-        return self._study.observe(ours, seen) == "continue"
+        observation = decode_observation(result["observation"].encode())
+        return self._study.observe(trial_id, observation) == "continue"
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         self._watch.failed(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the first that waits; Tune's own way looks at every trial there ever was."""
-        with self._watch.telling():
+        """Return the first trial that waits. Tune's own way searches finished trials as well."""
+        with self._watch.keeping_error():
             _settle(self._study, self._watch)
         self._unfinished = [trial for trial in self._unfinished if not trial.is_finished()]
-        return next((one for one in self._unfinished if one.status == Trial.PENDING), None)
+        return next((trial for trial in self._unfinished if trial.status == Trial.PENDING), None)
 
 
 def _settle(study: Study, watch: Watch) -> None:
-    """Note the attempts that failed, once it is known what of; Tune calls both sides of us."""
+    """Record the failed attempts whose cause is known.
+
+    Tune calls the searcher and the scheduler in turn, and either may be the first to know.
+    """
     for trial_id, failure in watch.settled():
-        study.fail(trial_id, **asdict(failure))
+        study.fail(trial_id, failure)
 
 
-@ray.remote(max_retries=3)  # should its worker or node go: it may be done again
+@ray.remote(max_retries=3)  # if its worker dies or its node is lost
 def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
 def call(function: Callable[..., Any], *args: Any, devices: Devices) -> Any:
-    """Run one function on the cluster with a trial's devices, and return its result."""
+    """Return the result of one function that runs on the cluster with the devices of a trial."""
     task = _call.options(num_cpus=devices.cpu, num_gpus=devices.gpu)
     return ray.get(task.remote(function, *args))

@@ -1,7 +1,7 @@
-"""`GoldilocksScheduler`: alpha decides which of anybody's Tune trials are probed.
+"""`GoldilocksScheduler`: alpha decides which trials of a user's own Tuner are probed.
 
-It drives the same `Study` as our own runner, without a log: results that carry `alpha` are
-its `measured`, results that carry `accuracy` its `probed`.
+It drives the same `Study` as our own runner, with a log in memory. A result with `alpha` becomes an
+observation `measured`, a result with `accuracy` becomes an observation `probed`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,21 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.trainable import FunctionTrainable, Trainable
 
-import sweep.runners.ray.cluster  # noqa: F401  # its settings must precede ray
+import sweep.runners.ray.cluster  # noqa: F401  # sets Ray's environment before Ray is imported
+from sweep import rules
 from sweep.config.models import RuleConfig
+from sweep.core.errors import ConfigError
+from sweep.core.failures import Failure
 from sweep.core.history import State
-from sweep.core.outcome import Outcome, outcome
-from sweep.core.records import Action, Measure, Observation, Verdict, Zone
-from sweep.log.store import MemoryLog
+from sweep.core.outcome import outcome
+from sweep.core.records import Action, Measure, Observation, Outcome, Verdict, Zone
+from sweep.log.log import MemoryLog
 from sweep.rules import Rule
-from sweep.rules.paper import Paper
 from sweep.study import Study
+
+ENDED = Failure(error="it ended without an accuracy", cause="ended")
+RAISED = Failure(error="it raised an error", cause="exception")
+REMOVED = Failure(error="it was removed", cause="ended")
 
 
 class GoldilocksScheduler(TrialScheduler):
@@ -32,18 +38,18 @@ class GoldilocksScheduler(TrialScheduler):
     probe, and `accuracy` after the probe. Between the two the scheduler says whether the
     probe is worth it: the trial goes on, is stopped, or waits, paused on its checkpoint.
     A trial that has no checkpoint to pause on is probed instead. Results with neither
-    number pass. Held trials are decided when nothing else runs. Equivalent to the rule
-    `paper` of a study.
+    number pass. Held trials are decided when nothing else runs. Equivalent to the same rule in
+    a study.
 
     Args:
         alpha: name of the criterion in the results.
         accuracy: name of the accuracy; higher is better.
-        round: M of the authors' rule, 4 or more.
-        sync: exact rounds; otherwise the bracket moves after each probe.
-        rule: any other rule, in place of `round` and `sync`.
+        rule: the name of a rule, of `sweep.rules.RULES` or `"package.module:name"`, or the rule
+            itself.
+        keys: of the rule that is named.
 
     Raises:
-        ValueError: `round` is below 4.
+        ConfigError: no such rule, a key that it does not take, or keys beside a rule itself.
 
     Example:
         >>> tuner = tune.Tuner(
@@ -52,24 +58,22 @@ class GoldilocksScheduler(TrialScheduler):
         ...     tune_config=tune.TuneConfig(scheduler=GoldilocksScheduler(round=4)),
         ... )  # doctest: +SKIP
 
-    Source: Agrawal et al., NeurIPS 2022, section 5; see `sweep.rules.paper`.
+    `GoldilocksScheduler(rule="paper", round=4)` is the rule of the alpha-ReQ authors.
     """
 
-    _supports_buffered_results = False
+    supports_buffered_results = False
 
     def __init__(
         self,
         *,
         alpha: str = "alpha",
         accuracy: str = "accuracy",
-        round: int = 10,
-        sync: bool = False,
-        rule: Rule | None = None,
+        rule: str | Rule = "goldilocks",
+        **keys: Any,
     ) -> None:
         TrialScheduler.__init__(self)
-        RuleConfig(round=round, sync=sync)
         self._alpha, self._accuracy = alpha, accuracy
-        self._study = Study(rule=rule or Paper(round=round, sync=sync), log=MemoryLog())
+        self._study = Study(rule=_rule(rule, keys), log=MemoryLog())
         self._results: dict[str, int] = {}
 
     @property
@@ -101,26 +105,26 @@ class GoldilocksScheduler(TrialScheduler):
         return TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Also the only call that a result with done=True gets."""
+        """A trial ended. For a result with done=True, this is Tune's only call."""
         self._ingest(trial, result)
         if not self._study.history.state_of(trial.trial_id).final:
-            self._study.fail(trial.trial_id, "it ended without an accuracy", cause="ended")
+            self._study.fail(trial.trial_id, ENDED)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if not self._study.history.state_of(trial.trial_id).final:
-            self._study.fail(trial.trial_id, "it raised an error", cause="exception")
+            self._study.fail(trial.trial_id, RAISED)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """A paused trial that is stopped is decided already; a pending one never began."""
+        """A trial was removed: a paused one is decided already, a pending one never began."""
         if not self._study.history.state_of(trial.trial_id).final:
-            self._study.fail(trial.trial_id, "it was removed", cause="ended")
+            self._study.fail(trial.trial_id, REMOVED)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         trials = tune_controller.get_live_trials()
         paused = [trial for trial in trials if trial.status == Trial.PAUSED]
         pending = next((trial for trial in trials if trial.status == Trial.PENDING), None)
         if paused and pending is None and not any(t.status == Trial.RUNNING for t in trials):
-            self._study.next()  # nothing else runs: whoever is held is decided
+            self._study.next()  # nothing else runs, so the rule decides on the held trials
         for trial in paused:
             match self._study.action(trial.trial_id):
                 case "continue":
@@ -135,7 +139,10 @@ class GoldilocksScheduler(TrialScheduler):
         return f"GoldilocksScheduler: zone {self.zone}, {probed} probed, {held} held"
 
     def _ingest(self, trial: Trial, result: Mapping[str, Any]) -> Action:
-        """Take in a result, whichever way and however often it comes; return what to do."""
+        """Give a result to the study and return what the trial does next.
+
+        Tune sends some results twice, and in two ways; each counts once.
+        """
         study, name = self._study, trial.trial_id
         if name not in study.history:
             self.on_trial_add(None, trial)
@@ -151,6 +158,17 @@ class GoldilocksScheduler(TrialScheduler):
         return "continue" if state == State.PROBED else study.action(name)
 
 
+def _rule(rule: str | Rule, keys: Mapping[str, Any]) -> Rule:
+    """Return the rule that is named, with its keys, or the rule itself."""
+    if isinstance(rule, str):
+        return rules.bind(RuleConfig(name=rule, **keys)).make()
+    if keys:
+        raise ConfigError(
+            f"{', '.join(keys)}: keys belong to a rule that is named; give them to the rule itself."
+        )
+    return rule
+
+
 def _observation(stage: Any, step: int, name: str, value: Any) -> Observation:
     number = float(value)
     if number - number == 0.0:
@@ -163,7 +181,7 @@ def _observation(stage: Any, step: int, name: str, value: Any) -> Observation:
 
 
 def _can_pause(trial: Trial, result: Mapping[str, Any]) -> bool:
-    """A paused function trainable starts from nothing unless it brought a checkpoint."""
+    """Return whether a paused trial can go on: without a checkpoint it would start again."""
     if result.get(SHOULD_CHECKPOINT) or trial.has_checkpoint():
         return True
     trainable = trial.get_trainable_cls()

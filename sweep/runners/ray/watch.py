@@ -1,8 +1,8 @@
-"""The driver's eye on its actors: where each is, whether it lives, and what became of it.
+"""Follows a study's actors: the node of each, whether it is alive, and why it failed.
 
-Tune tells when an actor begins a trial and when it fails. The rest is looked at in its
-loop: an actor that gives no sign of life is killed, one that is busy when a stop is asked
-for as well, and resources that do not come are spoken of.
+Tune calls this file when an actor starts a trial and when an actor fails. In each round of Tune's
+loop it also kills actors that give no sign of life, kills busy actors once a stop is asked for, and
+warns when no resources become free.
 """
 
 from __future__ import annotations
@@ -26,60 +26,62 @@ from sweep.runners.devices import Devices
 from sweep.runners.interrupt import StopRequest
 from sweep.runners.ray.causes import error_of, failure_of, outcome_of
 from sweep.runners.ray.cluster import resources_of_nodes
+from sweep.runners.ray.internals import actor_of
 
 GRACE_SECONDS = 2.0
-"""For a trial to end its step once a stop is asked for; Tune by itself waits for ten."""
+"""How long a trial may take to end its step once a stop is asked for. Tune's default is ten."""
 
 START_SECONDS = 120.0
-"""After which a study that waits for resources says so, and again each ten times as long."""
+"""A study that waits so long for resources warns, and again after ten times as long."""
 
 SETTLE_SECONDS = 60.0
-"""For Ray to find out whether a worker that cannot be reached is alive."""
+"""How long Ray may take to find out whether a worker that cannot be reached is alive."""
 
 PAUSE_SECONDS = 10.0
-"""A driver that did not look for so long was asleep, or thinking: nobody else was silent."""
+"""A longer gap between two rounds is the driver's own (it was suspended, or a rule computed). It is
+not counted as silence of the actors."""
 
 
-class Driver:
-    """Stays on the driver: Tune pickles what it is given, and gets nothing of this."""
+class DriverOnly:
+    """Base of objects that exist on the driver only: their pickles, which Tune makes, are empty."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 @dataclass(slots=True)
-class Seat:
-    """A trial of Tune's, and the actor that it has, or waits for.
+class ActorSlot:
+    """One trial of Tune, and the actor that it has or waits for.
 
     Args:
         trial: Tune's.
-        heard: when it last gave a sign of life, or began to wait; monotonic seconds.
-        actor: that it has.
-        node: a reference to the name of the actor's node.
-        opened: a reference to whether the trial began.
-        silent: it was killed for its silence.
-        error: that its attempt ended in.
-        fate: a call that tells what became of an actor that could not be reached.
+        last_sign: monotonic seconds of its last sign of life, or of the begin of its wait.
+        actor: the handle of its actor.
+        node: reference to the id of the actor's node.
+        opened: reference to whether the trial could begin.
+        silent: True if the actor was killed for its silence.
+        error: the error that ended its attempt.
+        probe: a call whose result shows whether an actor that could not be reached is alive.
     """
 
     trial: Trial
-    heard: float
+    last_sign: float
     actor: Any = None
     node: Any = None
     opened: Any = None
     silent: bool = False
     error: BaseException | None = None
-    fate: Any = None
+    probe: Any = None
 
 
-class Watch(Driver, Stopper, tune.Callback):
+class Watch(DriverOnly, Stopper, tune.Callback):
     """Follows the actors of a study.
 
     Args:
-        stop: once asked for, Tune's loop ends.
-        devices: of a trial.
-        hang_seconds: after so long without a sign of life an actor is killed.
-        warn: takes sentences.
+        stop: ends Tune's loop once a stop is asked for.
+        devices: of each trial.
+        hang_seconds: an actor is killed after so long without a sign of life.
+        warn: takes sentences for the user.
         clock: monotonic seconds.
     """
 
@@ -92,143 +94,144 @@ class Watch(Driver, Stopper, tune.Callback):
         warn: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._asked, self._devices = stop, devices
+        self._stop, self._devices = stop, devices
         self._hang_seconds, self._warn, self._clock = hang_seconds, warn, clock
-        self._seats: dict[str, Seat] = {}
-        self._ended: list[Seat] = []
-        # Weak: an actor whose last handle goes, goes.
+        self._slots: dict[str, ActorSlot] = {}
+        self._ended: list[ActorSlot] = []
+        # Weak references: Ray ends an actor when its last handle goes.
         self._nodes: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-        self._looked = self._moved = clock()
+        self._last_round = self._last_actor = clock()
         self._patience = START_SECONDS
         self._timer: threading.Timer | None = None
         self.error: Exception | None = None
 
     @contextlib.contextmanager
-    def telling(self) -> Iterator[None]:
-        """Keep the error that the study raises: Tune would make text of it."""
+    def keeping_error(self) -> Iterator[None]:
+        """Keep the exception that the study raises; Tune would turn it into text."""
         try:
             yield
         except Exception as error:
             self.error = error
             raise
 
-    # What the scheduler calls ----------------------------------------------------------
+    # Called by the scheduler -------------------------------------------------------------
 
     def added(self, trial: Trial) -> None:
         """A trial waits for an actor."""
-        self._seats[trial.trial_id] = Seat(trial=trial, heard=self._clock())
+        self._slots[trial.trial_id] = ActorSlot(trial=trial, last_sign=self._clock())
 
-    def heard(self, trial: Trial) -> None:
-        """A trial reported something."""
-        self._seats[trial.trial_id].heard = self._clock()
+    def reported(self, trial: Trial) -> None:
+        """A trial reported a result."""
+        self._slots[trial.trial_id].last_sign = self._clock()
 
     def failed(self, trial: Trial) -> None:
-        """An attempt ended in an error; `settled` tells of its cause once that is known."""
-        seat = self._seats.pop(trial.trial_id)
-        seat.heard, seat.error = self._clock(), error_of(trial)
-        seat.actor = seat.actor or trial.temporary_state.ray_actor  # it died as it was reused
-        seat.node = self._nodes.get(seat.actor) if seat.actor is not None else None
-        if isinstance(seat.error, ActorUnavailableError) and seat.actor is not None:
-            seat.fate = seat.actor.where.remote()
-        self._ended.append(seat)
+        """An attempt ended in an error; `settled` returns its cause once that is known."""
+        slot = self._slots.pop(trial.trial_id)
+        slot.last_sign, slot.error = self._clock(), error_of(trial)
+        slot.actor = slot.actor or actor_of(trial)  # an actor that died as it was reused
+        slot.node = self._nodes.get(slot.actor) if slot.actor is not None else None
+        if isinstance(slot.error, ActorUnavailableError) and slot.actor is not None:
+            slot.probe = slot.actor.where.remote()
+        self._ended.append(slot)
 
     def settled(self) -> list[tuple[str, Failure]]:
-        """Return the failed attempts whose cause has become known, by our trial's name.
+        """Return (our trial's id, failure) of the attempts whose cause has become known.
 
-        A worker that cannot be reached died with its node, or without it, or has not died:
-        Ray tells by what comes of its next call, after some 15 s for a node.
+        A worker that cannot be reached has died with its node, has died alone, or is alive. The
+        result of its next call shows which, for a lost node after some 15 s.
         """
-        known = [seat for seat in self._ended if self._is_known(seat)]
-        self._ended = [seat for seat in self._ended if seat not in known]
-        return [(seat.trial.config["trial"], self._cause(seat)) for seat in known]
+        known = [slot for slot in self._ended if self._is_known(slot)]
+        self._ended = [slot for slot in self._ended if slot not in known]
+        return [(slot.trial.config["trial"], self._cause(slot)) for slot in known]
 
-    def _is_known(self, seat: Seat) -> bool:
-        if seat.fate is None or self._clock() - seat.heard > SETTLE_SECONDS:
+    def _is_known(self, slot: ActorSlot) -> bool:
+        if slot.probe is None or self._clock() - slot.last_sign > SETTLE_SECONDS:
             return True
-        if not ray.wait([seat.fate], timeout=0)[0]:
+        if not ray.wait([slot.probe], timeout=0)[0]:
             return False
-        answer = outcome_of(seat.fate)
+        answer = outcome_of(slot.probe)
         if isinstance(answer, ActorUnavailableError):
-            seat.fate = seat.actor.where.remote()  # Ray does not know yet, either
+            slot.probe = slot.actor.where.remote()  # Ray does not know yet, either
             return False
         if isinstance(answer, BaseException):
-            seat.error = answer
+            slot.error = answer
         return True
 
-    def _cause(self, seat: Seat) -> Failure:
-        assert seat.error is not None
-        begun, node = outcome_of(seat.opened) is True, outcome_of(seat.node)
-        failure = failure_of(seat.error, node=node, begun=begun)
-        if seat.fate is not None:
-            ray.kill(seat.actor)  # it may live yet
-        if seat.silent and failure.cause != NODE_LOST:
-            said = f"no sign of life for {self._hang_seconds:g} s (resources.hang_seconds)"
-            return Failure(error=said, cause="hang")
+    def _cause(self, slot: ActorSlot) -> Failure:
+        assert slot.error is not None
+        begun, node = outcome_of(slot.opened) is True, outcome_of(slot.node)
+        failure = failure_of(slot.error, node=node, begun=begun)
+        if slot.probe is not None:
+            ray.kill(slot.actor)  # it may be alive
+        if slot.silent and failure.cause != NODE_LOST:
+            sentence = f"no sign of life for {self._hang_seconds:g} s (resources.hang_seconds)"
+            return Failure(error=sentence, cause="hang")
         return failure
 
     def left(self, trial: Trial) -> None:
-        """A trial leaves its actor, which may have to wait for its next one: the folder is free."""
-        del self._seats[trial.trial_id]
-        if (actor := trial.temporary_state.ray_actor) is not None:
+        """A trial leaves its actor, which lets go of the trial's folder before its next trial."""
+        del self._slots[trial.trial_id]
+        if (actor := actor_of(trial)) is not None:
             actor.leave.remote()
 
-    # What Tune calls ---------------------------------------------------------------------
+    # Called by Tune ----------------------------------------------------------------------
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        if self._asked and self._timer is None:
+        if self._stop and self._timer is None:
             self._timer = threading.Timer(GRACE_SECONDS, _kill, [self._actors()])
             self._timer.start()
-        return bool(self._asked)
+        return bool(self._stop)
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        seat = self._seats[trial.trial_id]
-        seat.heard = self._clock()
-        seat.actor = actor = trial.temporary_state.ray_actor
+        slot = self._slots[trial.trial_id]
+        slot.last_sign = self._clock()
+        slot.actor = actor = actor_of(trial)
         if actor is not None:
             if actor not in self._nodes:
                 self._nodes[actor] = actor.where.remote()
-            seat.opened = actor.open.remote()
+            slot.opened = actor.open.remote()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         now = self._clock()
-        if (pause := now - self._looked) > PAUSE_SECONDS:
-            self._moved += pause
-            for seat in self._seats.values():
-                seat.heard += pause
-        self._looked = now
-        for seat in self._seats.values():
-            actor = seat.trial.temporary_state.ray_actor
-            if actor is not None and not seat.silent and now - seat.heard > self._hang_seconds:
-                seat.silent = True
+        if (pause := now - self._last_round) > PAUSE_SECONDS:
+            self._last_actor += pause
+            for slot in self._slots.values():
+                slot.last_sign += pause
+        self._last_round = now
+        for slot in self._slots.values():
+            actor = actor_of(slot.trial)
+            if actor is not None and not slot.silent and now - slot.last_sign > self._hang_seconds:
+                slot.silent = True
                 ray.kill(actor)
-        if any(seat.actor is not None for seat in self._seats.values()):
-            self._moved, self._patience = now, START_SECONDS
-        elif self._seats and now - self._moved > self._patience:
+        if any(slot.actor is not None for slot in self._slots.values()):
+            self._last_actor, self._patience = now, START_SECONDS
+        elif self._slots and now - self._last_actor > self._patience:
             self._patience = 10 * self._patience
-            self._warn(_waiting(self._devices, now - self._moved))
+            self._warn(_waiting(self._devices, now - self._last_actor))
 
     def close(self) -> None:
-        """Leave the actors alone from now on."""
+        """Kill no more actors."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
 
     def _actors(self) -> list[Any]:
-        actors = (seat.trial.temporary_state.ray_actor for seat in self._seats.values())
+        actors = (actor_of(slot.trial) for slot in self._slots.values())
         return [actor for actor in actors if actor is not None]
 
 
 def _waiting(devices: Devices, seconds: float) -> str:
     each = f"{devices.cpu} CPU and {devices.gpu:g} GPU"
+    nodes = "; ".join(resources_of_nodes()) or "no node is alive"
     return (
-        f"No trial has had an actor for {seconds:.0f} s. Each wants {each} on one node; the "
-        f"nodes have {'; '.join(resources_of_nodes()) or 'left'}. The study waits for them. "
-        "Ctrl-C stops it, and it can be resumed with others: resources.cpu, resources.gpu."
+        f"No trial has had an actor for {seconds:.0f} s. Each trial needs {each} on one node; the "
+        f"nodes have: {nodes}. The study waits for them. Press Ctrl-C to stop it; "
+        "`sweep resume` goes on with other resources.cpu and resources.gpu."
     )
 
 

@@ -1,4 +1,4 @@
-"""Processes that bear a mark end with the driver that started them, and no others do."""
+"""Processes with a mark end with the driver that started them, and no other processes do."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from sweep.runners.ray.guardian import PROC, TOKEN, bearers
-from tests.processes import naming, wait_until
+from sweep.runners.ray.guardian import PROC, TOKEN, marked
+from tests.processes import wait_until, with_argument
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,7 +49,7 @@ def driver() -> Iterator[tuple[subprocess.Popen[str], str]]:
     )
     assert process.stdout is not None
     token = process.stdout.readline().strip()
-    assert len(bearers({TOKEN: token})) == 2
+    assert len(marked({TOKEN: token})) == 2
     yield process, token
     process.kill()
     process.communicate()
@@ -62,7 +63,7 @@ def test_what_a_killed_driver_started_ends_and_nothing_else(
     with subprocess.Popen(["sleep", "60"], env={**os.environ, TOKEN: f"{token}0"}) as other:
         process.send_signal(number)
         process.wait()
-        wait_until(lambda: not bearers({TOKEN: token}) and not naming(token))
+        wait_until(lambda: not marked({TOKEN: token}) and not with_argument(token))
         assert other.poll() is None
         other.kill()
 
@@ -73,8 +74,8 @@ def test_a_driver_that_ends_its_block_leaves_nothing(
     process, token = driver
     process.communicate("\n")
     assert process.returncode == 0
-    assert not bearers({TOKEN: token})
-    assert not naming(token)
+    assert not marked({TOKEN: token})
+    assert not with_argument(token)
 
 
 RAY = """
@@ -112,12 +113,10 @@ def _agents(session: int) -> list[str]:
 
 
 def _of_session(session: int) -> list[str]:
-    """Return the names of a session's processes, whatever their environments show."""
-    found = []
-    for folder in PROC.iterdir():
-        with contextlib.suppress(OSError):
-            if folder.name.isdigit() and os.getsid(int(folder.name)) == session:
-                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-                found += [words[0].decode()] * (state not in "ZX")
-    return found
+    """Return the titles of the running processes of a session, whatever their environment."""
+    titles = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        with contextlib.suppress(OSError):  # it has ended
+            if os.getsid(process.pid) == session and process.info["status"] != psutil.STATUS_ZOMBIE:
+                titles.append((process.info["cmdline"] or [""])[0])
+    return titles

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from sweep.log import store
+from sweep.core.events import TrialFailed
+from sweep.log.study_folder import read_log
+from sweep.storage.location import locate
 from sweep.tables.results import Results
 from tests.processes import end_group, joined, wait_until
 
@@ -118,7 +120,7 @@ def workers(trials: Path) -> dict[str, tuple[str, int]]:
 def failures(results: Path) -> dict[str, list[str]]:
     """Return the causes of each trial's failures."""
     found: dict[str, list[str]] = {}
-    for event in store.read(results / "moving" / store.EVENTS)[0]:
-        if event.kind == "failure":
-            found.setdefault(event.trial_id, []).append(event.payload["cause"])
+    for event in read_log(locate(results / "moving")):
+        if isinstance(event, TrialFailed):
+            found.setdefault(event.trial_id, []).append(event.failure.cause)
     return found

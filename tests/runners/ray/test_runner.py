@@ -18,13 +18,24 @@ import ray
 from sweep.cli import app
 from sweep.config.models import StudyConfig
 from sweep.core.errors import ConfigError, Resumable
+from sweep.core.events import (
+    CandidateAdded,
+    Decided,
+    Event,
+    Idled,
+    Observed,
+    StudyFinished,
+    TrialFailed,
+    TrialStarted,
+)
 from sweep.core.plugins import resolve
-from sweep.core.records import Event, Observation
+from sweep.core.records import Observation
 from sweep.launch import launch
-from sweep.log import store
-from sweep.log.store import MemoryLog
+from sweep.log.log import MemoryLog
+from sweep.log.study_folder import EVENTS, read_log
 from sweep.rules import RULES
 from sweep.runners.ray.cluster import check_address
+from sweep.storage.location import locate
 from sweep.study import Study
 from sweep.tables.results import Results
 from tests.processes import MARK, end_group, marked, wait_for_end_of_all, wait_until
@@ -41,14 +52,14 @@ def run(study: StudyConfig, results: Path) -> Any:
 
 
 def events_of(folder: Path) -> list[Event]:
-    return store.read(folder / store.EVENTS)[0]
+    return read_log(locate(folder))
 
 
 def verdicts(events: list[Event]) -> list[tuple[str, str, str]]:
     return [
-        (event.trial_id, event.payload["action"], event.payload["reason"])
+        (event.trial_id, event.action, event.reason)
         for event in events
-        if event.kind == "verdict"
+        if isinstance(event, Decided)
     ]
 
 
@@ -74,14 +85,14 @@ def test_the_same_events_give_the_same_verdicts_without_ray(study_on_ray: Path) 
     config = Results(study_on_ray).config
     replay = Study(rule=resolve("The rule", config.rule.name, RULES)(config.rule), log=MemoryLog())
     for event in events:
-        match event.kind:
-            case "candidate":
-                replay.add(event.trial_id, event.payload["point"], event.payload["config"])
-            case "start":
+        match event:
+            case CandidateAdded():
+                replay.add(event.trial_id, event.point, event.config)
+            case TrialStarted():
                 replay.start(event.trial_id)
-            case "observation":
-                replay.observe(event.trial_id, Observation.from_json(event.payload))
-            case "idle":
+            case Observed():
+                replay.observe(event.trial_id, event.observation)
+            case Idled():
                 replay.next()
     assert verdicts(list(replay.events())) == verdicts(events)
 
@@ -90,12 +101,13 @@ def test_two_trials_are_at_work_at_once_and_no_more(study_on_ray: Path) -> None:
     working: set[str] = set()
     most = 0
     for event in events_of(study_on_ray):
-        payload = event.payload
-        told_to_leave = event.kind == "verdict" and payload["action"] != "continue"
-        if event.kind == "start":
-            working.add(event.trial_id)
-        elif told_to_leave or payload.get("stage") == "probed":
-            working.discard(event.trial_id)
+        match event:
+            case TrialStarted():
+                working.add(event.trial_id)
+            case (
+                Decided(action="hold" | "stop") | Observed(observation=Observation(stage="probed"))
+            ):
+                working.discard(event.trial_id)
         most = max(most, len(working))
     assert most == 2
 
@@ -155,16 +167,16 @@ def test_trials_that_misbehave_are_rows_and_stop_no_other(tmp_path: Path) -> Non
     assert rows.pop("behave")["attempt"] == 1
     assert {row["attempt"] for row in rows.values()} == {2}
     assert outcome.probes_paid == 4
-    failures = [e for e in events_of(tmp_path / "wild") if e.kind == "failure"]
-    of = {e.trial_id: e.payload for e in failures}
+    failures = [e for e in events_of(tmp_path / "wild") if isinstance(e, TrialFailed)]
+    of = {e.trial_id: e.failure for e in failures}
     assert len(failures) == len(of) + 1 == 5  # one was tried twice
-    assert "misbehaving.Odd: never works" in of[raised["trial_id"]]["traceback"]
-    assert {name: of[row["trial_id"]]["cause"] for name, row in rows.items()} == {
+    assert "misbehaving.Odd: never works" in of[raised["trial_id"]].traceback
+    assert {name: of[row["trial_id"]].cause for name, row in rows.items()} == {
         "exit": "worker died",
         "eat": "out of memory",
         "hang": "hang",
     }
-    assert "resources.hang_seconds" in of[rows["hang"]["trial_id"]]["error"]
+    assert "resources.hang_seconds" in of[rows["hang"]["trial_id"]].error
 
 
 UNIMPORTABLE = """
@@ -230,9 +242,9 @@ def test_storage_that_fails_in_the_middle_ends_a_study_resumable(tmp_path: Path)
     outcome = launch.resume(tmp_path / "fails", overrides=["resources.runner=local"])
     assert outcome.probes_paid == 4
     seen = Counter(
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events_of(tmp_path / "fails")
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     )
     assert set(seen.values()) == {1}
 
@@ -268,7 +280,7 @@ flip = 0.0
 epochs = 2
 batch = 128
 [criteria]
-last = 30
+alpha.last = 30
 images = 300
 [space.axes]
 d = [8, 32, 64]
@@ -296,7 +308,7 @@ def test_a_killed_driver_is_gone_on_with(tmp_path: Path) -> None:
     after = Counter(names(tmp_path / "small"))
     assert max(after.values()) == 1
     assert before <= after
-    assert events_of(tmp_path / "small")[-1].kind == "finish"
+    assert isinstance(events_of(tmp_path / "small")[-1], StudyFinished)
 
 
 SLOW = """
@@ -335,7 +347,7 @@ def test_ctrl_c_ends_a_driver_while_ray_starts(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
         assert process.returncode == 130, out
-        assert "`sweep resume` goes on with what had begun" in out
+        assert "`sweep resume STUDY` continues a study" in out
         wait_for_end_of_all(str(tmp_path))
         assert not (tmp_path / "small").exists()
     finally:
@@ -376,16 +388,16 @@ def test_more_at_once_than_fits_is_a_sentence(
 
 def names(folder: Path) -> list[tuple[str, str, int]]:
     return [
-        (event.trial_id, event.payload["stage"], event.payload["step"])
+        (event.trial_id, event.observation.stage, event.observation.step)
         for event in events_of(folder)
-        if event.kind == "observation"
+        if isinstance(event, Observed)
     ]
 
 
 def wait_for(folder: Path, text: str, count: int, seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        log = folder / store.EVENTS
+        log = folder / EVENTS
         if log.exists() and log.read_text(encoding="utf-8").count(text) >= count:
             return
         time.sleep(0.1)

@@ -1,0 +1,198 @@
+"""The commands over recorded tables: landscape, replay, select."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweep.cli.options import RESULTS, ResultsDir
+from sweep.cli.output import AsTable, Csv, Json, echo, echo_table, form_of
+from sweep.core.errors import StudyError, UserError
+from sweep.log import study_folder
+from sweep.storage.location import Location
+
+if TYPE_CHECKING:
+    from sweep.replay.landscape import Landscape
+
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="OURS=THEIRS", help="Read the table's column THEIRS as OURS."),
+]
+
+
+def landscape(
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="A study, or a .parquet or .csv file.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the table to this .parquet file.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the table: a .svg, .png or .pdf file.")
+    ] = None,
+    columns: Columns = None,
+    results: ResultsDir = RESULTS,
+) -> None:
+    """Show the results of a study's trials; write them as a table for `sweep replay`.
+
+    Example: sweep landscape digits -o digits.parquet --plot digits.svg
+    """
+    from sweep.replay.landscape_files import write
+    from sweep.replay.statistics import correlations, pivot
+
+    if output is not None and output.resolve() == Path(table).resolve():
+        raise UserError(f"{output} is the table itself. Give -o another name.")
+    recorded = _table(table, results, columns)
+    correlated = correlations(recorded)
+    if plot is not None:
+        from sweep.replay.plot import write as draw
+
+        draw(recorded, correlated, plot)
+        echo(f"Drew {plot}.")
+    if output is not None:
+        write(recorded, output, about=_about(table, results))
+        echo(f"Wrote {output}: {len(recorded)} candidates.")
+    echo("\nRank correlation with accuracy:")
+    echo_table(correlated, "table")
+    for name in ("accuracy", "alpha"):
+        if (grid := pivot(recorded, name)) is not None:
+            echo(f"\n{name} over d and lambda:")
+            echo_table(grid, "table")
+
+
+def replay(
+    tables: Annotated[
+        list[str], typer.Argument(metavar="TABLE...", help="Studies, .parquet or .csv files.")
+    ],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check that the rule repeats every verdict of a study.")
+    ] = False,
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="Names, separated by commas. NAME:key=value+key=value sets keys of a rule. "
+            "A rule of your own, in this folder, is named MODULE:FUNCTION."
+        ),
+    ] = "goldilocks,paper,random",
+    parallel: Annotated[int, typer.Option(min=1, help="How many workers run at once.")] = 10,
+    orders: Annotated[
+        int, typer.Option(min=1, help="How many random orders of each table.")
+    ] = 1000,
+    draws: Annotated[
+        int,
+        typer.Option(min=0, help="How many bootstrap draws of the candidates, for the intervals."),
+    ] = 100,
+    columns: Columns = None,
+    leave_out: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of a table that each order leaves out.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the orders and the draws.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the rows to this .parquet file, too."),
+    ] = None,
+    results: ResultsDir = RESULTS,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_table: AsTable = False,
+) -> None:
+    """Compare rules over complete tables of trials, on a virtual clock.
+
+    Example: sweep replay digits.parquet --rules goldilocks,paper,random --orders 100 --json
+    """
+    from sweep.core.plugins import importable
+    from sweep.replay import simulate as engine
+
+    form = form_of(as_json, as_csv, as_table)
+    if verify:
+        from sweep.replay.verify import verify_study
+
+        for name in tables:
+            check = verify_study(study_folder.find(results, name))
+            echo(f"{name}: {check.verdicts} verdicts reproduced.")
+            if check.difference is not None:
+                raise StudyError(f"{name} differs: {check.difference}.")
+        return
+    landscapes = [_table(name, results, columns) for name in tables]
+    importable(Path.cwd())
+    names = [name.replace("+", ",") for name in rules.split(",")]
+    rows = [
+        row
+        for landscape in landscapes
+        for row in engine.compare(
+            landscape,
+            names,
+            parallel=parallel,
+            orders=orders,
+            draws=draws,
+            seed=seed,
+            leave_out=leave_out,
+        )
+    ]
+    echo_table(engine.to_table(rows, output, brief=form == "table"), form)
+
+
+def select(
+    table: Annotated[
+        str, typer.Argument(help="A study, or a .csv or .parquet file. Accuracies may be empty.")
+    ],
+    count: Annotated[int, typer.Option("-n", min=1, help="How many models to probe next.")] = 4,
+    rule: Annotated[
+        str, typer.Option(help="The rule, named as by `sweep replay --rules`.")
+    ] = "goldilocks",
+    columns: Columns = None,
+    results: ResultsDir = RESULTS,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    as_table: AsTable = False,
+) -> None:
+    """Say which existing models to probe next, and why. Nothing is trained.
+
+    Example: sweep select models.csv -n 4 --column alpha=alpha_4_100
+    """
+    from sweep.core.plugins import importable
+    from sweep.replay.select import Selector, suggested
+
+    form = form_of(as_json, as_csv, as_table)
+    importable(Path.cwd())
+    selector = Selector.of(_table(table, results, columns), rule=rule.replace("+", ","))
+    echo_table(suggested(selector.ask(count)), form)
+    if form == "table":
+        echo("\n".join(["", *selector.summary()]))
+
+
+def _table(name: str, results: Location, columns: list[str] | None) -> Landscape:
+    """Return the table of a file or of a study."""
+    from sweep.replay.landscape_files import load
+
+    renamed = dict(_column(text) for text in columns or [])
+    return load(Path(name) if _is_file(name) else study_folder.find(results, name), columns=renamed)
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in (".parquet", ".csv")
+
+
+def _about(name: str, results: Location) -> dict[str, Any]:
+    """Return where a table comes from: a study's config, or a file's name.
+
+    Tables are shared with others, so only the last part of the images' path is kept.
+    """
+    if _is_file(name):
+        return {"table": Path(name).name}
+    from sweep.tables.results import load
+
+    config = load(name, results=results).config.model_dump(mode="json")
+    if (path := config["data"]["path"]) is not None:
+        config["data"]["path"] = Path(path).name
+    return {"config": config}
+
+
+def _column(text: str) -> tuple[str, str]:
+    """Return both names of `OURS=THEIRS`."""
+    ours, equals, theirs = text.partition("=")
+    if not equals:
+        raise UserError(f"--column {text!r} is not OURS=THEIRS, for example alpha=alpha_4_100.")
+    return ours.strip(), theirs.strip()

@@ -1,0 +1,103 @@
+"""Whether the members of each candidate can be built, and how many weights its method has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from sweep import criteria, encoders, methods, probes
+from sweep.config.models import TrialConfig
+from sweep.config.space import Candidate
+from sweep.core.errors import DataError
+from sweep.datasets.cache import Data
+from sweep.methods import Method
+from sweep.pretraining.images import training_split
+from sweep.pretraining.train import build_method
+
+
+def weights_of(candidates: Sequence[Candidate], data: Data) -> dict[str, int]:
+    """Build every candidate's method, and ask its criteria whether they can be measured.
+
+    Args:
+        candidates: bound. What several of them share is built once.
+        data: the images.
+
+    Returns:
+        trial_id -> weights of the method, the encoder among them.
+
+    Raises:
+        ConfigError: a member that cannot be built, or a criterion that cannot be measured.
+        DataError: fewer images than a batch, or no labels for a method that is trained with them.
+    """
+    builds = _Builds(data)
+    with torch.random.fork_rng(devices=[]):
+        return {candidate.trial_id: builds.weights(candidate.config) for candidate in candidates}
+
+
+class _Builds:
+    """Builds members of candidates, each once."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._images = len(data.splits.pretrain)
+        self._methods: dict[str, tuple[int, int]] = {}
+        self._encoders: dict[str, nn.Module] = {}
+        self._measured: set[str] = set()
+
+    def weights(self, trial: TrialConfig) -> int:
+        """Return the number of weights of a candidate's method."""
+        key = trial.encoder.model_dump_json() + trial.method.model_dump_json()
+        if key not in self._methods:
+            method = self._method(trial)
+            split = training_split(method, self._data.splits, name=trial.method.name)
+            weights = sum(weight.numel() for weight in method.parameters())
+            self._methods[key] = weights, len(split)
+            self._check_measures(trial, dim=int(method.encoder.dim))  # type: ignore[arg-type]  # encoders.build saw an int
+        weights, images = self._methods[key]
+        if images < trial.train.batch:
+            raise DataError(
+                f"There are {images} images to pretrain on, fewer than a batch of "
+                f"{trial.train.batch}. Set train.batch to {images} or less, or give more images."
+            )
+        return weights
+
+    def _method(self, trial: TrialConfig) -> Method:
+        """Build a method of the package without memory for its weights.
+
+        A plug-in may read its weights as it is built, so it is built for real, around an encoder
+        of its own.
+        """
+        ours = methods.bind(trial.method).ours
+        with torch.device("meta" if ours else "cpu"):
+            return build_method(
+                trial,
+                self._data.shape,
+                images=self._images,
+                encoder=self._encoder(trial) if ours else None,
+            )
+
+    def _encoder(self, trial: TrialConfig) -> nn.Module:
+        """Return an encoder without memory for its weights, for methods of the package."""
+        key = trial.encoder.model_dump_json()
+        if key not in self._encoders:
+            ours = encoders.bind(trial.encoder).ours
+            with torch.device("meta" if ours else "cpu"):
+                built = encoders.build(trial.encoder, self._data.shape, seed=trial.seed)
+            self._encoders[key] = built.to("meta")
+        return self._encoders[key]
+
+    def _check_measures(self, trial: TrialConfig, *, dim: int) -> None:
+        """Make the probe and the criteria; a criterion may refuse the width of the features."""
+        key = f"{dim} {trial.criteria.model_dump_json()} {trial.probe.model_dump_json()}"
+        if key in self._measured:
+            return
+        self._measured.add(key)
+        probes.bind(trial.probe, seed=trial.seed).make()
+        used = min(trial.criteria.images, self._images)
+        for bound in criteria.bind(trial.criteria, seed=trial.seed):
+            check = getattr(bound.make(), "check", None)
+            if check is not None:
+                with bound.guarded():
+                    check(dim=dim, images=used)

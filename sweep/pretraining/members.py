@@ -1,0 +1,95 @@
+"""A candidate's members bound: every key checked, and every default filled in.
+
+What enters a `trial_id` is what is bound here, so a key that a member does not have cannot
+change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from sweep import criteria, datasets, encoders, methods, probes
+from sweep.config.models import (
+    CriteriaConfig,
+    DataConfig,
+    EncoderConfig,
+    MethodConfig,
+    ProbeConfig,
+    TrialConfig,
+)
+from sweep.config.space import Bind
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def bind_trial(config: TrialConfig) -> TrialConfig:
+    """Return the candidate with all keys of its members.
+
+    Raises:
+        ConfigError: no such member, or a key or value that it does not take.
+        DataError: nothing known lies at `data.path`, or the path cannot be read.
+    """
+    return binder()(config)
+
+
+def binder() -> Bind:
+    """Return a `bind_trial` for many candidates: a member that several share is bound once."""
+    data = _once(bind_data)
+    encoder, method = _once(_bind_encoder), _once(_bind_method)
+    criteria, probe = _once(bind_criteria), _once(bind_probe)
+
+    def bind(config: TrialConfig) -> TrialConfig:
+        return config.model_copy(
+            update={
+                "data": data(config.data),
+                "encoder": encoder(config.encoder),
+                "method": method(config.method),
+                "criteria": criteria(config.criteria),
+                "probe": probe(config.probe),
+            }
+        )
+
+    return bind
+
+
+def bind_data(config: DataConfig, *, where: str = "data") -> DataConfig:
+    """Return the data's config with all keys of its data set."""
+    bound = datasets.bind(config, where=where)
+    return config.model_copy(update={"name": bound.name}).with_parameters(bound.keys)
+
+
+def bind_criteria(config: CriteriaConfig) -> CriteriaConfig:
+    """Return the config of the criteria with all their keys."""
+    bound = criteria.bind(config)
+    return config.with_parameters({one.name: dict(one.keys) for one in bound if one.keys})
+
+
+def bind_probe(config: ProbeConfig) -> ProbeConfig:
+    """Return the probe's config with all its keys, and with those of its own data set."""
+    data = None if config.data is None else bind_data(config.data, where="probe.data")
+    keys = probes.bind(config).keys
+    return config.model_copy(update={"data": data}).with_parameters(keys)
+
+
+def _bind_encoder(config: EncoderConfig) -> EncoderConfig:
+    return config.with_parameters(encoders.bind(config).keys)
+
+
+def _bind_method(config: MethodConfig) -> MethodConfig:
+    return config.with_parameters(methods.bind(config).keys)
+
+
+def _once(bind: Callable[[M], M]) -> Callable[[M], M]:
+    """Return `bind`, which is called once for each config, and remembers what it returned."""
+    bound: dict[str, M] = {}
+
+    def remembered(config: M) -> M:
+        key = config.model_dump_json()
+        if key not in bound:
+            bound[key] = bind(config)
+        return bound[key]
+
+    return remembered

@@ -1,0 +1,52 @@
+"""Which columns of the table `trials` follow from a study's data, and what they are called.
+
+These are the fields in which the candidates differ, and every parameter of the method. They stand
+between the columns `index` and `seed`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sweep.config.models import SHORT
+
+Config = Mapping[str, Any]
+
+_FIELD = {field: short for short, field in SHORT.items()}
+
+
+def part(config: Config, name: str) -> Config:
+    """Return a table of a config, empty where a log has something else in its place."""
+    table = config.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def method(config: Config) -> Config:
+    """Return the method's table in a candidate's config: its `name` and its parameters."""
+    return part(config, "method")
+
+
+def method_parameters(config: Config) -> dict[str, Any]:
+    """Return the method's parameters that are numbers, texts or truth values, or not set."""
+    return {
+        name: value
+        for name, value in method(config).items()
+        if name != "name" and (value is None or isinstance(value, bool | int | float | str))
+    }
+
+
+def column(name: str) -> str:
+    """Return the column of a field or measure: short, and a word in SQL.
+
+    `train.lr` is `lr`, `method.d` is `d`, `encoder.name` is `encoder`, `augment.crop_min` is
+    `augment_crop_min`; `lambda`, which SQL reserves, is `lambd`.
+    """
+    name = _FIELD.get(name, name).removesuffix(".name").removeprefix("method.")
+    return "lambd" if name == "lambda" else re.sub(r"\W", "_", name) or "_"
+
+
+def between(names: Sequence[str]) -> list[str]:
+    """Return those of the columns of `trials` that follow from the study's data."""
+    return list(names[names.index("index") + 1 : names.index("seed")])
