@@ -93,5 +93,5 @@ def test_a_file_without_its_json_is_a_sentence(tmp_path: Path) -> None:
 def test_a_file_that_is_no_encoder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "e.safetensors").write_bytes(b"nothing of the kind")
     (tmp_path / "e.json").write_text('{"shape": [3, 8, 8]}', encoding="utf-8")
-    with pytest.raises(StudyError, match="is not an encoder of ours"):
+    with pytest.raises(StudyError, match="is not an encoder that sweep wrote"):
         sweep.load_encoder(tmp_path / "e.safetensors")

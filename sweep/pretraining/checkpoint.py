@@ -1,8 +1,8 @@
-"""Weights on disk: a running trial's state, and the encoder that is taken away.
+"""Weights on disk: a running trial's state, and the trained encoder.
 
-An encoder is a safetensors file with a JSON beside it that says how it was made and how
-its images are normalised. Nothing here executes code from a file: states are read with
-`weights_only=True`, encoders hold tensors alone.
+An encoder is a safetensors file with a JSON file beside it. The JSON says how the encoder was made
+and how its images are normalised. Nothing here executes code from a file: states are read with
+`weights_only=True`, and encoders hold tensors only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sweep.storage.location import Address, Location, locate
 
 STATE = "state.pt"
 ENCODER = "encoder.safetensors"
-_DIGEST = 32  # bytes of SHA-256
+_DIGEST_BYTES = 32  # of SHA-256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,36 +53,39 @@ def save_state(folder: Location, state: Mapping[str, Any]) -> None:
     The digest is needed because torch reads most states with a wrong byte without an error.
     """
     buffer = io.BytesIO()
-    buffer.write(bytes(_DIGEST))
+    buffer.write(bytes(_DIGEST_BYTES))
     torch.save(dict(state), buffer)
     view = buffer.getbuffer()
-    view[:_DIGEST] = hashlib.sha256(view[_DIGEST:]).digest()
+    view[:_DIGEST_BYTES] = hashlib.sha256(view[_DIGEST_BYTES:]).digest()
     (folder / STATE).write(view)
 
 
 def load_state(folder: Location, device: str) -> dict[str, Any] | None:
-    """Return the state last saved, or None where there is none.
+    """Return the state last saved, or None if there is none.
 
     Raises:
-        StudyError: it is damaged, or wants code to be run.
+        StudyError: the file is damaged, or reading it would run code.
     """
     try:
         data = memoryview((folder / STATE).read())
     except FileNotFoundError:
         return None
-    if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+    digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
         raise StudyError(f"{folder / STATE} is damaged.")
     try:
-        state = torch.load(io.BytesIO(data[_DIGEST:]), map_location=device, weights_only=True)
-    except Exception as error:  # whatever its bytes happen to ask for, code to be run included
-        raise StudyError(f"{folder / STATE} is no state of ours.") from error
+        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except (
+        Exception
+    ) as error:  # damaged bytes may raise anything; a file that would run code also ends here
+        raise StudyError(f"{folder / STATE} is not a state that this version reads.") from error
     if not isinstance(state, dict):
-        raise StudyError(f"{folder / STATE} is no state of ours.")
+        raise StudyError(f"{folder / STATE} is not a state that this version reads.")
     return state
 
 
 def drop_state(folder: Location) -> None:
-    """Remove a running trial's state, once its encoder is written."""
+    """Remove a running trial's state, after its encoder is written."""
     (folder / STATE).remove()
 
 
@@ -91,7 +94,7 @@ def save_encoder(path: Location, encoder: nn.Module, about: Mapping[str, Any]) -
 
     Args:
         path: ends in .safetensors.
-        encoder: its state dict is written in float32 as it is, contiguous.
+        encoder: its state dict is written, with contiguous tensors and unchanged types.
         about: JSON with at least `encoder` (an EncoderConfig), `shape`, `mean`, `std`.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(encoder).items()}
@@ -99,7 +102,7 @@ def save_encoder(path: Location, encoder: nn.Module, about: Mapping[str, Any]) -
 
 
 def write_encoder(path: Location, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write the JSON and then the tensors: if the tensors are there, so is the JSON."""
+    """Write the JSON before the tensors, so that tensors never lack their JSON."""
     path.parent.make_folder()
     text = json.dumps(about, indent=2, sort_keys=True, allow_nan=False) + "\n"
     path.with_suffix(".json").write(text.encode())
@@ -114,24 +117,25 @@ def load_encoder(
     Args:
         path: the .safetensors file; its JSON lies beside it.
         device: where the encoder goes.
-        plugins: encoders of one's own, `"package.module:function"`, that the JSON may name.
-            Any other is refused, for it would be code that the file chooses.
+        plugins: your own encoders, `"package.module:name"`, that the JSON may name. Any other
+            plug-in is refused, because the file would choose which code runs.
 
     Returns:
-        The encoder in evaluation mode, with its normalisation and its story.
+        The encoder in evaluation mode, with its normalisation and the JSON.
 
     Raises:
-        StudyError: a file is missing, does not fit the other, or names code that is not allowed.
+        StudyError: a file is missing, the two files do not fit together, or the JSON names code
+            that is not allowed.
     """
     location = locate(path)
-    beside = location.with_suffix(".json")
+    json_file = location.with_suffix(".json")
     try:
-        about = json.loads(beside.read())
+        about = json.loads(json_file.read())
         config = EncoderConfig(**about["encoder"])
         if config.name not in (*ENCODERS, *plugins):
             raise StudyError(
-                f"{beside} names the encoder {config.name!r}, which is none of ours. If you trust "
-                "that code, allow it: "
+                f"{json_file} names the encoder {config.name!r}, which is not an encoder of sweep. "
+                "If you trust that code, allow it: "
                 f"sweep.load_encoder({str(location)!r}, plugins=[{config.name!r}])."
             )
         tensors = safetensors.torch.load(location.read())
@@ -146,19 +150,21 @@ def load_encoder(
             "both."
         ) from error
     except (ConfigError, safetensors.SafetensorError, *_MISFITS) as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise StudyError(f"{location} is not an encoder of ours: {why:.300}.") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise StudyError(
+            f"{location} is not an encoder that sweep wrote: {reason:.300}."
+        ) from error
     return LoadedEncoder(
         encoder=encoder.to(device).eval(), mean=mean, std=std, shape=shape, about=about
     )
 
 
 _MISFITS = (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError)
-"""What JSON of another shape, or weights of another net, end in."""
+"""Errors that JSON of another form, or weights of another network, raise."""
 
 
 def _state(encoder: nn.Module) -> dict[str, Tensor]:
-    """Return the state dict under the names that it has without torch.compile."""
+    """Return the state dict with the names that it would have without torch.compile."""
     return {
         name.removeprefix("_orig_mod."): tensor for name, tensor in encoder.state_dict().items()
     }

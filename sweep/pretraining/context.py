@@ -1,4 +1,4 @@
-"""Where and on what a trial runs; without torch, which a user's own training code may not need."""
+"""Where and on what a trial runs. Does not import torch: some training code does not need it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Context:
     """Where and on what a trial runs; nothing here changes its weights.
 
     Args:
-        folder: the trial's own, the only one that it writes to. A `Path`, or a `UPath` where the
-            study lies on an object store.
+        folder: the trial's own, the only folder that it writes to. A `Path`, or a `UPath` if the
+            study is on an object store.
         device: `cpu`, `cuda`, `cuda:1`, ...
-        share: devices held, for the cost: GPUs, or cores where there is no GPU.
-        threads: of torch on the CPU.
+        share: devices that the trial holds: GPUs, or cores if it has no GPU. The cost counts them.
+        threads: torch's threads on the CPU.
         heartbeat_seconds: the longest time between two observations of training.
         checkpoint_seconds: the training time that a kill costs at most, besides one step; or a
             heartbeat, if that is longer.
-        storage: of the folder; by default the one that the folder's address names.
+        storage: of the folder; by default the storage that the folder's address names.
     """
 
     folder: NativePath

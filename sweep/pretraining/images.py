@@ -1,4 +1,4 @@
-"""Which images a method is trained on: all, or the labelled ones for a supervised method.
+"""Which images a method is trained on: all images, or the labelled images if it uses labels.
 
 Shapes: N images, C channels, H x W pixels.
 """
@@ -60,7 +60,7 @@ def training_split(method: Method, splits: Splits, *, name: str) -> Split:
 
 
 def _uses_labels(method: Method) -> bool:
-    """Return whether a method is trained with labels; False where a plug-in does not say it."""
+    """Return whether a method is trained with labels; False if a plug-in does not declare it."""
     return bool(getattr(method, "uses_labels", False))
 
 

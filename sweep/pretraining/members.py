@@ -1,7 +1,6 @@
-"""A candidate's members bound: every key checked, and every default filled in.
+"""Binds a candidate's members: checks every key, and fills in every default.
 
-What enters a `trial_id` is what is bound here, so a key that a member does not have cannot
-change it.
+A `trial_id` is made from the bound keys, so a key that a member does not have cannot change it.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ def bind_trial(config: TrialConfig) -> TrialConfig:
 
     Raises:
         ConfigError: no such member, or a key or value that it does not take.
-        DataError: nothing known lies at `data.path`, or the path cannot be read.
+        DataError: `data.path` holds no known data set, or cannot be read.
     """
     return binder()(config)
 
 
 def binder() -> Bind:
-    """Return a `bind_trial` for many candidates: a member that several share is bound once."""
+    """Return a `bind_trial` for many candidates, which binds a member that they share only once."""
     data = _once(bind_data)
     encoder, method = _once(_bind_encoder), _once(_bind_method)
     criteria, probe = _once(bind_criteria), _once(bind_probe)
@@ -64,11 +63,13 @@ def bind_data(config: DataConfig, *, where: str = "data") -> DataConfig:
 def bind_criteria(config: CriteriaConfig) -> CriteriaConfig:
     """Return the config of the criteria with all their keys."""
     bound = criteria.bind(config)
-    return config.with_parameters({one.name: dict(one.keys) for one in bound if one.keys})
+    return config.with_parameters(
+        {member.name: dict(member.keys) for member in bound if member.keys}
+    )
 
 
 def bind_probe(config: ProbeConfig) -> ProbeConfig:
-    """Return the probe's config with all its keys, and with those of its own data set."""
+    """Return the probe's config with all keys of the probe, and of its own data set."""
     data = None if config.data is None else bind_data(config.data, where="probe.data")
     keys = probes.bind(config).keys
     return config.model_copy(update={"data": data}).with_parameters(keys)
@@ -83,7 +84,7 @@ def _bind_method(config: MethodConfig) -> MethodConfig:
 
 
 def _once(bind: Callable[[M], M]) -> Callable[[M], M]:
-    """Return `bind`, which is called once for each config, and remembers what it returned."""
+    """Return a function that calls `bind` once for each config, and remembers the result."""
     bound: dict[str, M] = {}
 
     def remembered(config: M) -> M:

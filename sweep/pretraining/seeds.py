@@ -1,4 +1,4 @@
-"""Random generators that follow from a seed and a name, and from nothing else."""
+"""Random generators that follow only from a seed, a name and a number."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Pretraining: the state of a run, and the loop.
 
 All random numbers follow from (seed, epoch) and (seed, step), never from torch's global
-generators. So a run that is restored from its state goes on bit for bit on the same device.
+generators. So a run that is restored from its state continues bit for bit on the same device.
 The caller decides when to save, what to measure and what to report.
 Shapes: B images, N images of the pretraining split, d outputs of a method.
 """
@@ -32,13 +32,13 @@ from sweep.pretraining.optim import learning_rate, make_optimizer
 from sweep.pretraining.precision import Precision, autocast, resolve_precision
 from sweep.pretraining.seeds import generator
 
-COLLAPSED = 1e-6
+COLLAPSED_RATIO = 1e-6
 """Variance over mean square at or below which an output counts as constant: an own choice.
 
 A standard deviation of a thousandth of the mean is below what bfloat16 resolves (2^-8).
 """
 
-AVERAGED = 20
+AVERAGED_STEPS = 20
 """Steps over which the parts of the loss are averaged: an own choice."""
 
 Stats = Sequence[float] | npt.NDArray[np.float32]
@@ -64,7 +64,7 @@ class Run:
     Args:
         method: in training; it holds the encoder.
         optimizer: over the method's parameters that take a gradient.
-        precision: what `auto` became on this device.
+        precision: as computed on this device; `auto` is resolved.
         step: optimiser steps done.
         parts: parts of the loss at the last steps, the newest last.
     """
@@ -73,7 +73,7 @@ class Run:
     optimizer: Optimizer
     precision: Precision
     step: int = 0
-    parts: deque[Mapping[str, Tensor]] = field(default_factory=lambda: deque(maxlen=AVERAGED))
+    parts: deque[Mapping[str, Tensor]] = field(default_factory=lambda: deque(maxlen=AVERAGED_STEPS))
 
     @property
     def encoder(self) -> nn.Module:
@@ -161,10 +161,10 @@ def build_method(
         config: the candidate.
         shape: (C, H, W) of the images.
         images: N.
-        encoder: the candidate's, where it was built already.
+        encoder: the candidate's, if it is built already.
 
     Raises:
-        ConfigError: a member that cannot be built.
+        ConfigError: the encoder or the method cannot be built.
     """
     if encoder is None:
         encoder = encoders.build(config.encoder, shape, seed=config.seed)
@@ -201,24 +201,22 @@ def pretrain(
 ) -> Iterator[Progress]:
     """Train from `run.step` to the end, or until the run breaks down.
 
-    To stop earlier, ask for no further `Progress`.
-
-    Loss and outputs are checked only where a `Progress` is due, because the check waits for
-    the device. A NaN stays a NaN until then.
+    To stop earlier, ask for no further `Progress`. Loss and outputs are checked only when a
+    `Progress` is due, because the check waits for the device. A NaN stays a NaN until then.
 
     Args:
-        run: from `begin`, with its state loaded where it is resumed; changed in place.
+        run: from `begin`, with its state loaded if it is resumed; changed in place.
         images: uint8 [N, C, H, W], on `device` or in the CPU's memory.
         config: the candidate.
         device: where the run's networks are.
         mean, std: per channel, of the images in 0..1.
-        heartbeat_seconds: longest time between two yields; one step may come on top.
+        heartbeat_seconds: longest time between two yields, plus at most one step.
         marks: further steps after which to yield.
         labels: int64 [N], of the images, for a method that uses them.
 
     Yields:
-        Progress at each heartbeat, after each mark and at the end; nothing where `run` is at
-        its end. If the caller changes the networks' mode, training mode is set again.
+        Progress at each heartbeat, after each mark and at the end; nothing if `run` is at its
+        end. The caller may set evaluation mode: each yield sets training mode again.
 
     Raises:
         DataError: fewer images than a batch.
@@ -291,7 +289,7 @@ def pretrain(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Views:
-    """Draws random views of a batch, in float32 also where the method runs in a half precision.
+    """Draws random views of a batch, in float32 even if the method runs in a half precision.
 
     Args:
         images: uint8 [B, C, H, W].
@@ -317,18 +315,19 @@ class Views:
 
 
 def _status(run: Run, loss: Loss) -> Literal["ok", "nonfinite", "degenerate"]:
+    """Return whether loss, weights and outputs of a step are usable; see `Progress`."""
     weights = [weight.detach() for weight in run.method.parameters()]
     if not bool(torch.isfinite(loss.value.detach() + nn.utils.get_total_norm(weights))):
         return "nonfinite"
     if loss.outputs is None:
         return "ok"
     z_Bd = loss.outputs.detach().float()
-    gone_d = z_Bd.var(0, correction=0) <= COLLAPSED * z_Bd.square().mean(0)
-    return "degenerate" if bool(gone_d.all()) else "ok"
+    constant_d = z_Bd.var(0, correction=0) <= COLLAPSED_RATIO * z_Bd.square().mean(0)
+    return "degenerate" if bool(constant_d.all()) else "ok"
 
 
 def _channels_last(train: TrainConfig, precision: Precision, device: str) -> bool:
-    """Channels last is faster on a CPU, and in a GPU's bfloat16 kernels."""
+    """Return the config's choice; by default true on a CPU and in bfloat16, where it is faster."""
     if train.channels_last is not None:
         return train.channels_last
     return torch.device(device).type == "cpu" or precision == "bfloat16"

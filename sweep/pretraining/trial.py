@@ -2,11 +2,12 @@
 
     pretrain ... -> trained -> measured -> (a verdict) -> probed
 
-`run_trial` yields observations; to stop a trial, stop asking. It writes only its own
-folder: a checkpoint while it trains, the encoder once trained, and a journal of finished
-observations, written before each is yielded. Re-entered, it yields the journal first and
-goes on where it stopped, so a stage that ended is never run again, unless what it left is
-damaged: then it is, and the trial's log says so. Here the seams meet.
+`run_trial` yields observations; to stop a trial, the caller asks for no more. The trial writes
+only to its own folder: a checkpoint while it trains, the encoder after training, and a journal.
+Each finished observation is written to the journal before it is yielded. A trial that is started
+again yields its journal first and continues after it, so a finished stage never runs again. The
+exception is a stage whose files are damaged: it runs again, and the trial's log says so.
+The seams meet in this file.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, None, None]:
-    """Yield what the trial sees, stage after stage; what its journal holds comes first.
+    """Yield the trial's observations, stage by stage; those of its journal come first.
 
     Args:
         config: the candidate.
@@ -58,7 +59,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     Yields:
         `pretrain` (loss) at each heartbeat, `measured` at each of `criteria.at` and at the
         end, `trained`, and `probed` (accuracy on the validation split) at each of `probe.at`
-        and at the end. A loss or alpha that is no number ends it early.
+        and at the end. A measure that is fatal and has no value ends it early.
 
     Raises:
         DataError: the images cannot be read.
@@ -67,19 +68,21 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     if context.device == "cpu":
         keep_freed_memory()
     journal = _Journal(context.location)
-    watch = _Watch(context.share)
+    stopwatch = _Stopwatch(context.share)
     past = journal.read()
     yield from past
-    done = {seen.stage for seen in past if seen.fraction >= 1.0}
-    if any(seen.broken for seen in past) or done >= {"trained", "measured", "probed"}:
+    done = {observation.stage for observation in past if observation.fraction >= 1.0}
+    if any(observation.broken for observation in past) or done >= {"trained", "measured", "probed"}:
         return
     data = load(config.data)
-    steps = max((seen.step for seen in past), default=0)
+    steps = max((observation.step for observation in past), default=0)
     encoder = _trained(config, context) if "trained" in done else None
     if encoder is None:
-        names: set[tuple[str, int]] = {(seen.stage, seen.step) for seen in past}
-        for seen in _pretrain(config, context, data, names):
-            timed = replace(seen, cost=watch.lap())
+        names: set[tuple[str, int]] = {
+            (observation.stage, observation.step) for observation in past
+        }
+        for observation in _pretrain(config, context, data, names):
+            timed = replace(observation, cost=stopwatch.lap())
             if timed.stage != "pretrain" and (timed.stage, timed.step) not in names:
                 journal.write(timed)
             yield timed
@@ -88,78 +91,78 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
             steps = timed.step
         encoder = _encoder(config, context)
     if "measured" not in done:
-        seen = _measure(config, context, data, encoder, step=steps, fraction=1.0)
-        seen = replace(seen, cost=watch.lap())
-        journal.write(seen)
-        yield seen
-        if seen.broken:
+        observation = _measure(config, context, data, encoder, step=steps, fraction=1.0)
+        observation = replace(observation, cost=stopwatch.lap())
+        journal.write(observation)
+        yield observation
+        if observation.broken:
             return
     if "probed" not in done:
-        seen = _probed(config, context, data, encoder, step=steps, fraction=1.0)
-        seen = replace(seen, cost=watch.lap())
-        journal.write(seen)
-        yield seen
+        observation = _probed(config, context, data, encoder, step=steps, fraction=1.0)
+        observation = replace(observation, cost=stopwatch.lap())
+        journal.write(observation)
+        yield observation
 
 
 def test_trial(config: TrialConfig, context: Context) -> Observation:
     """Return the winner's accuracy on the test split.
 
-    The probe is fitted again: it is deterministic, so it is the one that was selected.
+    The probe is fitted again. It is deterministic, so this gives the probe that was selected.
     """
     torch.set_num_threads(context.threads)
     journal = _Journal(context.location)
-    for seen in journal.read():
-        if seen.stage == "tested":
-            return seen
-    watch = _Watch(context.share)
+    for observation in journal.read():
+        if observation.stage == "tested":
+            return observation
+    stopwatch = _Stopwatch(context.share)
     data = load(config.data)
-    steps = max((seen.step for seen in journal.read()), default=0)
+    steps = max((observation.step for observation in journal.read()), default=0)
     if (encoder := _trained(config, context)) is None:
-        for seen in _pretrain(config, context, data, set()):
-            steps = seen.step
+        for observation in _pretrain(config, context, data, set()):
+            steps = observation.step
         encoder = _encoder(config, context)
     fitted = _probe(config, context, data, encoder)
     measure = _test_accuracy(config, context, data, encoder, fitted)
-    seen = Observation(
+    observation = Observation(
         stage="tested",
         step=steps,
         measures=(measure,),
-        cost=watch.lap(),
+        cost=stopwatch.lap(),
     )
-    journal.write(seen)
-    return seen
+    journal.write(observation)
+    return observation
 
 
 test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest goes by the name
 
 
 def _encoder(config: TrialConfig, context: Context) -> nn.Module:
-    """Return the encoder that the trial wrote; of plug-ins it may be the config's alone."""
+    """Return the encoder that the trial wrote; the only plug-in allowed is the config's own."""
     path = context.location / checkpoint.ENCODER
-    own = (config.encoder.name,)
-    return checkpoint.load_encoder(path, device=context.device, plugins=own).encoder
+    allowed = (config.encoder.name,)
+    return checkpoint.load_encoder(path, device=context.device, plugins=allowed).encoder
 
 
 def _trained(config: TrialConfig, context: Context) -> nn.Module | None:
-    """Return the encoder that was trained, or None where it is lost: it is trained again."""
+    """Return the trained encoder, or None if its file is lost or damaged."""
     try:
         return _encoder(config, context)
     except StudyError as error:
-        _say(f"{error} It was trained already, and is trained again.")
+        _to_log(f"{error} The encoder is trained again.")
         return None
 
 
 def _state(context: Context) -> dict[str, Any] | None:
-    """Return where training stopped, or None where it begins with step 0."""
+    """Return the state of the last checkpoint, or None if training begins at step 0."""
     try:
         return checkpoint.load_state(context.location, context.device)
     except StudyError as error:
-        _say(f"{error} The training begins again with step 0.")
+        _to_log(f"{error} Training begins again at step 0.")
         return None
 
 
-def _say(sentence: str) -> None:
-    """Tell whoever reads the trial's log."""
+def _to_log(sentence: str) -> None:
+    """Write a sentence to the trial's log, which takes stderr."""
     sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}\n")
 
 
@@ -168,8 +171,8 @@ def _pretrain(
 ) -> Iterator[Observation]:
     """Train from the last checkpoint, or from the start, to the end; write the encoder.
 
-    At a mark the state is saved before the trial is looked at, so that a trial which is
-    told to wait there goes on from there. `done` names the looks that the journal holds.
+    At a mark the state is saved before the model is measured or probed, so that a trial that is
+    held there continues from there. `done` names the observations that the journal holds.
     """
     run = train.begin(config, data.shape, context.device, images=len(data.splits.pretrain))
     images, labels = training_images(
@@ -206,7 +209,7 @@ def _pretrain(
             saved_at = time.monotonic()
         yield from _look(config, context, data, run, marks, done)
     if progress is None:
-        raise RuntimeError("pretraining took no step")  # no checkpoint is of the last step
+        raise RuntimeError("pretraining took no step")  # no checkpoint is taken at the last step
     if progress.status == "ok":
         checkpoint.save_encoder(
             context.location / checkpoint.ENCODER, run.encoder, _about(config, data)
@@ -225,7 +228,7 @@ def _pretrain(
 
 
 def _marks(config: TrialConfig, steps: int) -> dict[int, float]:
-    """Return the steps at which a trial is looked at while it trains, and their fractions."""
+    """Return step -> fraction, for the looks at a model during training."""
     fractions = {*config.criteria.at, *config.probe.at}
     return {max(1, round(fraction * steps)): fraction for fraction in sorted(fractions)}
 
@@ -238,19 +241,19 @@ def _look(
     marks: Mapping[int, float],
     done: set[tuple[str, int]],
 ) -> Iterator[Observation]:
-    """Measure and probe a run at a mark, as the config says; training goes on as if it had not."""
+    """Measure and probe a run at a mark, as the config says, without an effect on training."""
     if (fraction := marks.get(run.step)) is None:
         return
     encoder = run.encoder.eval()
     parts = _parts(config, run)
     if fraction in config.criteria.at:
         if ("measured", run.step) not in done:
-            seen = _measure(config, context, data, encoder, step=run.step, fraction=fraction)
-            yield replace(seen, measures=(*seen.measures, *parts))
+            observation = _measure(config, context, data, encoder, step=run.step, fraction=fraction)
+            yield replace(observation, measures=(*observation.measures, *parts))
         parts = []
     if fraction in config.probe.at and ("probed", run.step) not in done:
-        seen = _probed(config, context, data, encoder, step=run.step, fraction=fraction)
-        yield replace(seen, measures=(*seen.measures, *parts))
+        observation = _probed(config, context, data, encoder, step=run.step, fraction=fraction)
+        yield replace(observation, measures=(*observation.measures, *parts))
     run.encoder.train()
 
 
@@ -277,8 +280,7 @@ def _parts(config: TrialConfig, run: train.Run) -> list[Measure]:
 def _loss(progress: train.Progress) -> Measure:
     if progress.status == "ok":
         return Measure(name="loss", value=progress.loss, fatal=True)
-    why = f"training broke down at step {progress.step}"
-    detail = {"reason": why}
+    detail = {"reason": f"training broke down at step {progress.step}"}
     return Measure(name="loss", value=None, status=progress.status, fatal=True, detail=detail)
 
 
@@ -350,7 +352,7 @@ def _probed(
     step: int,
     fraction: float,
 ) -> Observation:
-    """Probe the encoder; at the end, where the config says so, on the test split too."""
+    """Probe the encoder; at the end also on the test split, if `probe.test` is `all`."""
     log.info("probe at step %d", step)
     fitted = _probe(config, context, data, encoder)
     measures = [fitted.measure]
@@ -365,12 +367,12 @@ def _probed(
 def _test_accuracy(
     config: TrialConfig, context: Context, data: Data, encoder: nn.Module, fitted: Fitted
 ) -> Measure:
-    """Return the accuracy on the test split, which is read here and nowhere else."""
+    """Return the accuracy on the test split. No other function reads the test split."""
     test = _labelled(_labelled_data(config, data).splits.test, encoder, data, context)
-    right = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
-    accuracy = float(right.mean())
-    error = float(np.sqrt(accuracy * (1 - accuracy) / len(right)))
-    detail = {"images": len(right), "standard_error": error}
+    correct_N = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
+    accuracy = float(correct_N.mean())
+    error = float(np.sqrt(accuracy * (1 - accuracy) / len(correct_N)))
+    detail = {"images": len(correct_N), "standard_error": error}
     return Measure(name="test_accuracy", value=accuracy, detail=detail)
 
 
@@ -394,6 +396,7 @@ def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) ->
 
 
 def _about(config: TrialConfig, data: Data) -> dict[str, Any]:
+    """Return the JSON beside the encoder: how it was made and how its images are normalised."""
     return {
         "encoder": config.encoder.model_dump(mode="json"),
         "shape": list(data.shape),
@@ -408,8 +411,8 @@ def _device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
 
 
-class _Watch:
-    """Seconds since the last lap, and what they cost."""
+class _Stopwatch:
+    """Measures the seconds between laps, and what they cost."""
 
     def __init__(self, share: float) -> None:
         self._share = share
@@ -422,34 +425,34 @@ class _Watch:
 
 
 class _Journal:
-    """Finished observations of one trial, one JSON line each, on disk before they are told.
+    """Finished observations of one trial, one JSON line each, written before they are yielded.
 
-    A torn last line was never told to anybody, and is cut off. So is a damaged one, with all
-    that follows: the study has those observations, and knows them when they are made again.
+    A torn last line was never yielded, and is cut off. A damaged line is cut off with all lines
+    after it. The study's log has these observations, and ignores them when they are made again.
     """
 
     def __init__(self, folder: Location) -> None:
         folder.make_folder()
         folder.tidy()
         self._path = folder / JOURNAL
-        self._seen: list[Observation] = []
+        self._observations: list[Observation] = []
         data, whole = self._data(), 0
         for line in data.splitlines(keepends=True):
-            if (seen := _observation(line)) is None:
+            if (observation := _observation(line)) is None:
                 break
-            self._seen.append(seen)
+            self._observations.append(observation)
             whole += len(line)
         if b"\n" in data[whole:]:
-            _say(f"{self._path} is damaged behind {len(self._seen)} lines, which count.")
+            _to_log(f"{self._path} is damaged; its first {len(self._observations)} lines are used.")
         if whole < len(data):
             self._path.cut(whole)
 
     def read(self) -> list[Observation]:
-        return list(self._seen)
+        return list(self._observations)
 
-    def write(self, seen: Observation) -> None:
-        self._path.append(codec.encode(seen))
-        self._seen.append(seen)
+    def write(self, observation: Observation) -> None:
+        self._path.append(codec.encode(observation))
+        self._observations.append(observation)
 
     def _data(self) -> bytes:
         try:
@@ -459,7 +462,7 @@ class _Journal:
 
 
 def _observation(line: bytes) -> Observation | None:
-    """Return what a line of the journal holds, None where it is torn or damaged."""
+    """Return the observation in a line of the journal, None if the line is torn or damaged."""
     if not line.endswith(b"\n"):
         return None
     try:

@@ -13,7 +13,7 @@ from sweep.config.models import AugmentConfig
 from sweep.core.errors import ConfigError, DataError
 from sweep.methods import Batch, Loss, Method
 from sweep.methods.two_views import TwoViews
-from sweep.pretraining.train import AVERAGED, Run, Views, pretrain, total_steps
+from sweep.pretraining.train import AVERAGED_STEPS, Run, Views, pretrain, total_steps
 from tests.runs import IMAGES, SHAPE, fresh, going, same, trained, trial, weights
 
 
@@ -53,7 +53,7 @@ def test_the_parts_of_the_loss_are_averaged_over_the_last_steps() -> None:
     invariances: list[float] = []
     for _ in going(run, config):
         invariances.append(float(run.parts[-1]["invariance"]))
-        expected = sum(invariances[-AVERAGED:]) / len(invariances[-AVERAGED:])
+        expected = sum(invariances[-AVERAGED_STEPS:]) / len(invariances[-AVERAGED_STEPS:])
         assert run.mean_parts()["invariance"] == pytest.approx(expected)
     assert len(invariances) == 30
 

@@ -179,7 +179,7 @@ def test_a_damaged_line_in_the_journal_is_made_again(
     rest = observe(tmp_path)
     assert [seen.stage for seen in rest] == ["trained", "measured", "probed"]
     assert numbers(rest) == numbers(whole[1])
-    assert "journal.jsonl is damaged behind 1 lines, which count." in capsys.readouterr().err
+    assert "journal.jsonl is damaged; its first 1 lines are used." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "alien"])
@@ -204,7 +204,7 @@ def test_a_torn_checkpoint_begins_the_trial_again_and_says_so(
     assert rest[0].step == 1
     assert numbers(rest) == numbers(whole[1])
     said = capsys.readouterr().err
-    assert "state.pt is damaged. The training begins again with step 0." in said
+    assert "state.pt is damaged. Training begins again at step 0." in said
 
 
 @pytest.mark.parametrize("harm", ["missing", "torn", "without its json"])
@@ -225,7 +225,7 @@ def test_a_trial_whose_encoder_is_lost_is_trained_again_and_says_so(
     else:
         (encoder if harm == "missing" else encoder.with_suffix(".json")).unlink()
     rest = observe(tmp_path)
-    assert "It was trained already, and is trained again." in capsys.readouterr().err
+    assert "The encoder is trained again." in capsys.readouterr().err
     stages = [seen.stage for seen in rest if seen.stage != "pretrain"]
     assert stages == ["trained", "measured", "trained", "probed"]
     assert numbers(rest)[-1] == numbers(whole[1])[-1]

@@ -63,7 +63,7 @@ def test_a_state_with_a_pickle_in_it_is_refused(tmp_path: Path, how: str) -> Non
     else:
         data = pickle.dumps(Attack(tmp_path), protocol=2)
     (tmp_path / checkpoint.STATE).write_bytes(signed(data))
-    with pytest.raises(StudyError, match="is no state of ours"):
+    with pytest.raises(StudyError, match="is not a state that this version reads"):
         checkpoint.load_state(locate(tmp_path), "cpu")
     assert not attack_ran(tmp_path)
 
@@ -80,10 +80,10 @@ def test_a_state_with_a_flipped_byte_is_read_or_refused(tmp_path: Path, place: i
 def test_a_pickle_in_place_of_an_export_is_refused(tmp_path: Path) -> None:
     path = exported(tmp_path)
     path.write_bytes(pickle.dumps(Attack(tmp_path)))
-    with pytest.raises(StudyError, match="is not an encoder of ours: SafetensorError"):
+    with pytest.raises(StudyError, match="is not an encoder that sweep wrote: SafetensorError"):
         sweep.load_encoder(path)
     torch.save(Attack(tmp_path), path)
-    with pytest.raises(StudyError, match="is not an encoder of ours: SafetensorError"):
+    with pytest.raises(StudyError, match="is not an encoder that sweep wrote: SafetensorError"):
         sweep.load_encoder(path)
     assert not attack_ran(tmp_path)
 
@@ -96,8 +96,9 @@ def test_the_encoder_that_an_export_names_is_not_imported(
     path = exported(tmp_path, encoder={"name": "untrusted:net"})
     with pytest.raises(
         StudyError,
-        match=r"names the encoder 'untrusted:net', which is none of ours. If you trust that code, "
-        r"allow it: sweep.load_encoder\('.*encoder.safetensors', plugins=\['untrusted:net'\]\)",
+        match=r"names the encoder 'untrusted:net', which is not an encoder of sweep. If you "
+        r"trust that code, allow it: "
+        r"sweep.load_encoder\('.*encoder.safetensors', plugins=\['untrusted:net'\]\)",
     ):
         sweep.load_encoder(path)
     assert "untrusted" not in sys.modules
@@ -107,7 +108,7 @@ def test_the_encoder_that_an_export_names_is_not_imported(
 def test_an_export_calls_no_function_of_the_standard_library(tmp_path: Path) -> None:
     for name in ("os:system", "os:mkdir", "builtins:exec", "resnet1", ""):
         path = exported(tmp_path, encoder={"name": name, "path": "acted"})
-        with pytest.raises(StudyError, match="which is none of ours"):
+        with pytest.raises(StudyError, match="which is not an encoder of sweep"):
             sweep.load_encoder(path)
 
 
@@ -118,7 +119,7 @@ def test_a_plug_in_is_imported_only_if_the_caller_names_it(
     attacking_module(tmp_path / "allowed.py", tmp_path, more=more)
     monkeypatch.syspath_prepend(tmp_path)
     path = exported(tmp_path, encoder={"name": "allowed:net"})
-    with pytest.raises(StudyError, match="which is none of ours"):
+    with pytest.raises(StudyError, match="which is not an encoder of sweep"):
         sweep.load_encoder(path, plugins=["another:net"])
     assert not attack_ran(tmp_path)
     assert sweep.load_encoder(path, plugins=["allowed:net"]).encoder.dim == 256
@@ -158,7 +159,7 @@ def test_any_other_json_is_refused_with_a_sentence(
 ) -> None:
     path = exported(tmp_path)
     write(path.with_suffix(".json"))
-    with pytest.raises(StudyError, match=f"is not an encoder of ours: {error}"):
+    with pytest.raises(StudyError, match=f"is not an encoder that sweep wrote: {error}"):
         sweep.load_encoder(path)
 
 
@@ -183,6 +184,6 @@ def test_a_json_that_does_not_fit_the_weights_is_refused_with_one_sentence(
     metadata = path.with_suffix(".json")
     about = json.loads(metadata.read_text(encoding="utf-8")) | changes
     metadata.write_text(json.dumps(about), encoding="utf-8")
-    with pytest.raises(StudyError, match="is not an encoder of ours") as caught:
+    with pytest.raises(StudyError, match="is not an encoder that sweep wrote") as caught:
         sweep.load_encoder(path)
     assert "\n" not in str(caught.value)
