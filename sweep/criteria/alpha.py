@@ -1,6 +1,6 @@
-"""Alpha, the decay of the eigenspectrum (alpha-ReQ, Agrawal 2022), in a window of ranks.
+"""Alpha, the decay exponent of the eigenspectrum (alpha-ReQ, Agrawal 2022), in a window of ranks.
 
-Invariant to the scale, rotation and offset of the features, and to their order.
+Alpha does not change with the scale, rotation, offset or order of the features.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Rank = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alpha:
-    """Alpha over ranks `first` to `last` of the spectrum.
+    """Alpha, fitted to ranks `first` to `last` of the spectrum.
 
     Args:
-        first, last: ranks, from 1, both included; 4..100 in alpha-ReQ.
+        first, last: ranks, counted from 1, both included; 4..100 in alpha-ReQ.
 
     Raises:
         ValueError: fewer than 3 ranks.
@@ -42,11 +42,11 @@ class Alpha:
         return alpha_of(encoded.moments, first=self.first, last=self.last)
 
     def check(self, *, dim: int, images: int) -> None:
-        """Raise `ValueError` where features of this width, or so few images, have no such window.
+        """Raise `ValueError` if the features or the images are too few for the window.
 
         Args:
-            dim: D, features of the encoder.
-            images: N, over which it is measured.
+            dim: D, number of the encoder's features.
+            images: N, number of images.
         """
         if self.last > dim:
             raise ValueError(

@@ -1,7 +1,7 @@
 """RankMe, the entropy rank of the uncentred features (Garrido 2023).
 
-Invariant to the scale and rotation of the features and to their order, but not to an
-offset: they are not centred.
+RankMe does not change with the scale, rotation or order of the features. It changes with their
+offset, because the features are not centred.
 """
 
 from __future__ import annotations

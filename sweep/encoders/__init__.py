@@ -1,9 +1,9 @@
-"""Encoders: the network whose features are wanted, made for images of one shape.
+"""Encoders: the networks that are trained, and whose features are measured and probed.
 
-A member is a factory `name(*, key=default)` that returns what builds the network for (C, H, W): a
-module that maps [B, C, H, W] to [B, dim] and has `dim`. Its forward pass draws nothing at random,
-because the numbers of a trial follow from its seed alone. Imports `core` and `config`.
-To add one: a file here, and a line in `ENCODERS`.
+A member is a factory `name(*, key=default)`. It returns a function that takes the images' shape
+(C, H, W) and builds the network: a module that maps [B, C, H, W] to [B, dim] and has `dim`. The
+forward pass draws no random numbers, so that a trial's results follow from its seed alone.
+Imports `core` and `config`. To add an encoder: a file here, and a line in `ENCODERS`.
 """
 
 from __future__ import annotations
@@ -76,12 +76,13 @@ def build(config: EncoderConfig, shape: Shape, *, seed: int = 0) -> nn.Module:
         ConfigError: no such encoder, a wrong key, or a network without `dim`.
     """
     bound = bind(config, seed=seed)
-    maker = bound.make()
+    build_encoder = bound.make()
     with bound.guarded():
-        encoder = maker(shape)
+        encoder = build_encoder(shape)
     if not isinstance(getattr(encoder, "dim", None), int):
         raise ConfigError(
-            f"The encoder {config.name!r} has no `dim`, the width of its features, an integer."
+            f"The encoder {config.name!r} has no integer attribute `dim`. Set self.dim to the "
+            "number of its features."
         )
     return encoder
 

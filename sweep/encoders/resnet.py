@@ -1,7 +1,7 @@
 """ResNet-18 and ResNet-50 (He, Zhang, Ren and Sun, CVPR 2016) of any base width.
 
-Blocks and parameter names are torchvision's, so with an ImageNet stem and width 64 the
-weights load into `torchvision.models.resnet18()`, of which only `fc` is then missing.
+Blocks and parameter names are torchvision's. So with an ImageNet stem and width 64 the weights
+load into `torchvision.models.resnet18()`; only those of `fc` are missing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Stem = Literal["cifar", "imagenet"]
 def resnet18(
     *, width: Width = 64, stem: Stem = "cifar"
 ) -> Callable[[tuple[int, int, int]], ResNet]:
-    """Return what builds a ResNet-18; 8 * width features.
+    """Return the builder of a ResNet-18 with 8 * width features.
 
     Args:
         width: channels of the first stage.
         stem: `imagenet`, or `cifar` for small images; see `ResNet`.
     """
-    from torchvision.models.resnet import BasicBlock  # slow to import; other encoders need none
+    from torchvision.models.resnet import BasicBlock  # slow to import, and only ResNets need it
 
     return partial(ResNet, BasicBlock, (2, 2, 2, 2), stem=stem, width=width)
 
@@ -37,7 +37,7 @@ def resnet18(
 def resnet50(
     *, width: Width = 64, stem: Stem = "cifar"
 ) -> Callable[[tuple[int, int, int]], ResNet]:
-    """Return what builds a ResNet-50 (stride in the 3x3 convolution); 32 * width features.
+    """Return the builder of a ResNet-50 (stride in the 3x3 convolution) with 32 * width features.
 
     Args:
         width: channels of the first stage.
@@ -54,7 +54,7 @@ class ResNet(nn.Module):
     Args:
         block: torchvision's `BasicBlock` or `Bottleneck`.
         depths: blocks in each stage.
-        shape: (C, H, W) of the images; C alone matters.
+        shape: (C, H, W) of the images; only C is used.
         stem: `imagenet` (7x7 of stride 2, max-pool) or `cifar` (3x3 of stride 1, without
             max-pool; Chen 2020, SimCLR, appendix B.9).
         width: channels of the first stage.

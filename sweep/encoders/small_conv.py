@@ -1,4 +1,4 @@
-"""A small convolutional net for tiny images, which one core trains at thousands a second."""
+"""A small convolutional network for tiny images; one core trains on thousands of them a second."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 def small_conv(
     *, width: Annotated[int, Field(ge=32, le=1024)] = 32
 ) -> Callable[[tuple[int, int, int]], SmallConv]:
-    """Return what builds the net; 8 * width features.
+    """Return the builder of the network with 8 * width features.
 
     Args:
-        width: channels of the first layer; 32 give 256 features, and alpha is fitted to the first
-            100 eigenvalues.
+        width: channels of the first layer. At least 32, which give 256 features, because alpha is
+            fitted to the first 100 eigenvalues.
     """
     return partial(SmallConv, width=width)
 
@@ -25,8 +25,9 @@ def small_conv(
 class SmallConv(nn.Module):
     """[B, C, H, W] -> [B, 8 * width]: four 3x3 conv-BN-ReLU, global average pool.
 
-    Channels double while the sides halve; from 32 pixels the first convolution has stride 2
-    as well. At width 32 an image of 16 or of 32 pixels takes 3.8 million multiply-adds.
+    Channels double while the sides halve. For images of 32 pixels or more, the first convolution
+    has stride 2 as well. At width 32, an image of 16 or of 32 pixels takes 3.8 million
+    multiply-adds.
 
     Args:
         shape: (C, H, W) of the images, at least 4 pixels a side.

@@ -1,9 +1,9 @@
 """Methods: how an encoder is trained without labels.
 
-A member is a factory `name(*, key=default)` that returns what builds the method around an encoder:
-a module that takes a `Batch` and returns a `Loss` (`base`). A method whose loss compares two views
-is a loss and `TwoViews` (`two_views`). Imports `core` and `config`. To add a method: a file here,
-and a line in `METHODS`. Your own, in a file beside the config: docs/methods.md.
+A member is a factory `name(*, key=default)` that returns a `Builder`. The builder takes an encoder
+and returns the method: a module that maps a `Batch` to a `Loss` (`base`). For a loss that compares
+two views, use `TwoViews` (`two_views`). Imports `core` and `config`. To add a method: a file here,
+and a line in `METHODS`. For your own method in a file beside the config, see docs/methods.md.
 """
 
 from __future__ import annotations
@@ -70,11 +70,12 @@ def build(config: MethodConfig, encoder: nn.Module, facts: Facts, *, seed: int =
     Args:
         config: the name and the keys.
         encoder: the network that is trained.
-        facts: what a method may be built from.
+        facts: the encoder's width, the images' shape and number.
         seed: of the trial, for a method that has a parameter `seed`.
 
     Raises:
-        ConfigError: no such method, a wrong key, no module, or a module without `encoder`.
+        ConfigError: no such method, a wrong key, or what it builds is not a module or has no
+            `encoder`.
     """
     bound = bind(config, seed=seed)
     builder = bound.make()
@@ -88,6 +89,6 @@ def build(config: MethodConfig, encoder: nn.Module, facts: Facts, *, seed: int =
     if not isinstance(getattr(method, "encoder", None), nn.Module):
         raise ConfigError(
             f"The method {config.name!r} has no `encoder`, the module that is measured and probed. "
-            "Set self.encoder to the encoder that its builder is given."
+            "Set self.encoder to the encoder that its builder gets."
         )
     return method

@@ -1,7 +1,7 @@
 """Barlow Twins (Zbontar, Jing, Misra, LeCun and Deny, ICML 2021), as its authors published it.
 
-Other repositories give the name to variants, which are other losses at the same lambda:
-solo-learn scales the loss, alpha-ReQ's authors normalise rows first, others divide by the
+Other repositories use this name for variants. At the same lambda these are different losses:
+solo-learn scales the loss, alpha-ReQ's authors normalise rows first, and others divide by the
 unbiased deviation.
 Shapes: B images, d outputs of the projector.
 """
@@ -27,7 +27,7 @@ def barlow_twins(
     unbiased: bool = False,
     joint_batch_norm: bool = False,
 ) -> Builder:
-    """Return what builds Barlow Twins around an encoder.
+    """Return the builder of Barlow Twins.
 
     Parts: `invariance` = mean_i (1 - C_ii)^2, and `redundancy` = mean_i sum_{j != i} C_ij^2, so
     that loss = d (invariance + lambd * redundancy).
@@ -39,8 +39,8 @@ def barlow_twins(
         lambd: weight of the redundancy term; 5e-3 in Barlow Twins (section 2.2).
         scale: factor of the whole loss; 1 in the paper, 0.1 in solo-learn for CIFAR.
         unbiased: divide by the unbiased deviation of the batch, as some repositories do.
-        joint_batch_norm: both views in one batch, with one set of batch-norm statistics; the
-            original runs one view after the other.
+        joint_batch_norm: both views form one batch with one set of batch-norm statistics; the
+            authors' code runs one view after the other.
     """
 
     def loss(z_a: Tensor, z_b: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -62,8 +62,8 @@ def barlow_twins_loss(z_a: Tensor, z_b: Tensor, *, lambd: float) -> Tensor:
 
     Args:
         z_a, z_b: the two views' projections, floating point [B, d]; B and d at least 2. Half
-            precisions are computed in float32, also under autocast; float64 stays.
-        lambd: weight of the off-diagonal terms, > 0; the authors' is 5e-3.
+            precisions are computed in float32, also under autocast; float64 stays float64.
+        lambd: weight of the off-diagonal terms, > 0; 5e-3 in the paper.
 
     Returns:
         A scalar, float32 or float64.
@@ -102,13 +102,16 @@ def diagonal_terms(c_dd: Tensor) -> tuple[Tensor, Tensor]:
     """Return sum_i (1 - C_ii)^2 and sum_{i != j} C_ij^2."""
     d = len(c_dd)
     on_diagonal = (1 - c_dd.diagonal()).square().sum()
-    # All but the last entry, in rows one longer: the diagonal is the first column.
+    # Without the last entry, in rows of d + 1 entries, the diagonal is the first column.
     off_diagonal = c_dd.flatten()[:-1].view(d - 1, d + 1)[:, 1:].square().sum()
     return on_diagonal, off_diagonal
 
 
 def _standardised(z_Bd: Tensor, unbiased: bool) -> Tensor:
-    """Equivalent to `batch_norm` without affine, which on a CPU loses digits to a large mean."""
+    """Return z with mean 0 and variance 1 in each column.
+
+    Equivalent to `batch_norm` without affine, which loses digits on a CPU if the mean is large.
+    """
     full_Bd = z_Bd if z_Bd.dtype == torch.float64 else z_Bd.float()
     centred_Bd = full_Bd - full_Bd.mean(0)
     variance_d = centred_Bd.square().mean(0)

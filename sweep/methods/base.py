@@ -1,4 +1,4 @@
-"""What a method is built from, what it sees in each step, and what it returns.
+"""The interface of a method: what it is built from, its input in each step, and its output.
 
 Shapes: B images in a batch, C channels, H x W pixels, d outputs of a projector.
 """
@@ -16,12 +16,12 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What a method may be built from, besides the encoder and its own keys.
+    """What a builder gets, besides the encoder and the method's keys.
 
     Args:
         dim: features of the encoder.
         shape: (C, H, W) of the images.
-        images: images of the pretraining split, which `Batch.rows` numbers.
+        images: number of images in the pretraining split; `Batch.rows` are their numbers.
     """
 
     dim: int
@@ -38,24 +38,24 @@ class View(Protocol):
 
 
 def identity(z: Tensor) -> Tensor:
-    """Return z: on one process, the outputs of all ranks are its own."""
+    """Return z: with one process there are no outputs of other ranks."""
     return z
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What a method sees in one step.
+    """The input of a method in one step.
 
     Args:
         images: uint8 [B, C, H, W], on the device, not augmented.
-        rows: int64 [B], on the device: which images these are, numbered from 0 within the split
-            that is trained on: `pretrain`, or `train` for a method with `uses_labels`.
-        draws: generator on the device, from which all random numbers of the step are drawn.
-        view: `view()` returns a random view of each image, another one at each call.
+        rows: int64 [B], on the device: the images' numbers, from 0, in the split that is trained
+            on: `pretrain`, or `train` for a method with `uses_labels`.
+        draws: generator on the device; all random numbers of the step are drawn from it.
+        view: `view()` returns a random view of each image, a different view at each call.
         done: share of training that is done, 0 to 1.
         labels: int64 [B] for a method with `uses_labels`, else None.
-        gather: [B, d] -> [ranks * B, d], the outputs of all ranks, differentiable; in one process
-            it returns its argument. A loss that compares images with each other calls it.
+        gather: [B, d] -> [ranks * B, d], the outputs of all ranks, differentiable; with one
+            process it returns its argument. A loss that compares images with each other calls it.
     """
 
     images: Tensor
@@ -69,15 +69,16 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loss:
-    """What a method returns for one batch.
+    """The output of a method for one batch.
 
     Args:
         value: scalar, differentiable.
-        outputs: [B, d]; training ends as collapsed once none of the d varies over the batch.
-            None where a method has no such outputs.
-        parts: parts of the loss, detached scalars, scaled per output so that they compare across
-            d; the same names in each step. Each is recorded as a measure of its name, averaged
-            over the last steps, so it may not have the name of another measure.
+        outputs: [B, d]; training ends as collapsed when all d outputs are constant over the
+            batch. None if a method has no such outputs.
+        parts: parts of the loss, detached scalars, with the same names in each step. They are
+            divided by the number of outputs, so that values for different d are comparable. Each
+            part is recorded as a measure of its name, averaged over the last steps, so it may not
+            have the name of another measure.
     """
 
     value: Tensor
@@ -86,10 +87,10 @@ class Loss:
 
 
 class Method(nn.Module):
-    """A module that holds the encoder and all else that is trained, and returns the loss.
+    """A module that holds the encoder and everything else that is trained, and returns the loss.
 
     Its `state_dict` is the checkpoint, so everything that a step changes must be a parameter or a
-    buffer. All random numbers must be drawn from `batch.draws` or come with `batch.view`.
+    buffer. All random numbers must come from `batch.draws` or `batch.view`.
 
     Attributes:
         encoder: the network that is measured, probed and exported.

@@ -1,4 +1,4 @@
-"""BYOL (Grill et al., NeurIPS 2020): predict what a slow copy projects the other view to.
+"""BYOL (Grill et al., NeurIPS 2020): predict a slow copy's projection of the other view.
 
 Shapes: B images, C channels, H x W pixels, D features, d outputs of the projector.
 """
@@ -25,13 +25,13 @@ def byol(
     layers: Layers = 2,
     tau: Annotated[float, Field(ge=0, le=1)] = 0.99,
 ) -> Builder:
-    """Return what builds BYOL around an encoder.
+    """Return the builder of BYOL.
 
     Args:
         d: outputs of projector and predictor; 256 in the paper (appendix A).
         hidden: width of their hidden layers; 4096 in the paper.
         layers: linear layers of projector and predictor; 2 in the paper.
-        tau: share of the target's weights that a step keeps, at the start of training: 0.996 in
+        tau: share of the target's weights that a step keeps, at the start of training; 0.996 in
             the paper for 1000 epochs of ImageNet, 0.99 in solo-learn for CIFAR.
     """
 
@@ -47,7 +47,7 @@ def byol(
 
 
 class Byol(Method):
-    """Online encoder, projector and predictor; and the target, a moving average of the first two.
+    """Encoder, projector and predictor; and the target, a moving average of encoder and projector.
 
     Args:
         encoder: [B, C, H, W] -> [B, D].
@@ -70,9 +70,9 @@ class Byol(Method):
     def forward(self, batch: Batch) -> Loss:
         """Move the target towards the online networks, and return the loss of both views.
 
-        The target moves first, because the optimiser's step before this call moved the weights.
-        So its tau is that of one step later than in the authors' code. Parts: `regression`, the
-        mean of `byol_loss` over both directions, 0 to 4.
+        The target moves first, because the optimiser's step came before this call. So tau is one
+        step ahead of the authors' code. Parts: `regression`, the mean of `byol_loss` over both
+        directions, 0 to 4.
         """
         self._follow(batch.done)
         x_a, x_b = batch.view(), batch.view(second=True)

@@ -19,7 +19,7 @@ from sweep.methods.two_views import full_precision
 
 
 def diet(*, label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.8) -> Builder:
-    """Return what builds DIET around an encoder.
+    """Return the builder of DIET.
 
     Args:
         label_smoothing: of the cross-entropy; 0.8 in the paper (algorithm 1).
@@ -33,7 +33,7 @@ def diet(*, label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.8) -> Build
 
 
 class Diet(Method):
-    """Encoder and the classifier of images.
+    """An encoder and a classifier with one class for each image.
 
     Args:
         encoder: [B, C, H, W] -> [B, D].
@@ -52,16 +52,16 @@ class Diet(Method):
     def forward(self, batch: Batch) -> Loss:
         """Return the cross-entropy of one view of each image with the image's own number.
 
-        Parts: `instance_loss`, the cross-entropy divided by log N, the loss of equal logits;
-        `instance_accuracy`, the share of images whose own logit is the largest.
+        Parts: `instance_loss`, the cross-entropy divided by log N (the loss when all logits are
+        equal), and `instance_accuracy`, the share of images for which their own logit is largest.
         """
         h_BD = self.encoder(batch.view())
         logits_BN = full_precision(self.classifier(h_BD))
         with torch.autocast(logits_BN.device.type, enabled=False):
             value = cross_entropy(logits_BN, batch.rows, label_smoothing=self._label_smoothing)
-        right_B = logits_BN.detach().argmax(1) == batch.rows
+        correct_B = logits_BN.detach().argmax(1) == batch.rows
         parts = {
             "instance_loss": value.detach() / math.log(max(2, logits_BN.shape[1])),
-            "instance_accuracy": right_B.float().mean(),
+            "instance_accuracy": correct_B.float().mean(),
         }
         return Loss(value=value, outputs=h_BD, parts=parts)

@@ -24,16 +24,16 @@ def simclr(
     temperature: Positive = 0.5,
     joint_batch_norm: bool = False,
 ) -> Builder:
-    """Return what builds SimCLR around an encoder. Its parts are those of `nt_xent`.
+    """Return the builder of SimCLR. Its parts are the parts of `nt_xent`.
 
     Args:
-        d: outputs of the projector; 128 in the paper (section 2.1). A batch norm follows them, as
-            in the authors' code.
-        hidden: width of the projector's hidden layers; by default the encoder's features, as in
-            the paper.
+        d: outputs of the projector; 128 in the paper (section 2.1). A batch norm follows the last
+            layer, as in the authors' code.
+        hidden: width of the projector's hidden layers; by default the width of the encoder's
+            features, as in the paper.
         layers: linear layers of the projector; 2 in the paper.
         temperature: divides the cosines; 0.5 in the paper for CIFAR-10 (appendix B.9).
-        joint_batch_norm: both views in one batch, with one set of batch-norm statistics.
+        joint_batch_norm: both views form one batch with one set of batch-norm statistics.
     """
 
     def loss(z_a: Tensor, z_b: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -55,8 +55,8 @@ def nt_xent(z_a: Tensor, z_b: Tensor, *, temperature: float) -> tuple[Tensor, di
         temperature: > 0.
 
     Returns:
-        The mean over all N views of -log(exp(s_ij / t) / sum_{k != i} exp(s_ik / t)), where s are
-        cosines and j is the other view of i. Parts: `positive`, the mean of s_ij, and
+        The mean over all N views i of -log(exp(s_ij / t) / sum_{k != i} exp(s_ik / t)), where s
+        are cosines and j is the other view of i's image. Parts: `positive`, the mean of s_ij, and
         `negative`, the mean over i of t log mean_k exp(s_ik / t), k over the views of other images.
 
     Raises:

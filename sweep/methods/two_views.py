@@ -1,4 +1,4 @@
-"""What methods share whose loss compares the projections of two views, and the projector.
+"""Shared by methods whose loss compares two views' projections: the module and the projector.
 
 Shapes: B images, C channels, H x W pixels, D features, d outputs of the projector.
 """
@@ -19,7 +19,7 @@ Layers = Annotated[int, Field(ge=1, le=8)]
 Positive = Annotated[float, Field(gt=0)]
 
 TwoViewLoss = Callable[[Tensor, Tensor], tuple[Tensor, Mapping[str, Tensor]]]
-"""z_a, z_b, float32 or float64 [B, d] of all ranks -> the loss, and its parts."""
+"""(z_a, z_b), float32 or float64 [B, d] from all ranks -> the loss, and its parts."""
 
 
 class TwoViews(Method):
@@ -28,8 +28,8 @@ class TwoViews(Method):
     Args:
         encoder: [B, C, H, W] -> [B, D].
         projector: [B, D] -> [B, d].
-        loss: of the two projections; computed in float32 at least, outside autocast.
-        joint_batch_norm: both views in one batch, with one set of batch-norm statistics.
+        loss: of the two projections; computed in float32 or float64, outside autocast.
+        joint_batch_norm: both views form one batch with one set of batch-norm statistics.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class TwoViews(Method):
 
 
 def full_precision(z: Tensor) -> Tensor:
-    """Return a half precision in float32; float64 stays."""
+    """Return z in float32, or unchanged if it is float64."""
     return z if z.dtype == torch.float64 else z.float()
 
 
@@ -94,6 +94,6 @@ def check_pair(z_a: Tensor, z_b: Tensor) -> None:
     """Raise `ValueError` unless both are [B, d] with B and d at least 2."""
     if z_a.shape != z_b.shape or z_a.ndim != 2 or min(z_a.shape) < 2:
         raise ValueError(
-            f"z_a and z_b are {list(z_a.shape)} and {list(z_b.shape)}, but must be [B, d] both, "
+            f"z_a and z_b are {list(z_a.shape)} and {list(z_b.shape)}, but both must be [B, d], "
             "with B and d at least 2."
         )

@@ -28,7 +28,7 @@ def vicreg(
     cov_coeff: Positive = 1.0,
     joint_batch_norm: bool = False,
 ) -> Builder:
-    """Return what builds VICReg around an encoder. Its parts are the three terms of `vicreg_terms`.
+    """Return the builder of VICReg. Its parts are the three terms of `vicreg_terms`.
 
     Args:
         d: outputs of the projector; 8192 in the paper, 2048 in solo-learn for CIFAR.
@@ -36,7 +36,7 @@ def vicreg(
         layers: linear layers of the projector; 3 in the paper.
         sim_coeff, std_coeff, cov_coeff: weights of invariance, variance and covariance, named as
             in the authors' code; 25, 25 and 1 in the paper (section 4.2).
-        joint_batch_norm: both views in one batch, with one set of batch-norm statistics.
+        joint_batch_norm: both views form one batch with one set of batch-norm statistics.
     """
 
     def loss(z_a: Tensor, z_b: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -53,11 +53,11 @@ def vicreg(
 
 
 def vicreg_terms(z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
-    """Return the three terms of the loss, each a mean over the d outputs.
+    """Return the three terms of the loss, scaled by 1 / d.
 
     invariance: mean squared difference of the views.
     variance: mean over outputs and views of relu(1 - standard deviation).
-    covariance: sum of squared off-diagonal covariances divided by d, added for both views.
+    covariance: sum over both views of the squared off-diagonal covariances, divided by d.
 
     Args:
         z_a, z_b: floating point [B, d]; B and d at least 2.
@@ -69,7 +69,7 @@ def vicreg_terms(z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
     the variance is the mean over both views.
     """
     check_pair(z_a, z_b)
-    terms = [_spread(z_Bd) for z_Bd in (z_a, z_b)]
+    terms = [_variance_and_covariance(z_Bd) for z_Bd in (z_a, z_b)]
     return {
         "invariance": mse_loss(z_a, z_b),
         "variance": (terms[0][0] + terms[1][0]) / 2,
@@ -77,8 +77,8 @@ def vicreg_terms(z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _spread(z_Bd: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the variance and the covariance term of one view."""
+def _variance_and_covariance(z_Bd: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the variance term and the covariance term of one view."""
     batch, d = z_Bd.shape
     centred_Bd = z_Bd - z_Bd.mean(0)
     deviation_d = (centred_Bd.square().sum(0) / (batch - 1) + EPS).sqrt()

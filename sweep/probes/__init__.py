@@ -1,8 +1,8 @@
 """Probes: fit labels to frozen features of the training part, score on the validation part.
 
 A member is a factory `name(*, key=default)` that returns the probe. A probe is deterministic, keeps
-no state, never sees the test part, and returns a numerical failure as a status. Imports `core`
-and `config`. To add one: a file here, and a line in `PROBES`.
+no state, never gets the test part, and returns a numerical failure as a status. Imports `core`
+and `config`. To add a probe: a file here, and a line in `PROBES`.
 """
 
 from __future__ import annotations

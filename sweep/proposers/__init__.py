@@ -1,10 +1,10 @@
 """Proposers: which candidate is pretrained next. A proposer is a pure function of the history.
 
 A member is a factory `name(*, key=default)`; a parameter `seed` is filled from the study. The
-proposer takes the history and returns the row of a pending candidate, or None for the next in the
-study's order. It chooses among the candidates that the space lists: a grid, or as many random
-points as are drawn. Imports `core`, `config` and `prediction`. To add one: a file here, and a line
-in `PROPOSERS`.
+proposer takes the history and returns the row of a pending candidate, or None for the next
+candidate in the study's order. It chooses among the candidates of the space: the points of a grid,
+or the random points that were drawn. Imports `core`, `config` and `prediction`. To add a
+proposer: a file here, and a line in `PROPOSERS`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Expected improvement per device-second, over the response that the rule `goldilocks` fits.
 
-The response is fitted to the accuracies known so far, over the varied fields and lambda * d;
-those under way count as if they came out as expected, so that workers spread. What a
-candidate takes is learned from those that are done: with d the projector grows, and a narrow
-model that is nearly as promising is tried first. Pure numpy.
+The response is fitted to the accuracies known so far, over the varied fields and lambda * d.
+Candidates that have begun count with their expected accuracy, so that workers do not all choose
+similar candidates. The seconds of a candidate are predicted from the candidates that are done. The
+projector grows with d, so a narrow model that is nearly as promising is tried first. Pure numpy.
 
 Source: Snoek, Larochelle, Adams 2012, section 3.2 (expected improvement per second);
-Ginsbourger 2010 (the believer, for what is under way).
+Ginsbourger 2010 (the believer, for candidates that have begun).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from sweep.core.history import History, State
 from sweep.prediction.response import predict
 from sweep.prediction.surrogate import fields, seconds
 
-UNDER_WAY = (State.TRAINING, State.PAUSED, State.WAITING, State.HELD, State.PROBING)
+BEGUN = (State.TRAINING, State.PAUSED, State.WAITING, State.HELD, State.PROBING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Improvement:
-    """The pending candidate of the largest expected improvement per device-second.
+    """Choose the pending candidate with the largest expected improvement per device-second.
 
     Args:
-        first: accuracies that are known before anything is fitted; until then candidates
+        first: number of accuracies that must be known before the first fit; until then candidates
             begin in the study's order.
     """
 
@@ -39,7 +39,7 @@ class Improvement:
         pending, probed = history.rows(State.PENDING), history.probed
         if len(probed) < self.first or len(pending) == 0:
             return None
-        begun = history.rows(*UNDER_WAY)
+        begun = history.rows(*BEGUN)
         rows = np.concatenate([probed, begun, pending])
         sets = fields(history, rows)
         if len(sets) == 1:

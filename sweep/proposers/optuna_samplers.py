@@ -1,9 +1,9 @@
-"""Optuna's samplers over a study's candidates, asked and told.
+"""Optuna's samplers over a study's candidates.
 
-A sampler is told what is known: a probed model's accuracy; that a stopped or failed one is worse
-than any of these; that the others are still running. It is asked for a point in the ranges of
-the varied fields, and the pending candidate nearest to that point is next. Optuna is imported
-when a sampler is first asked.
+A sampler gets every candidate that has begun: a probed model with its accuracy, a stopped or failed
+model as pruned, and any other model as running. The sampler then gives a point in the ranges of the
+varied fields. The pending candidate nearest to that point is next. Optuna is imported when a
+sampler first chooses.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sweep.prediction.surrogate import scale, varies, wide
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sampled:
-    """The pending candidate nearest to what a sampler asks for.
+class SamplerProposer:
+    """Choose the pending candidate nearest to the point that a sampler gives.
 
     Args:
         sampler: seed -> Optuna's sampler.
@@ -35,23 +35,23 @@ class Sampled:
         names = [name for name in history.varied if varies(history.column(name))]
         if len(pending) == 0 or not names:
             return None
-        import optuna  # slow to import, and not wanted by most studies
+        import optuna  # slow to import, and most studies do not use it
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         space = {name: _range(optuna, history.column(name)) for name in names}
         begun = len(history) - len(pending)
         study = optuna.create_study(direction="maximize", sampler=self.sampler(self.seed + begun))
-        study.add_trials(_told(optuna, history, space))
-        asked = study.ask(space).params
-        away = np.zeros(len(pending))
+        study.add_trials(_known_trials(optuna, history, space))
+        point = study.ask(space).params
+        distance = np.zeros(len(pending))
         for name in names:
             column = history.column(name)
-            there = scale(column, np.array([asked[name]]))
-            away += (scale(column, column[pending]) - there) ** 2
-        return int(pending[np.argmin(away)])
+            target = scale(column, np.array([point[name]]))
+            distance += (scale(column, column[pending]) - target) ** 2
+        return int(pending[np.argmin(distance)])
 
 
-def tpe(*, seed: int = 0) -> Sampled:
+def tpe(*, seed: int = 0) -> SamplerProposer:
     """Return Optuna's tree-structured Parzen estimator (Bergstra 2011), with a constant liar."""
 
     def sampler(number: int) -> Any:
@@ -59,35 +59,35 @@ def tpe(*, seed: int = 0) -> Sampled:
 
         return optuna.samplers.TPESampler(seed=number, multivariate=True, constant_liar=True)
 
-    return Sampled(sampler=sampler, seed=seed)
+    return SamplerProposer(sampler=sampler, seed=seed)
 
 
-def gp(*, seed: int = 0) -> Sampled:
-    """Return Optuna's Gaussian-process sampler; it takes tens of milliseconds a candidate."""
+def gp(*, seed: int = 0) -> SamplerProposer:
+    """Return Optuna's Gaussian-process sampler; it takes tens of ms for a candidate."""
 
     def sampler(number: int) -> Any:
         import optuna
 
         return optuna.samplers.GPSampler(seed=number)
 
-    return Sampled(sampler=sampler, seed=seed)
+    return SamplerProposer(sampler=sampler, seed=seed)
 
 
-def random(*, seed: int = 0) -> Sampled:
-    """Return points drawn evenly, whatever is known: what a sampler is held against."""
+def random(*, seed: int = 0) -> SamplerProposer:
+    """Return the proposer of uniformly random points, a baseline for the other samplers."""
 
     def sampler(number: int) -> Any:
         import optuna
 
         return optuna.samplers.RandomSampler(seed=number)
 
-    return Sampled(sampler=sampler, seed=seed)
+    return SamplerProposer(sampler=sampler, seed=seed)
 
 
-def _told(optuna: Any, history: History, space: dict[str, Any]) -> list[Any]:
+def _known_trials(optuna: Any, history: History, space: dict[str, Any]) -> list[Any]:
     """Return Optuna's trials for all candidates that have begun."""
     accuracy = history.column("accuracy")
-    out = []
+    trials = []
     for row in np.flatnonzero(history.state != State.PENDING):
         params = {name: float(history.column(name)[row]) for name in space}
         fields: dict[str, Any] = {"params": params, "distributions": space}
@@ -99,8 +99,8 @@ def _told(optuna: Any, history: History, space: dict[str, Any]) -> list[Any]:
         else:
             fields["state"] = optuna.trial.TrialState.RUNNING
         if not any(np.isnan(value) for value in params.values()):
-            out.append(optuna.trial.create_trial(**fields))
-    return out
+            trials.append(optuna.trial.create_trial(**fields))
+    return trials
 
 
 def _range(optuna: Any, column: Floats) -> Any:

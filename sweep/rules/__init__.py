@@ -1,19 +1,19 @@
 """Rules: which models are probed. A rule is a pure function of the history.
 
 A member is a factory `name(*, key=default)` that returns the rule. A rule is frozen, and reads no
-clock, no file and no global random state. It answers for every waiting trial (`history.waiting`)
-with continue (probe it), hold (wait; revocable) or stop (final), and names the zone in which it
-looks for the best model. A held trial goes on waiting where the rule does not mention it, so ten
-thousand held trials cost nothing at each event. A trial in training may be stopped, or held where
-it stands. Asked twice with the same history, a rule answers the same.
-Imports `core`, `config` and `prediction`. To add one: a file here, and a line in `RULES`.
+clock, no file and no global random state. For every waiting trial (`history.waiting`) it answers
+continue (probe it), hold (wait; the rule may change this later) or stop (final). It also names the
+zone in which it looks for the best model. A held trial that the rule does not mention continues to
+wait, so ten thousand held trials cost nothing at each event. A trial in training may be stopped or
+held. For the same history, a rule gives the same answer.
+Imports `core`, `config` and `prediction`. To add a rule: a file here, and a line in `RULES`.
 
-A rule may state what it needs, as attributes:
+A rule may declare what it needs, as attributes:
     needs: names of the criteria by which it decides.
-    online: True where it decides by probes at fractions of training (`probe.at`).
-    needs_labels: False where it probes nothing.
-    baseline, matched: in a replay, `sweep.replay.rule_specs` says how it takes part.
-    doubts(candidates): sentences about a study that is allowed and may not be meant.
+    online: True if it decides by probes at fractions of training (`probe.at`).
+    needs_labels: False if it probes nothing.
+    baseline, matched: how it takes part in a replay; see `sweep.replay.rule_specs`.
+    doubts(candidates): warnings about a study that can run but may not be what the user wants.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def bind(config: RuleConfig, *, seed: int = 0, eager: bool = False) -> plugins.B
     Args:
         config: the name and the keys.
         seed: of the study, for a rule that has a parameter `seed`.
-        eager: for a rule that has a key `eager`, its value where the config gives none: whether
-            the study saves pretraining, by looks on the way or by a proposer.
+        eager: for a rule that has a key `eager`, its value if the config gives none. It is true
+            if the study saves pretraining, by measures during training or by a proposer.
 
     Raises:
         ConfigError: no such rule, or a key or value that it does not take.

@@ -95,5 +95,5 @@ def test_a_users_own_encoder_is_found_by_module_and_name(
     monkeypatch.syspath_prepend(tmp_path)
     assert dim_of(EncoderConfig(name="my_encoders:flat"), (3, 4, 5)) == 60
     assert dim_of(config("my_encoders:flat", scale=2), (3, 4, 5)) == 120
-    with pytest.raises(ConfigError, match="'my_encoders:nameless' has no `dim`"):
+    with pytest.raises(ConfigError, match="'my_encoders:nameless' has no integer attribute `dim`"):
         dim_of(EncoderConfig(name="my_encoders:nameless"), (3, 4, 5))
