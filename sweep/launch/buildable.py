@@ -1,4 +1,4 @@
-"""Whether the members of each candidate can be built, and how many weights its method has."""
+"""Checks that the members of each candidate can be built, and counts the weights of its method."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from sweep.pretraining.train import build_method
 
 
 def weights_of(candidates: Sequence[Candidate], data: Data) -> dict[str, int]:
-    """Build every candidate's method, and ask its criteria whether they can be measured.
+    """Build every candidate's method, and check that its criteria can be measured.
 
     Args:
-        candidates: bound. What several of them share is built once.
+        candidates: bound. Members that several candidates share are built once.
         data: the images.
 
     Returns:
-        trial_id -> weights of the method, the encoder among them.
+        trial_id -> number of weights of the method, those of the encoder included.
 
     Raises:
-        ConfigError: a member that cannot be built, or a criterion that cannot be measured.
+        ConfigError: a member cannot be built, or a criterion cannot be measured.
         DataError: fewer images than a batch, or no labels for a method that is trained with them.
     """
     builds = _Builds(data)
@@ -37,7 +37,7 @@ def weights_of(candidates: Sequence[Candidate], data: Data) -> dict[str, int]:
 
 
 class _Builds:
-    """Builds members of candidates, each once."""
+    """Builds the members of candidates, each member once."""
 
     def __init__(self, data: Data) -> None:
         self._data = data
@@ -64,10 +64,9 @@ class _Builds:
         return weights
 
     def _method(self, trial: TrialConfig) -> Method:
-        """Build a method of the package without memory for its weights.
+        """Build a method, without memory for its weights if it is one of the package.
 
-        A plug-in may read its weights as it is built, so it is built for real, around an encoder
-        of its own.
+        A plug-in may read its weights while it is built, so it gets memory and a new encoder.
         """
         ours = methods.bind(trial.method).ours
         with torch.device("meta" if ours else "cpu"):

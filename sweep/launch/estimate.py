@@ -1,8 +1,9 @@
-"""What a study will take, before it runs: disk, time and money, from a few real steps.
+"""Estimates the disk, time and money of a study before it runs, from a few real steps.
 
-The smallest and the largest candidate are each trained for a moment on this machine; time
-grows with the steps, and the rest is divided among the workers. A heuristic: trials at
-work at once slow each other down, and a cluster's devices may be others than this one's.
+The smallest and the largest candidate are each trained for a few seconds on this machine. The time
+of a candidate is proportional to its steps, and the total is divided by the number of workers.
+This is a heuristic: trials that run at once slow each other down, and the devices of a cluster may
+differ from this machine's.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from sweep.pretraining import train
 from sweep.pretraining.images import training_images
 from sweep.runners.devices import Devices
 
-SECONDS = 3.0
-"""How long each of the two candidates is trained at least, beyond its first step."""
+TRAINED_SECONDS = 3.0
+"""How long each of the two candidates is trained, at least, after its first step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """What a study will take.
+    """The estimated cost of a study.
 
     Args:
         trial_seconds: of pretraining, for the smallest and the largest candidate.
-        wall_seconds: of the whole, all candidates pretrained.
-        device_seconds: likewise.
+        wall_seconds: of the whole study, if all candidates of the budget are pretrained.
+        device_seconds: of the whole study, if all candidates of the budget are pretrained.
         money: device-hours times their price.
-        disk_bytes: encoders kept at the most, and the data's cache.
+        disk_bytes: of the data's cache and of the most encoders that are kept.
     """
 
     trial_seconds: tuple[float, float]
@@ -45,7 +46,7 @@ class Estimate:
 
 
 def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
-    """Return what the study will take, or None for training code of one's own."""
+    """Return the estimated cost of a study, or None for the user's own training code."""
     data = prepared.data
     if data is None:
         return None
@@ -89,14 +90,14 @@ def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     ):
         if first == 0:  # warm-up: compilation, allocation
             began, first = time.perf_counter(), progress.step
-        elif time.perf_counter() - began >= SECONDS:
+        elif time.perf_counter() - began >= TRAINED_SECONDS:
             return (time.perf_counter() - began) / (progress.step - first) * steps
     done = max(1, run.step - first)
     return (time.perf_counter() - began) / done * steps
 
 
 def _size(candidate: Candidate, prepared: Prepared) -> int:
-    """Return what orders candidates by their time: epochs times weights of the method."""
+    """Return a number that grows with a candidate's time: epochs times weights of the method."""
     return candidate.config.train.epochs * prepared.weights[candidate.trial_id]
 
 

@@ -1,9 +1,9 @@
-"""Run a study from config to winner, or take one up again.
+"""Run a study from config to winner, or resume a study.
 
     prepare -> folder and log -> candidates -> runner -> outcome -> test of the winner
 
-The folder appears only once nothing can be refused any more. What the log holds is never
-done again, so `resume` is the same path, entered with a log that is not empty.
+The study's folder is made after all checks have passed. Work that the log holds is never done
+again, so `resume` takes the same path with a log that is not empty.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ from sweep.tables.results import Results
 from sweep.tables.snapshots import Snapshots
 
 Watch = Callable[[Study, StudyConfig, Location], contextlib.AbstractContextManager[Listener]]
-"""Shows a study under way: entered once its candidates are known, it returns a listener."""
+"""Shows a running study: a context that is entered after the candidates are added, and gives a
+listener."""
 
 
 class Stopped(SweepError):
@@ -64,11 +65,11 @@ class Stopped(SweepError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backend:
-    """A runner, ready: where trials run and how.
+    """A runner that is ready to run trials.
 
     Args:
-        devices: for each trial.
-        drive: puts trials to work until none is left.
+        devices: of each trial.
+        drive: runs trials until none is left.
         call: runs one function with a trial's devices.
     """
 
@@ -79,7 +80,7 @@ class Backend:
 
 @contextlib.contextmanager
 def unwatched(study: Study, config: StudyConfig, folder: Location) -> Iterator[Listener]:
-    """Show nothing of a study under way."""
+    """Show nothing of a running study."""
     yield lambda event: None
 
 
@@ -98,14 +99,14 @@ def run(
         results: the folder in which the study's own folder is made; or `s3://bucket/prefix`.
         overrides: `key=value`, for a path.
         watch: shows progress.
-        warn: takes sentences about what is allowed and yet may not be meant.
+        warn: takes warnings about settings that can run but may not be what the user wants.
 
     Returns:
         The winner, the zone, the probes paid and saved. `sweep.load(results/NAME)` has the rest.
 
     Raises:
-        UserError: what was asked for cannot be; nothing was written.
-        Stopped: somebody asked to stop; `resume` goes on.
+        UserError: the study cannot run as configured; nothing was written.
+        Stopped: the study was asked to stop; `resume` continues it.
     """
     path = None if isinstance(config, StudyConfig) else Path(config).resolve().parent
     if not isinstance(config, StudyConfig):
@@ -121,7 +122,7 @@ def run(
         _check_conditions(folder, warn)
         with study_folder.open_log(folder) as log, Snapshots(log) as snapshots:
             study = _study(prepared, log, backend, snapshots)
-            study.record(_birth(prepared, path))
+            study.record(_beginning(prepared, path))
             _session(study, config, backend)
             return _drive(study, prepared, folder, backend, watch)
 
@@ -133,41 +134,41 @@ def resume(
     watch: Watch = unwatched,
     warn: Callable[[str], None] = warnings.warn,
 ) -> Outcome:
-    """Take a study up where its log ends; no finished stage is run again.
+    """Continue a study where its log ends; no finished stage is run again.
 
-    Of a study that is over, unless something is to change, it returns what that came to.
+    If the study is finished and there are no overrides, its outcome is returned at once.
 
     Args:
         folder: of the study.
-        overrides: `key=value`: budget and resources may change, the space may grow.
+        overrides: `key=value`. Budget and resources may change, and the space may grow.
         watch: shows progress.
-        warn: takes sentences about what is allowed and yet may not be meant.
+        warn: takes warnings about settings that can run but may not be what the user wants.
 
     Raises:
-        StudyError: there is no such study, another driver holds it, or more than budget,
-            resources and a larger space was changed.
+        StudyError: there is no such study, another driver holds it, or the overrides change more
+            than budget, resources and a larger space.
         Stopped: as in `run`.
     """
     folder = locate(folder)
-    if not overrides and (over := Results(folder).outcome) is not None:
-        return over
-    birth, last, known = _past(folder)
-    path = Path(birth.path) if birth.path else None
+    if not overrides and (finished := Results(folder).outcome) is not None:
+        return finished
+    beginning, last_config, known = _past(folder)
+    path = Path(beginning.path) if beginning.path else None
     importable(path)
-    before = StudyConfig.parse(last, source=f"The config in the log of {folder}")
+    before = StudyConfig.parse(last_config, source=f"The config in the log of {folder}")
     change = before.model_dump(mode="json")
     config = StudyConfig.parse(change, overrides, source="the change", warn=warn)
     _only_allowed_changes(before, config)
     prepared = prepare(config)
-    if prepared.data_digest != birth.data_digest:
+    if prepared.data_digest != beginning.data_digest:
         raise StudyError(
             f"The images at {config.data.path or config.data.name} are not those that the study "
             f"in {folder} began with. Put them back, or start another study with `sweep run`."
         )
-    if gone := known - {candidate.trial_id for candidate in prepared.candidates}:
+    if missing := known - {candidate.trial_id for candidate in prepared.candidates}:
         raise StudyError(
-            f"The changed space leaves out {len(gone)} candidates that the study has. A resume "
-            "may only enlarge the space; for another one, `sweep run` with another name."
+            f"The changed space leaves out {len(missing)} candidates that the study has. A resume "
+            "may only enlarge the space. For another space, `sweep run` with another name."
         )
     _check_conditions(folder, warn)
     with (
@@ -214,10 +215,10 @@ def _drive(
         result = outcome(study.history, study.why_it_ends())
         test_accuracy = None
         if result.winner is not None and config.trial in TRIALS:
-            with ending_at_once():  # resumed, it is tested then
-                seen = backend.call(_test, job(result.winner))
-            study.observe(result.winner, seen)
-            measure = seen.measure("test_accuracy")
+            with ending_at_once():  # an interrupted test is repeated by `resume`
+                observation = backend.call(_test, job(result.winner))
+            study.observe(result.winner, observation)
+            measure = observation.measure("test_accuracy")
             test_accuracy = measure.value if measure else None
         keeper.finish(result.winner)
         if not study.finished:
@@ -227,11 +228,11 @@ def _drive(
 
 @contextlib.contextmanager
 def _resumable(folder: Location) -> Iterator[None]:
-    """Say of an interruption how to go on."""
+    """Turn an interruption into `Stopped`, whose sentence says how to resume."""
     try:
         yield
-    except Interrupted as signalled:
-        raise Stopped(signalled.exit_code, folder) from None
+    except Interrupted as interrupted:
+        raise Stopped(interrupted.exit_code, folder) from None
 
 
 def _test(job: dict[str, Any]) -> Any:
@@ -246,7 +247,7 @@ def _check_conditions(folder: Location, warn: Callable[[str], None]) -> None:
     if not folder.keeps_drivers_apart():
         warn(
             f"The object store of {folder} ignores the conditions of a PUT (If-None-Match, "
-            "If-Match), so nothing keeps two drivers of one study apart: start but one."
+            "If-Match), so nothing keeps two drivers of one study apart: start only one driver."
         )
 
 
@@ -257,10 +258,10 @@ def _backend(
     if config.resources.runner == "local":
         yield _local_backend(config, path)
         return
-    from sweep.runners.ray import cluster, runner  # here alone, so that a machine may lack ray
+    from sweep.runners.ray import cluster, runner  # imported here, because `local` needs no Ray
 
-    with cluster.cluster(config.resources.address) as found:
-        share = devices(config, gpus=found.gpus, cpus=found.cpus)
+    with cluster.cluster(config.resources.address) as ray_cluster:
+        share = devices(config, gpus=ray_cluster.gpus, cpus=ray_cluster.cpus)
 
         def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
             def as_json(trial_id: str) -> dict[str, Any]:
@@ -273,7 +274,7 @@ def _backend(
 
         def call(function: Callable[..., Any], *args: Any) -> Any:
             if not share.gpu and config.resources.address is None:
-                return function(*args)  # this process has imported all: 15 s less than a new one
+                return function(*args)  # saves 15 s: this process has imported everything
             return runner.call(function, *args, devices=share)
 
         yield Backend(devices=share, drive=drive, call=call)
@@ -318,7 +319,7 @@ def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
     )
 
 
-def _birth(prepared: Prepared, path: Path | None) -> StudyBegan:
+def _beginning(prepared: Prepared, path: Path | None) -> StudyBegan:
     config = prepared.config.model_dump(mode="json")
     return StudyBegan(
         name=prepared.config.name,
@@ -337,44 +338,48 @@ def _birth(prepared: Prepared, path: Path | None) -> StudyBegan:
 
 def _past(folder: Location) -> tuple[StudyBegan, dict[str, Any], set[str]]:
     """Return a study's first event, its config as last changed, and its candidates' ids."""
-    birth: StudyBegan | None = None
+    beginning: StudyBegan | None = None
     config = dict[str, Any]()
     known = set[str]()
-    for event, _ in study_folder.log_of(folder).scan():  # of ten thousand trials 200 MB as a list
+    for event, _ in study_folder.log_of(
+        folder
+    ).scan():  # a list of ten thousand trials' events takes 200 MB
         match event:
             case StudyBegan():
-                birth = event if event.seq == 0 else birth
+                beginning = event if event.seq == 0 else beginning
                 config = dict(event.config)
             case BudgetChanged():
                 config = dict(event.config)
             case CandidateAdded():
                 known.add(event.trial_id)
-    if birth is None:
+    if beginning is None:
         raise StudyError(
-            f"{folder} holds a log that never began. Remove the folder and `sweep run` again."
+            f"The log in {folder} holds no study. Remove the folder and `sweep run` again."
         )
-    return birth, config, known
+    return beginning, config, known
 
 
 def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:
-    free = {"budget", "resources", "space"}
-    moved = before.data.model_copy(update={"path": after.data.path})  # the digest guards content
+    changeable = {"budget", "resources", "space"}
+    moved = before.data.model_copy(
+        update={"path": after.data.path}
+    )  # the digest checks the content
     before = before.model_copy(update={"data": moved})
     fixed = [
         name
         for name in StudyConfig.model_fields
-        if name not in free and getattr(before, name) != getattr(after, name)
+        if name not in changeable and getattr(before, name) != getattr(after, name)
     ]
     if fixed:
         raise StudyError(
-            f"A resume cannot change {', '.join(fixed)}: finished trials would not fit. It may "
-            "change budget and resources, and enlarge the space; for anything else, `sweep run` "
-            "with another name."
+            f"A resume cannot change {', '.join(fixed)}, because the finished trials would not "
+            "fit. It can change budget and resources, and enlarge the space. For other changes, "
+            "`sweep run` with another name."
         )
 
 
 def _commit() -> str | None:
-    """Return the commit of the package's source, where it runs from a checkout."""
+    """Return the commit of the package's source, or None if it does not run from a checkout."""
     git = shutil.which("git")
     if git is None:
         return None

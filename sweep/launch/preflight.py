@@ -1,6 +1,6 @@
-"""Everything that can be refused is refused here, before a file of the study is written.
+"""Checks a study before any of its files is written.
 
-Reads the data once (it is decoded into the node's cache anyway), binds every member, and builds
+Reads the data once (into the node's cache, which the trials use), binds every member, and builds
 each method.
 """
 
@@ -24,15 +24,15 @@ from sweep.runners.worker import TRIALS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """A config that may run.
+    """A config that passed all checks.
 
     Args:
         config: as given, with the keys of its members filled in.
-        candidates: in the order in which they wait.
+        candidates: in the study's order.
         rule, proposer: made from the config.
-        data_digest: of the images; "" for training code of one's own without `data.path`.
-        data: the images; None likewise.
-        weights: trial_id -> weights of its method; empty likewise.
+        data_digest: of the images; "" for the user's own training code without `data.path`.
+        data: the images; None for the user's own training code.
+        weights: trial_id -> number of weights of its method; empty for the user's own code.
     """
 
     config: StudyConfig
@@ -48,7 +48,7 @@ def prepare(config: StudyConfig) -> Prepared:
     """Check a config against its data and this machine.
 
     Raises:
-        ConfigError: a name, a key, a window, a space or a device that cannot be.
+        ConfigError: a wrong name, key, window or space.
         DataError: images that are missing, unreadable, too few, or unlabelled.
     """
     rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
@@ -78,15 +78,16 @@ def prepare(config: StudyConfig) -> Prepared:
 
 
 def bind_rule(config: StudyConfig) -> Bound[Rule]:
-    """Return the rule of a study; it is eager where the study saves pretraining."""
+    """Return the rule of a study; it is eager if the study saves pretraining."""
     eager = bool(config.criteria.at) or config.space.proposer.name != "order"
     return rules.bind(config.rule, seed=config.seed, eager=eager)
 
 
 def _filled_in(config: StudyConfig, rule: Bound[Rule], proposer: Bound[Proposer]) -> StudyConfig:
-    """Return the config with every key that has a default, so that a later version reads it alike.
+    """Return the config with all default keys, so that a later version reads the same values.
 
-    Axes may give a required key of the encoder or the method: each candidate has these bound.
+    A required key of the encoder or the method may be missing, because axes may give it. In each
+    candidate these keys are bound.
     """
     encoder, method = config.encoder, config.method
     return config.model_copy(
@@ -105,9 +106,9 @@ def _filled_in(config: StudyConfig, rule: Bound[Rule], proposer: Bound[Proposer]
 
 
 def doubts(prepared: Prepared) -> list[str]:
-    """Return sentences about what is allowed and yet may not be meant."""
-    of_the_rule = getattr(prepared.rule, "doubts", None)
-    sentences = list(of_the_rule(len(prepared.candidates))) if of_the_rule else []
+    """Return warnings about settings that can run but may not be what the user wants."""
+    rule_doubts = getattr(prepared.rule, "doubts", None)
+    sentences = list(rule_doubts(len(prepared.candidates))) if rule_doubts else []
     if prepared.data is not None and prepared.data.splits.undecodable:
         names = prepared.data.splits.undecodable
         more = ", ..." if len(names) > 3 else ""

@@ -1,8 +1,8 @@
-"""The leaders of a study, trained again with fresh seeds: was the winner good, or lucky?
+"""Trains the leaders of a study again with fresh seeds: was the winner good, or lucky?
 
-The repeats are a study of their own, NAME-repeats, in which everything is probed. Its budget is
-what the first study left of its own. A leader's mean and interval come from the fresh seeds
-alone, because the leader was chosen by its result with the first seed.
+The repeats are a separate study, NAME-repeats, in which every model is probed. Its budget is the
+rest of the first study's budget. A leader's mean and interval come from the fresh seeds only,
+because the leader was chosen by its result with the first seed.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ def plan(folder: Location, *, top: int, seeds: int) -> StudyConfig:
     """Return the study that trains the best `top` models of a study `seeds` times more.
 
     Args:
-        folder: of a study in which something was probed.
-        top: how many of its models, by validation accuracy.
-        seeds: fresh ones for each.
+        folder: of a study in which at least one model was probed.
+        top: how many of its best models by validation accuracy are repeated.
+        seeds: number of fresh seeds for each.
 
     Raises:
-        StudyError: nothing was probed, or nothing of the budget is left.
+        StudyError: no model was probed, or nothing of the budget is left.
     """
     results = Results(folder)
     config = results.config
     trials = results.trials.select(["trial_id", "accuracy"]).to_pylist()
     probed = [row for row in trials if row["accuracy"] is not None]
     if not probed:
-        raise StudyError(f"Nothing of {results.name} was probed, so it has no leader to repeat.")
+        raise StudyError(f"No model of {results.name} was probed: there is no leader to repeat.")
     probed.sort(key=lambda row: -row["accuracy"])
     events = read_log(folder)
     points = _points(events)
     leaders: list[dict[str, Any]] = []
-    for row in probed:  # two seeds of one point are one leader
+    for row in probed:  # two seeds of the same point are one leader
         point = {k: v for k, v in points[row["trial_id"]].items() if k != "seed"}
         if point not in leaders:
             leaders.append(point)
@@ -64,12 +64,12 @@ def plan(folder: Location, *, top: int, seeds: int) -> StudyConfig:
 
 
 def left(config: StudyConfig, events: Sequence[Event]) -> BudgetConfig:
-    """Return what a study left of its budget; `StudyError` if one limit is reached."""
+    """Return the rest of a study's budget; raise `StudyError` if a limit is reached."""
     observations = [event.observation for event in events if isinstance(event, Observed)]
     started = [event for event in events if isinstance(event, TrialStarted)]
     device_seconds = sum(observation.cost.device_seconds for observation in observations)
     spent: dict[str, float] = {
-        "probes": sum(seen.stage == "probed" and seen.final for seen in observations),
+        "probes": sum(o.stage == "probed" and o.final for o in observations),
         "trials": sum(event.attempt == 1 for event in started),
         "device_seconds": device_seconds,
         "wall_seconds": _wall_seconds(events),
@@ -80,7 +80,7 @@ def left(config: StudyConfig, events: Sequence[Event]) -> BudgetConfig:
         limit = getattr(config.budget, name)
         if limit is not None:
             if amount >= limit:
-                raise StudyError(f"budget.{name} is spent: nothing is left for repeats.")
+                raise StudyError(f"budget.{name} is spent, so nothing is left for repeats.")
             rest[name] = limit - amount
     return BudgetConfig(**rest)
 

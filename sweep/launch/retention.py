@@ -1,4 +1,4 @@
-"""Which weights stay on the disk: those of decided candidates are removed as `resources.keep` says.
+"""Removes the weights of decided candidates that `resources.keep` does not keep.
 
 The event is logged before the files are deleted. Files that a crash leaves between the two are
 deleted when the study ends, without a second event. The winner's weights are never removed.
@@ -23,7 +23,7 @@ class Keeper:
     """Removes weights that nothing needs any more; a listener of the study.
 
     Args:
-        study: under way.
+        study: the running study.
         config: its `resources.keep` says which weights stay.
         folder: of the study.
     """
