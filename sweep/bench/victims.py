@@ -16,7 +16,7 @@ import psutil
 
 from sweep.log.study_folder import TRIALS
 from sweep.runners.ray.guardian import guarded, in_environment, marked
-from sweep.runners.worker import HOLD
+from sweep.runners.worker import LOCK
 
 HEALTH = {
     "RAY_health_check_initial_delay_ms": "1000",
@@ -52,7 +52,7 @@ def workers(mark: Mapping[str, str], folder: Path) -> dict[psutil.Process, str]:
     for process in carriers(mark):
         with contextlib.suppress(psutil.Error):
             for file in map(Path, (opened.path for opened in process.open_files())):
-                if file.name == HOLD and file.parent.parent == folder / TRIALS:
+                if file.name == LOCK and file.parent.parent == folder / TRIALS:
                     trials[process] = file.parent.name
     return trials
 

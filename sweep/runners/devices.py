@@ -53,15 +53,17 @@ def devices(
             "CPU, or resources.address to join a cluster that has GPUs."
         )
     if asked.cpu > cpus:
-        raise ConfigError(f"resources.cpu is {asked.cpu}, and there are {cpus:g} cores.")
-    room = int(gpus / gpu) if gpu else int(cpus // asked.cpu)
-    room = max(1, min(room, int(cpus // asked.cpu)))
+        raise ConfigError(
+            f"resources.cpu is {asked.cpu}, and there are {cpus:g} cores. Set it lower."
+        )
+    largest = int(gpus / gpu) if gpu else int(cpus // asked.cpu)
+    largest = max(1, min(largest, int(cpus // asked.cpu)))
     if asked.runner == "local":
         return Devices(gpu=gpu, cpu=asked.cpu, parallel=1)
-    if asked.parallel is not None and asked.parallel > room:
+    if asked.parallel is not None and asked.parallel > largest:
         raise ConfigError(
-            f"resources.parallel is {asked.parallel}, and {room} trials fit at once "
+            f"resources.parallel is {asked.parallel}, and {largest} trials fit at once "
             f"({cpus:g} cores, {gpus:g} GPUs; {asked.cpu} cores and {gpu:g} GPUs each). "
-            "Ask for less per trial (resources.gpu=0.25) or for fewer at once."
+            "Give each trial less (resources.gpu=0.25), or set resources.parallel lower."
         )
-    return Devices(gpu=gpu, cpu=asked.cpu, parallel=asked.parallel or room)
+    return Devices(gpu=gpu, cpu=asked.cpu, parallel=asked.parallel or largest)

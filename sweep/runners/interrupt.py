@@ -1,9 +1,9 @@
 """How a study is asked to stop: Ctrl-C, SIGTERM, or `sweep stop` from another terminal.
 
-While trials run, the request is noted, and the runner looks at it between observations, so
-that no event is cut in half. A second Ctrl-C does not wait. Where an abrupt end loses nothing
-(Ray starts, the winner is tested, a trial computes in this process), a signal ends the work
-at once.
+While trials run, the request is noted, and the runner checks for it between observations, so
+that no event is cut in half. A second Ctrl-C does not wait. While Ray starts, the winner is
+tested, or a trial computes in this process, an abrupt end loses nothing: there a signal ends the
+work at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A trial's log file: what it prints, and the traceback of an attempt that failed.
+"""A trial's log file: the trial's output, and the traceback of an attempt that failed.
 
 Read by people only, so write errors are ignored: a full or vanished disk ends no trial here.
 """
@@ -17,10 +17,11 @@ from sweep.storage.location import Location
 
 LOG = "log.txt"
 PUT_SECONDS = 10.0
+"""Shortest time between two writes of the log on an object store."""
 
 
 class TrialLog:
-    """A file that is appended to; or an object, which is put whole now and then.
+    """A file that is appended to, or an object that is written whole from time to time.
 
     Args:
         location: of the file; its content is kept.
@@ -37,7 +38,7 @@ class TrialLog:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[TextIO]:
-        """Yield the file for writing; an object is put after a failure, and when it is time."""
+        """Yield the file for writing; an object is put after a failure or after `PUT_SECONDS`."""
         if self._scratch is None:
             with _appending(self._location) as file:
                 yield file
@@ -51,7 +52,7 @@ class TrialLog:
             self.put()
 
     def put(self) -> None:
-        """Put what was written so far; an error of the store is ignored."""
+        """Put the text written so far; an error of the store is ignored."""
         if self._scratch is None:
             return
         self._scratch.seek(0)
@@ -61,7 +62,7 @@ class TrialLog:
         self._put_at = time.monotonic()
 
     def close(self) -> None:
-        """Put what was written, and write no more."""
+        """Put the text written so far, and close the file."""
         self.put()
         if self._scratch is not None:
             self._scratch.close()

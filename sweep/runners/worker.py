@@ -1,8 +1,8 @@
-"""A trial at work in this process, its folder held and its output in its log file.
+"""Runs a trial in this process, with a lock on its folder and its output in its log file.
 
 Both runners use it: `sweep.runners.local` in the driver's process, `sweep.runners.ray` in an actor.
-A worker holds its trial's folder: one whose driver or node is given up for lost may be
-alive yet, and must not write beside the one that took its place.
+A worker locks its trial's folder. If its driver or node was given up as lost, the worker may still
+be alive, and two workers must not write to the same folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sweep.storage.symlinks import refuse_links
 
 
 def _pretrain(config: TrialConfig, context: Context) -> Iterator[Observation]:
-    """Run our own trial, imported with torch when it is asked for: others may need neither."""
+    """Run the trial `pretrain`; it is imported here because other trials may not need torch."""
     from sweep.pretraining.trial import run_trial
 
     return run_trial(config, context)
@@ -34,10 +34,10 @@ def _pretrain(config: TrialConfig, context: Context) -> Iterator[Observation]:
 
 TRIALS: Mapping[str, TrialFn] = {"pretrain": _pretrain}
 STAGES: tuple[str, ...] = get_args(Stage)
-OURS = logging.getLogger("sweep")
-HOLD = "worker.lock"
-PATIENCE_SECONDS = 120.0
-"""For the one before to go: a raylet that lost its cluster gives up after 60 s."""
+LOGGER = logging.getLogger("sweep")
+LOCK = "worker.lock"
+LOCK_SECONDS = 120.0
+"""How long to wait for an earlier worker's lock: a raylet that lost its cluster ends after 60 s."""
 
 
 class Worker:
@@ -46,40 +46,40 @@ class Worker:
     Args:
         config: the candidate; its `trial` names the function.
         context: folder and device.
-        path: a folder put on the import path, for plug-ins beside the config.
+        path: the config's folder, in which plug-ins may lie.
     """
 
     def __init__(self, config: TrialConfig, context: Context, *, path: str | None = None) -> None:
         importable(path)
         context.location.make_folder()
         refuse_links(context.location, itself=True)
-        self._hold = _hold(context.location)
+        self._lock = _locked(context.location)
         self._log = TrialLog(context.location / LOG)
         with self._logged():
             function = resolve("The trial", config.trial, TRIALS)
             self._observations: Iterator[Observation] = iter(function(config, context))
 
     def next(self) -> Observation | None:
-        """Return the next observation, None at the end; an error is in the log when raised."""
+        """Return the next observation, or None at the end; an error is written to the log file."""
         with self._logged():
-            seen = next(self._observations, None)
-            if seen is not None:
-                _check(seen)
-            return seen
+            observation = next(self._observations, None)
+            if observation is not None:
+                _check(observation)
+            return observation
 
     def close(self) -> None:
-        """Stop asking: the trial's `finally` clauses run now, and its folder is let go."""
+        """End the trial: its `finally` clauses run now, and its folder is unlocked."""
         try:
             if (close := getattr(self._observations, "close", None)) is not None:
                 with self._logged():
                     close()
         finally:
             self._log.close()
-            self._hold.close()
+            self._lock.close()
 
     @contextlib.contextmanager
     def _logged(self) -> Iterator[None]:
-        """Send what is printed, what we log, and a traceback to the file; errors let go, too."""
+        """Write prints, log messages and a traceback to the file; an error unlocks the folder."""
         with (
             self._log.open() as file,
             contextlib.redirect_stdout(file),
@@ -87,40 +87,41 @@ class Worker:
         ):
             handler = logging.StreamHandler(file)
             handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-            OURS.setLevel(logging.INFO)
-            OURS.addHandler(handler)
+            LOGGER.setLevel(logging.INFO)
+            LOGGER.addHandler(handler)
             try:
                 yield
             except (Exception, SystemExit):
                 stamp = time.strftime("%Y-%m-%d %H:%M:%S")
                 file.write(f"{stamp} the attempt failed\n{traceback.format_exc()}")
-                self._hold.close()
+                self._lock.close()
                 raise
             finally:
-                OURS.removeHandler(handler)
+                LOGGER.removeHandler(handler)
 
 
-def _check(seen: Any) -> None:
-    """Raise unless it is what a trial may yield; the log takes nothing else."""
-    if not isinstance(seen, Observation):
-        raise TypeError(f"A trial yields Observation, but this one yielded {type(seen).__name__}.")
-    if seen.stage not in STAGES:
-        raise ValueError(unknown_name("The stage", str(seen.stage), STAGES))
-    decode_observation(encode(seen))
+def _check(value: Any) -> None:
+    """Raise `TypeError` or `ValueError` for a value that a trial may not yield."""
+    if not isinstance(value, Observation):
+        raise TypeError(f"A trial must yield sweep.Observation, not {type(value).__name__}.")
+    if value.stage not in STAGES:
+        raise ValueError(unknown_name("The stage", str(value.stage), STAGES))
+    decode_observation(encode(value))
 
 
-def _hold(folder: Location) -> contextlib.ExitStack:
-    """Take a trial's folder, once whoever has it is gone; the kernel takes it from the dead.
+def _locked(folder: Location) -> contextlib.ExitStack:
+    """Lock a trial's folder, after an earlier worker unlocked it; return what unlocks it.
 
-    An object store has no such locks; there the log's one driver is what keeps workers apart.
+    The kernel removes the lock of a dead process. An object store has no such locks; there the
+    study's single driver keeps workers apart.
     """
-    held = contextlib.ExitStack()
+    lock = contextlib.ExitStack()
     try:
-        held.enter_context((folder / HOLD).lock(seconds=PATIENCE_SECONDS))
+        lock.enter_context((folder / LOCK).lock(seconds=LOCK_SECONDS))
     except TimeoutError:
         raise TimeoutError(
-            f"Another worker holds {folder} and has not let go for {PATIENCE_SECONDS:g} s."
+            f"Another worker holds the lock of {folder} and kept it for {LOCK_SECONDS:g} s."
         ) from None
     except OSError:
         pass  # a file system without locks
-    return held
+    return lock

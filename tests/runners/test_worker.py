@@ -16,7 +16,7 @@ from sweep.core.records import Measure, Observation
 from sweep.pretraining.context import Context
 from sweep.runners import worker
 from sweep.runners.trial_log import LOG
-from sweep.runners.worker import HOLD, Worker
+from sweep.runners.worker import LOCK, Worker
 from tests.small import small_trial
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def beyond_all_sums(config: TrialConfig, context: Context) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("trial", "words"),
     [
-        ("of_a_wrong_kind", "A trial yields Observation, but this one yielded dict"),
+        ("of_a_wrong_kind", "A trial must yield sweep.Observation, not dict"),
         ("of_an_unknown_stage", "'proven' is not known. Did you mean 'probed'"),
         ("not_a_number", "not JSON compliant"),
         ("beyond_all_sums", r"measures\.0\.value is 1e\+200, but must be < 1e\+150"),
@@ -67,16 +67,16 @@ def test_what_the_log_cannot_take_is_the_trials_error(
 
 def held(folder: Path) -> bool:
     try:
-        with filelock.FileLock(folder / HOLD, timeout=0):
+        with filelock.FileLock(folder / LOCK, timeout=0):
             return False
     except filelock.Timeout:
         return True
 
 
 def test_two_workers_never_hold_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(worker, "LOCK_SECONDS", 0.1)
     first = open_worker(tmp_path)
-    with pytest.raises(TimeoutError, match="Another worker holds"):
+    with pytest.raises(TimeoutError, match="Another worker holds the lock of"):
         open_worker(tmp_path)
     first.close()
     open_worker(tmp_path).close()
