@@ -1,10 +1,10 @@
-"""Data sets: images and, where known, labels; and the cache of decoded images (`cache`).
+"""Data sets: images and, if known, labels; and the cache of decoded images (`cache`).
 
-A member is a factory `name(*, key=default)` that returns what reads a `DataConfig`: its `path`,
-`size`, `limit` and shares of the splits are common to all. A member never caches or locks, because
-`cache` does so once per node. It keeps the splits that the data brings, and draws the others with
-`config.seed`; see `_rows`. Imports `core` and `config`. To add one: a file here, and a line in
-`DATASETS`.
+A member is a factory `name(*, key=default)` that returns a function of a `DataConfig`. The keys
+`path`, `size`, `limit` and the shares of the splits are common to all data sets. A member never
+caches or locks, because `cache` does this once per node. It keeps the splits that the data has, and
+draws the others with `config.seed`; see `_rows`. Imports `core` and `config`. To add a data set: a
+file here, and a line in `DATASETS`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sweep.datasets.torchvision_sets import cifar10, cifar100, stl10
 __all__ = ["DATASETS", "Dataset", "bind", "detect"]
 
 Dataset = Callable[[DataConfig], Splits]
-"""May raise `DataError`; draws random numbers from `config.seed` only."""
+"""Reads the images and splits them. May raise `DataError`; its only seed is `config.seed`."""
 
 DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "cifar10": cifar10,
@@ -38,15 +38,15 @@ DATASETS: Mapping[str, Callable[..., Dataset]] = {
 
 
 def bind(config: DataConfig, *, where: str = "data") -> plugins.Bound[Dataset]:
-    """Return the data set that a config names, or that lies at its path, its keys checked.
+    """Return the data set that a config names, or that is found at its path, its keys checked.
 
     Args:
-        config: the name, the keys, and what is common to all data sets.
-        where: the config's table of it, for the sentences: `data` or `probe.data`.
+        config: the name, the keys of the data set, and the keys common to all data sets.
+        where: the config's table, for error sentences: `data` or `probe.data`.
 
     Raises:
         ConfigError: no such data set, or a key or value that it does not take.
-        DataError: nothing known lies at the path, or the path cannot be read.
+        DataError: the path holds no known data set, or cannot be read.
     """
     return plugins.bind(
         "The data set",

@@ -1,8 +1,9 @@
-"""A data set's one copy on a node: decoded once, kept as memory maps, named by its content.
+"""The cache of decoded images: one copy on each node, decoded once, kept as memory maps.
 
-`fingerprint` names the content without decoding it; `load` decodes under a file lock
-into `CACHE/FINGERPRINT/`, written beside and renamed, and maps it read-only, so that
-every process on the node shares the same pages. The cache may be deleted at any time.
+`fingerprint` names the content without decoding it. `load` decodes it under a file lock into
+`CACHE/FINGERPRINT/`: the files are written to a folder beside it, which is then renamed. The files
+are mapped read-only, so that all processes on the node share the same pages. The cache may be
+deleted at any time.
 """
 
 from __future__ import annotations
@@ -30,16 +31,18 @@ from sweep.datasets.cluttered_digits import VERSION as CLUTTERED_VERSION
 from sweep.datasets.images import Split, Splits
 from sweep.datasets.torchvision_sets import READERS, checksums
 
-LAYOUT = 1
-"""Of the cache folder and of what is decoded: part of each fingerprint."""
+CACHE_VERSION = 1
+"""Version of the cache folder's files and of the decoding: part of each fingerprint."""
 
-UNCOUNTED = {"path", "download"}
+NOT_CONTENT = {"path", "download"}
 """Fields of `DataConfig` that do not change the arrays."""
 
 SPLITS = ("pretrain", "train", "validation", "test")
-HEAD = 64 * 1024
-SAMPLED = 4096
-STD_FLOOR = 1 / 255
+HASHED_BYTES = 64 * 1024
+"""Bytes at the start and at the end of a file that are hashed."""
+HASHED_FILES = 4096
+"""Largest number of files whose bytes are hashed."""
+SMALLEST_STD = 1 / 255
 
 _SUFFIXES = {"parquet": PARQUET_SUFFIXES, "imagefolder": IMAGE_SUFFIXES}
 
@@ -48,11 +51,11 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
-    """A data set as a trial sees it.
+    """A data set as a trial gets it.
 
     Args:
-        splits: arrays are read-only memory maps.
-        digest: the `fingerprint` it was made for.
+        splits: their arrays are read-only memory maps.
+        digest: the `fingerprint` of the data.
         mean, std: float32 [C], of the pretraining images' pixels scaled to 0..1; std is at
             least 1/255.
         shape: (C, H, W) of every image.
@@ -66,26 +69,29 @@ class Data:
 
 
 def fingerprint(config: DataConfig) -> str:
-    """Return 32 hex digits that name the arrays, the same on every node, without a decode.
+    """Return 32 hex digits that name the arrays, the same on every node, without decoding.
 
-    Two configs of one fingerprint have the same images in the same splits. It digests the
-    fields of `config` that change the arrays, and the content: for files their relative
-    names, sizes, first and last 64 KiB (of 4,096 files evenly spaced, where there are
-    more); for torchvision's sets the checksums that it demands; for a plug-in its name and
-    the files at `path`, so that a plug-in which changes should be given another option.
+    Two configs with the same fingerprint have the same images in the same splits. The digest covers
+    the fields of `config` that change the arrays, and the content. For files, the content is their
+    relative names, their sizes, and their first and last 64 KiB (of 4,096 evenly spaced files if
+    there are more). For torchvision's sets it is the checksums that torchvision requires. For a
+    plug-in it is its name and the files at `path`. So if you change a plug-in's code, also change
+    one of its keys.
 
     Raises:
         ConfigError: no data set has that name.
-        DataError: the path is missing, or holds nothing known.
+        DataError: the path is missing, or holds no known data set.
     """
     bound = bind(config)
-    common = config.model_dump(mode="json", include=set(DataConfig.model_fields) - UNCOUNTED)
+    common = config.model_dump(mode="json", include=set(DataConfig.model_fields) - NOT_CONTENT)
     fields = {**common, **bound.keys, "name": bound.name}
-    return digest({"layout": LAYOUT, "config": fields, "content": _content(config, bound.name)})
+    return digest(
+        {"layout": CACHE_VERSION, "config": fields, "content": _content(config, bound.name)}
+    )
 
 
 def load(config: DataConfig, *, cache: Path | None = None) -> Data:
-    """Return the data, decoded by whoever comes first on this node.
+    """Return the data; the first process on a node decodes it.
 
     Args:
         config: which images.
@@ -119,24 +125,26 @@ def load(config: DataConfig, *, cache: Path | None = None) -> Data:
         lock.release()
     data = _open(folder)
     if data is None:
-        raise DataError(f"The cache {folder} was damaged as it was written. Delete it, try again.")
+        raise DataError(
+            f"The cache {folder} was damaged while it was written. Delete it and retry."
+        )
     return data
 
 
 @contextmanager
 def _writing(root: Path) -> Iterator[None]:
-    """Turn a failure to write the cache into a sentence."""
+    """Turn a failure to write the cache into a `DataError`."""
     try:
         yield
     except OSError as error:
         raise DataError(
             f"The cache {root} cannot be written: {error}. "
-            "Set the environment variable SWEEP_CACHE to a folder with room."
+            "Set the environment variable SWEEP_CACHE to a writable folder with enough space."
         ) from error
 
 
 def _content(config: DataConfig, name: str) -> Any:
-    """Return what stands for the images themselves, as JSON."""
+    """Return JSON that identifies the images: checksums, names, sizes."""
     if name in READERS:
         return checksums(config, name)
     if config.path is None:
@@ -145,7 +153,7 @@ def _content(config: DataConfig, name: str) -> Any:
     files = sorted(walk(root, _SUFFIXES.get(name, ())))
     base = root if root.is_dir() else root.parent
     listing = [(path.relative_to(base).as_posix(), path.stat().st_size) for path in files]
-    every = -(-len(files) // SAMPLED) or 1
+    every = -(-len(files) // HASHED_FILES) or 1
     return [listing, [_ends(path) for path in files[::every]]]
 
 
@@ -154,16 +162,16 @@ def _ends(path: Path) -> str:
     hashed = hashlib.blake2b(digest_size=16)
     try:
         with path.open("rb") as file:
-            hashed.update(file.read(HEAD))
-            file.seek(max(file.tell(), path.stat().st_size - HEAD))
-            hashed.update(file.read(HEAD))
+            hashed.update(file.read(HASHED_BYTES))
+            file.seek(max(file.tell(), path.stat().st_size - HASHED_BYTES))
+            hashed.update(file.read(HASHED_BYTES))
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Mend or remove it.") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}. Repair or remove it.") from error
     return hashed.hexdigest()
 
 
 def _checked(splits: Splits, config: DataConfig) -> Splits:
-    """Return the splits if they are as `sweep.datasets.images` says; a plug-in's may not be."""
+    """Return the splits if they have the shapes and types of `sweep.datasets.images`."""
     shape = splits.pretrain.images.shape[1:]
     for name in SPLITS:
         split: Split = getattr(splits, name)
@@ -188,7 +196,7 @@ def _checked(splits: Splits, config: DataConfig) -> Splits:
 
 
 def _write(splits: Splits, folder: Path) -> None:
-    """Write the cache folder beside, then rename it; the caller holds the lock."""
+    """Write the files to a partial folder, then rename the folder; the caller holds the lock."""
     partial = folder.with_name(f"{folder.name}.partial")
     for stale in (partial, folder):
         shutil.rmtree(stale, ignore_errors=True)
@@ -220,7 +228,7 @@ def _write(splits: Splits, folder: Path) -> None:
 def _save(
     array: npt.NDArray[Any], folder: Path, name: str, written: dict[int, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Save an array, once however often it is met; return its line in the index."""
+    """Save an array, only once if several splits share it; return its entry in the index."""
     if id(array) not in written:
         path = folder / f"{name}.npy"
         np.save(path, array, allow_pickle=False)
@@ -229,7 +237,7 @@ def _save(
 
 
 def _open(folder: Path) -> Data | None:
-    """Map a cache folder; None where it is missing, half-written or damaged."""
+    """Map the arrays of a cache folder; None if it is missing, unfinished or damaged."""
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         splits = {name: _split(index[name], folder) for name in SPLITS}
@@ -252,22 +260,23 @@ def _split(entry: dict[str, Any], folder: Path) -> Split:
     return Split(
         images=_map(entry["images"], folder),
         labels=None if entry["labels"] is None else _map(entry["labels"], folder),
-        factors={name: _map(line, folder) for name, line in entry["factors"].items()},
+        factors={name: _map(item, folder) for name, item in entry["factors"].items()},
     )
 
 
-def _map(line: dict[str, Any], folder: Path) -> npt.NDArray[Any]:
-    """Map one array read-only; raise `ValueError` where its file was cut."""
-    path = folder / line["file"]
-    if path.stat().st_size != line["bytes"]:
-        raise ValueError(f"{path} was cut")
+def _map(entry: dict[str, Any], folder: Path) -> npt.NDArray[Any]:
+    """Map one array read-only; raise `ValueError` if its file has another size."""
+    path = folder / entry["file"]
+    if path.stat().st_size != entry["bytes"]:
+        raise ValueError(f"{path} has a wrong size")
     mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped
 
 
 def _moments(images_NCHW: npt.NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel in 0..1, exact: from histograms.
+    """Return mean and standard deviation of each channel in 0..1, computed from histograms.
 
+    The standard deviation is at least `SMALLEST_STD`.
     Equivalent to `(images / 255).mean((0, 2, 3))` and `.std((0, 2, 3))`.
     """
     values = np.arange(256) / 255
@@ -280,5 +289,5 @@ def _moments(images_NCHW: npt.NDArray[np.uint8]) -> tuple[list[float], list[floa
         mean = float(counts @ values / counts.sum())
         variance = float(counts @ (values - mean) ** 2 / counts.sum())
         means.append(mean)
-        stds.append(max(variance**0.5, STD_FLOOR))
+        stds.append(max(variance**0.5, SMALLEST_STD))
     return means, stds

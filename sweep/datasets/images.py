@@ -1,6 +1,6 @@
-"""Images and their labels in memory: the one form in which all data sets arrive.
+"""Images and labels in memory, in the form that every data set returns.
 
-A leaf: `sweep.datasets` makes these, `sweep.datasets.cache` keeps them on disk, trials read them.
+`sweep.datasets` makes them, `sweep.datasets.cache` keeps them on disk, and trials read them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Split:
 
     Args:
         images: uint8 [N, C, H, W]; may be a read-only memory map.
-        labels: int64 [N] from 0, or None where nobody labelled them.
-        factors: name -> [N], what is known of how each image was made (position, scale, ...).
+        labels: int64 [N], counted from 0, or None if the images have no labels.
+        factors: name -> [N], known properties of each image (position, scale, ...).
     """
 
     images: npt.NDArray[np.uint8]
@@ -32,14 +32,14 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits:
-    """A data set, split once and for all.
+    """A data set with its splits.
 
     Args:
-        pretrain: images seen by pretraining, which never reads labels.
+        pretrain: images for pretraining, which never reads labels.
         train: images and labels that a probe is fitted on.
         validation: chooses the probe's strength and the winner among models.
         test: read once, for the winner.
-        classes: names of the labels, in order; empty where there are none.
+        classes: names of the labels, in order; empty if there are none.
         undecodable: names of images that could not be decoded and were left out.
     """
 
