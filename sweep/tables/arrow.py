@@ -1,4 +1,4 @@
-"""Rows as Arrow tables: which type holds a value, and what happens to a value that does not fit."""
+"""Rows as Arrow tables: the type of a value, and how a value that does not fit is handled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def finite(value: Any) -> Any:
 
 
 def as_type(value: Any, kind: pa.DataType) -> Any:
-    """Return the value converted to a column's type, or None where it does not fit."""
+    """Return the value converted to a column's type, or None if it does not fit."""
     if kind == pa.string():
         return value if isinstance(value, str) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -46,7 +46,7 @@ def as_type(value: Any, kind: pa.DataType) -> Any:
 
 
 def kind_of(value: Any) -> pa.DataType:
-    """Return the type of a column that holds the value; text where no other type does."""
+    """Return the type of a column that can hold the value; text if no other type can."""
     if isinstance(value, bool):
         return pa.bool_()
     if isinstance(value, int) and abs(value) < _INT64:
@@ -54,9 +54,9 @@ def kind_of(value: Any) -> pa.DataType:
     return pa.float64() if isinstance(value, float) else pa.string()
 
 
-def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+def common_type(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     """Return the type that holds both: numbers as numbers, anything else as text."""
-    kinds = {one, other} - {pa.null()}
+    kinds = {left, right} - {pa.null()}
     if len(kinds) == 1:
         return kinds.pop()
     return pa.float64() if kinds == {pa.int64(), pa.float64()} else pa.string()
@@ -82,7 +82,7 @@ def to_arrow(rows: list[Row], schema: pa.Schema) -> pa.Table:
 
 
 def _text(value: Any) -> str | None:
-    """Return text, with "?" for what UTF-8 cannot hold (some paths), and other values as JSON."""
+    """Return text, with "?" for what UTF-8 cannot encode; return other values as JSON."""
     if value is None:
         return None
     text = value if isinstance(value, str) else to_json(value)

@@ -1,6 +1,6 @@
-"""Which columns of the table `trials` follow from a study's data, and what they are called.
+"""The columns of the table `trials` that differ between studies, and their names.
 
-These are the fields in which the candidates differ, and every parameter of the method. They stand
+These are the fields in which the candidates differ, and every parameter of the method. They come
 between the columns `index` and `seed`.
 """
 
@@ -18,7 +18,7 @@ _FIELD = {field: short for short, field in SHORT.items()}
 
 
 def part(config: Config, name: str) -> Config:
-    """Return a table of a config, empty where a log has something else in its place."""
+    """Return a table of a config, or an empty one if a damaged log has another value there."""
     table = config.get(name)
     return table if isinstance(table, dict) else {}
 
@@ -48,5 +48,5 @@ def column(name: str) -> str:
 
 
 def between(names: Sequence[str]) -> list[str]:
-    """Return those of the columns of `trials` that follow from the study's data."""
+    """Return the columns of `trials` that differ between studies."""
     return list(names[names.index("index") + 1 : names.index("seed")])

@@ -35,7 +35,7 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "python_scan_all_frames": False,
     "temp_directory": "",
 }
-_SEAL = """
+_LOCK_SETTINGS = """
 SET secret_directory = '-';
 SET enable_progress_bar = false;
 SET enable_external_access = false;
@@ -44,7 +44,7 @@ SET lock_configuration = true;
 """Set in this order, and only after the database is open. With `enable_external_access=false` at
 the opening, DuckDB 2.0 would allow access to a file named `:memory:` in the current folder. Its
 progress bar would print into the output of `--json`."""
-_ROWS = 65_536  # in a batch of the result
+_BATCH_ROWS = 65_536  # of the result
 
 
 def query(
@@ -69,7 +69,7 @@ def query(
         StudyError: a study cannot be read.
     """
     if not folders:
-        raise QueryError("A query needs at least one study; `sweep ls` lists those there are.")
+        raise QueryError("A query needs at least one study; `sweep ls` lists the studies.")
     words = set(re.findall(r"\w+", sql.lower()))
     names = [name for name in TABLES if name in words] or TABLES
     studies = [
@@ -90,14 +90,18 @@ def _run(
 ) -> pa.Table:
     settings = {**_SETTINGS, "memory_limit": f"{memory_bytes}B"}
     with duckdb.connect(":memory:", config=settings) as connection:
-        connection.execute(_SEAL)
+        connection.execute(_LOCK_SETTINGS)
         for name, table in tables.items():
             connection.register(name, table)
         try:
             statement = _one_select(connection, sql, _example(tables))
             with _deadline(connection, seconds):
                 return _bounded(connection.sql(statement), memory_bytes)
-        except (duckdb.Error, OSError, MemoryError) as error:  # the last two while rows are read
+        except (
+            duckdb.Error,
+            OSError,
+            MemoryError,
+        ) as error:  # the last two come while rows are read
             raise QueryError(_sentence(error, sql, tables, seconds, memory_bytes)) from error
 
 
@@ -147,11 +151,11 @@ def _deadline(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator
 
 def _bounded(relation: duckdb.DuckDBPyRelation, memory_bytes: int) -> pa.Table:
     """Read the result in batches: DuckDB's memory limit does not count batches it handed out."""
-    reader = relation.to_arrow_reader(_ROWS)
-    batches, held = [], 0
+    reader = relation.to_arrow_reader(_BATCH_ROWS)
+    batches, size = [], 0
     for batch in reader:
-        held += batch.nbytes
-        if held > memory_bytes:
+        size += batch.nbytes
+        if size > memory_bytes:
             raise QueryError(
                 f"The result is larger than {memory_bytes / 1e9:g} GB. Select fewer rows or "
                 "columns, for example with LIMIT 1000."
@@ -189,7 +193,7 @@ def _as_text(table: pa.Table, names: set[str]) -> pa.Table:
     return table.cast(pa.schema(fields))
 
 
-# What went wrong ---------------------------------------------------------------------
+# Error sentences ----------------------------------------------------------------------
 
 
 def _sentence(
@@ -201,22 +205,22 @@ def _sentence(
 ) -> str:
     text = str(error)
     line = text.partition("\n")[0]
-    what = (line.partition("Error: ")[2] or line).rstrip(".!")
+    reason = (line.partition("Error: ")[2] or line).rstrip(".!")
     if "INTERRUPT" in text:
         return f"The query took longer than {seconds:g} s and was stopped. Narrow it with WHERE."
     memory = (duckdb.OutOfMemoryException, MemoryError)
     if isinstance(error, memory) or re.search("out of memory|bad_alloc", text, re.IGNORECASE):
         return f"The query needs more than {memory_bytes / 1e9:g} GB. Narrow it with WHERE."
     if isinstance(error, duckdb.PermissionException):
-        return f"A query sees the study's tables and nothing else: {', '.join(TABLES)}. ({what}.)"
+        return f"A query sees the study's tables and nothing else: {', '.join(TABLES)}. ({reason}.)"
     known = [column for table in tables.values() for column in table.schema.names]
     if "lambd" in known and re.search(r"\blambda\b", sql, re.IGNORECASE):
-        return f"{what}. The coefficient's column is `lambd`: SQL reserves the word `lambda`."
+        return f"{reason}. The coefficient's column is `lambd`: SQL reserves the word `lambda`."
     if unknown := re.search(r"Table with name (.+) does not exist", text):
         return f"There is no table {unknown[1]!r}. Tables: {', '.join(TABLES)}."
     if re.search(r'column "[^"]*" not found|not have a column', text):
         named = re.search(r'column (?:named )?"([^"]*)"', text)
         hint = nearest(named[1], known) if named else ""
         columns = "; ".join(f"{name}: {', '.join(t.schema.names)}" for name, t in tables.items())
-        return f"{what}.{hint} Columns of {columns}."
-    return f"{what}. Tables: {', '.join(TABLES)}. Try: {_example(tables)}"
+        return f"{reason}.{hint} Columns of {columns}."
+    return f"{reason}. Tables: {', '.join(TABLES)}. Try: {_example(tables)}"

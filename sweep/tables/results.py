@@ -48,7 +48,9 @@ class Results:
         """The study's config, as last changed by a resume; `StudyError` if the log has none."""
         texts = self.studies["config"].to_pylist()
         if not texts or texts[0] is None:
-            raise StudyError(f"The study {self.location} has no config: its log never began.")
+            raise StudyError(
+                f"The study {self.location} has no config: its log has no first event."
+            )
         return StudyConfig.parse(json.loads(texts[0]), source=str(self.location))
 
     @property
@@ -102,6 +104,6 @@ def load(study: Address, *, results: Address = "results") -> Results:
         results: the folder of studies; either may be an `s3://` address.
 
     Raises:
-        StudyError: there is none; the sentence lists those there are.
+        StudyError: there is no such study; the sentence lists the studies.
     """
     return Results(find(locate(results), str(study)))

@@ -1,9 +1,8 @@
-"""From events to rows: a study's tables as a fold over its log.
+"""Makes the rows of a study's tables from the events of its log.
 
-Pure: events in, Arrow tables out. A builder may start from the table of an earlier fold and
-continue with the events after it; the result is the same as from the first event. The table
-`trials`: `sweep.tables.trial_rows`. Reading the log and keeping tables on disk:
-`sweep.tables.snapshots`.
+Pure: events in, Arrow tables out. A builder may start from an earlier table and continue with the
+events after it; the result is the same as from the first event. The table `trials` is made in
+`sweep.tables.trial_rows`. `sweep.tables.snapshots` reads the log and keeps tables on disk.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ from sweep.tables.trial_rows import Trials
 
 
 class Builder(Protocol):
-    """One table under construction."""
+    """Builds one table."""
 
     def add(self, event: Event) -> None:
-        """Fold one event in."""
+        """Add one event."""
 
     def table(self) -> pa.Table:
-        """Return the table as it stands."""
+        """Return the table of the events so far."""
 
 
 def builder(name: str, *, before: pa.Table | None = None, study: str = "") -> Builder:
@@ -47,7 +46,7 @@ def builder(name: str, *, before: pa.Table | None = None, study: str = "") -> Bu
     Args:
         name: a key of `SCHEMAS`.
         before: the table of the events so far; by default there were none.
-        study: the study's name, where `before` is given.
+        study: the study's name, if `before` is given.
     """
     if name == "studies":
         return _Studies(before)
@@ -60,7 +59,7 @@ def builder(name: str, *, before: pa.Table | None = None, study: str = "") -> Bu
 
 
 class _Appended:
-    """A table whose rows follow from one event each, and never change."""
+    """Builds a table in which each row comes from one event and never changes."""
 
     def __init__(self, name: str, before: pa.Table | None, study: str) -> None:
         self._schema = SCHEMAS[name]
@@ -80,7 +79,7 @@ class _Appended:
         if self._rows:
             self._table = pa.concat_tables([self._table, to_arrow(self._rows, self._schema)])
             self._rows = []
-            if self._table.column(0).num_chunks > 64:  # a long study would have thousands
+            if self._table.column(0).num_chunks > 64:  # a long study would have thousands of chunks
                 self._table = self._table.combine_chunks()
         return self._table
 

@@ -1,11 +1,11 @@
-"""The tables of a study: their columns and types, so that an empty table has them, too."""
+"""The columns and types of a study's tables; an empty table has them, too."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
 VERSION = 2
-"""Of the schemas below; a snapshot of another version is not used, and the log is read instead."""
+"""Version of the schemas below. For a snapshot of another version, the log is read instead."""
 
 STUDIES = pa.schema(
     {
@@ -126,7 +126,7 @@ SPECTRA = pa.schema(
 VERDICTS = pa.schema(
     {
         "study": pa.string(),
-        "trial_id": pa.string(),  # null where the zone moved
+        "trial_id": pa.string(),  # null if the row is a move of the zone
         "seq": pa.int64(),
         "time": pa.float64(),
         "action": pa.string(),  # continue, hold, stop; or zone

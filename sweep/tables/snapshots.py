@@ -1,9 +1,9 @@
 """A study's tables on disk: Parquet snapshots, and reading them up to the log's last event.
 
-The driver rewrites all snapshots from time to time. Each file names the byte of the log up to
-which it holds the events. A reader adds the events after that byte, so it sees every event even
-where the files are old, damaged or gone; it writes nothing. The tables' rows:
-`sweep.tables.rows`; their columns: `sweep.tables.schemas`.
+The driver rewrites all snapshots from time to time. Each file holds the events up to a byte of the
+log, and names this byte. A reader adds the events after it, so it gets every event even if the
+files are old, damaged or lost; it writes nothing. The rows are made in `sweep.tables.rows`; the
+columns are in `sweep.tables.schemas`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """Up to where in the log a snapshot was taken.
+    """The last event of the log that a snapshot holds.
 
     Args:
         version: of the schemas.
@@ -52,14 +52,14 @@ START = Mark()
 
 
 class Snapshots:
-    """The driver's side: writes the tables from time to time.
+    """Writes the tables from time to time; the driver has one.
 
     Args:
-        log: of the study, which this process drives.
-        period_seconds: shortest time between two writings.
-        share: shortest time between two writings, in multiples of what the last writing took;
-            with 20 the tables cost a twentieth of the driver's time in a study of any length.
-        clock: seconds since any moment.
+        log: of the study that this process drives.
+        period_seconds: shortest time between two writes.
+        share: shortest time between two writes, as a multiple of the time of the last write. With
+            20 the tables take a twentieth of the driver's time in a study of any length.
+        clock: returns seconds since any fixed time.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class Snapshots:
         self._due = clock() + period_seconds
 
     def update(self, event: Event) -> None:
-        """Take in an event that is in the log already; write if it is time.
+        """Add an event that is already in the log; write the tables if it is time.
 
-        A listener of the study. Events are folded in as they come, so that no write must fold in
-        thousands of them at once.
+        A listener of the study. Events are added as they come, so that no write must add thousands
+        of events at once.
         """
         if event.seq == self._log.seq == self._mark.seq + 1:
             self._add(event, self._log.offset)
@@ -90,7 +90,7 @@ class Snapshots:
             self.write()
 
     def write(self) -> None:
-        """Fold in the log's other events; write each table beside the old one, then rename.
+        """Add the log's other events; write each table to a new file, which replaces the old one.
 
         Raises:
             StudyError: the log is damaged.
@@ -119,7 +119,7 @@ class Snapshots:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Write once more; where an error ends the study, that error is raised and no later one."""
+        """Write once more; an error that ends the study hides an error of this write."""
         with suppress(SweepError) if error is not None else nullcontext():
             self.write()
 
@@ -131,7 +131,7 @@ class Snapshots:
 
 
 class StudyTables:
-    """The reader's side: a study's tables, up to the log's end at the time of this call.
+    """Reads a study's tables, up to the end of the log when this object was made.
 
     Args:
         folder: the study's.
@@ -149,10 +149,10 @@ class StudyTables:
     def table(self, name: str) -> pa.Table:
         """Return one table.
 
-        Where the snapshot holds every event, this is the Parquet file as it is. Where the
-        snapshot is missing, damaged, of another version or not of this log, the table is folded
-        from the whole log, in memory. Of a damaged log the table holds the events before the
-        damage, and a `StudyWarning` is given.
+        If the snapshot holds every event, this is the content of the Parquet file. If the snapshot
+        is missing, damaged, of another version or not of this log, the table is made from the
+        whole log, in memory. For a damaged log the table holds the events before the damage, and
+        a `StudyWarning` is given.
 
         Raises:
             StudyError: no such table, or another version of sweep wrote the log.
@@ -171,9 +171,9 @@ class StudyTables:
     def source(self, name: str) -> pa.Table | ds.Dataset:
         """Return one table for a query engine, which may read only the columns it needs.
 
-        Where the snapshot holds every event, this is a dataset over the file (a third of the
-        time of `table`, for 4 columns of 40). A damaged page raises `IOError` when it is read;
-        `table` then has the answer.
+        If the snapshot holds every event, this is a dataset over the file (a third of the time of
+        `table`, for 4 columns of 40). A damaged page raises `IOError` when it is read; call `table`
+        then.
         """
         opened = self._open(name)
         if opened is not None:
@@ -189,7 +189,7 @@ class StudyTables:
         return None if snapshot is None else snapshot[1].seq
 
     def _open(self, name: str) -> tuple[pa.NativeFile, Mark] | None:
-        """Return the snapshot if it is usable; mapped, so that it stays readable when replaced."""
+        """Return the snapshot if it is usable; it is mapped, so it stays readable if replaced."""
         location = tables_folder(self._folder) / f"{name}.parquet"
         try:
             file = pa.BufferReader(location.view())
@@ -201,8 +201,8 @@ class StudyTables:
         return (file, mark) if usable else None
 
     def _usable(self, mark: Mark) -> bool:
-        right = type(mark.offset) is type(mark.seq) is int and isinstance(mark.study, str)
-        return right and mark.version == VERSION and 0 < mark.offset <= self._end and mark.seq >= 0
+        valid = type(mark.offset) is type(mark.seq) is int and isinstance(mark.study, str)
+        return valid and mark.version == VERSION and 0 < mark.offset <= self._end and mark.seq >= 0
 
     def _snapshot(self, name: str) -> tuple[pa.Table, Mark] | None:
         opened = self._open(name)

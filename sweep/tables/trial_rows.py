@@ -1,6 +1,6 @@
 """The table `trials`: one row for each candidate, changed by every event about it.
 
-Like all of `sweep.tables.rows` a fold over the log: pure, and able to continue from a table.
+Like the builders of `sweep.tables.rows` it is pure, and can continue from an earlier table.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from sweep.tables.parameters import between, column, method, method_parameters, 
 from sweep.tables.schemas import TRIALS
 
 _FIXED = ("seed", "method", "encoder", "dataset", "epochs")
-"""Columns of every study that a varied field may fill."""
+"""Columns of every study that may also hold a varied field."""
 _MEASURES = ("loss", "alpha", "rankme", "accuracy", "test_accuracy")
 _PART = {
     "pretrain": "pretrain",
@@ -54,11 +54,11 @@ _BROKEN = ("degenerate", "nonfinite")
 
 
 class Stale(SweepError):
-    """The table that a fold started from cannot take these events; start from the first event."""
+    """The earlier table cannot take these events: build the table from the first event."""
 
 
 class Trials:
-    """The table under construction.
+    """Builds the table.
 
     Rows that change are dicts. Rows of `before` become dicts only when an event is about them.
     """
@@ -212,7 +212,7 @@ class Trials:
         row[name] = measure.value
 
     def _schema(self) -> pa.Schema:
-        # A study without candidates has its method's columns, too, so that queries for them work.
+        # A study without candidates also has its method's columns, so that queries for them work.
         varied = self._varied or {column(name): pa.null() for name in self._of_study}
         fields: list[pa.Field] = []
         for field in TRIALS:
@@ -224,7 +224,7 @@ class Trials:
         return pa.schema(fields)
 
     def _order(self) -> list[int]:
-        """Return where each row stands, once changed rows are put back and new ones follow."""
+        """Return the order in which changed rows take their old places and new rows follow."""
         order = list(range(len(self._position)))
         for place, trial_id in enumerate(self._rows, start=len(order)):
             if trial_id in self._position:
@@ -242,6 +242,6 @@ def _digest(config: Mapping[str, Any]) -> str:
 
 
 def _advance(row: Row, status: str) -> None:
-    """Change a trial's status; that of a collapsed model stays, whatever is decided about it."""
+    """Change a trial's status; a collapsed model keeps its status."""
     if row["status"] not in _BROKEN:
         row["status"] = status

@@ -593,7 +593,7 @@ def test_the_config_is_the_one_last_changed(folder: Path) -> None:
         update={"budget": CONFIG.budget.model_copy(update={"probes": 9})}
     )
     write(folder, ())
-    with pytest.raises(StudyError, match="has no config: its log never began"):
+    with pytest.raises(StudyError, match="has no config: its log has no first event"):
         _ = load(folder).config
 
 
