@@ -1,4 +1,4 @@
-"""What a study is told: models of the config, its text, and how a space becomes candidates.
+"""The config of a study: its models, its text, and how a space becomes candidates.
 
-Imports `core` only. To add a key: a field of a model in `models`, with its default and source.
+Imports `core` only. To add a key: a field of a model in `models`, with its default and its source.
 """

@@ -1,8 +1,8 @@
-"""What a study is told: TOML and `key=value` read into frozen pydantic models.
+"""The config of a study: TOML and `key=value`, read into frozen pydantic models.
 
-A default is somebody's published value, and cited. Units sit in names. Nothing here
-opens data or imports torch; what needs them (an encoder's width, a data path) is
-checked in `sweep.launch.preflight`. How axes become candidates: `sweep.config.space`.
+Defaults are published values with their source. Names contain units. Nothing here opens data or
+imports torch. Checks that need them (an encoder's width, a data path) are in
+`sweep.launch.preflight`. `sweep.config.space` makes candidates from axes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SHORT = {
     "width": "encoder.width",
     "epochs": "train.epochs",
 }
-"""Short names of fields, allowed as axes of a space; they are also the table's columns."""
+"""Short names of fields. They may be axes of a space, and are columns of the table `trials`."""
 
 
 class Model(BaseModel):
@@ -66,25 +66,25 @@ class MemberConfig(Model):
         return dict(self.model_extra or {})
 
     def with_parameters(self, keys: Mapping[str, Any]) -> Self:
-        """Return the same with other keys of the member."""
+        """Return this config with other keys of the member."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self).model_validate({**fields, **keys})
 
 
 class DataConfig(MemberConfig):
-    """Which images, and how they are split; besides, the keys of the data set.
+    """Which images, and how they are split; also the keys of the data set.
 
     Args:
-        name: a data set in `sweep.datasets.DATASETS`, or `"package.module:function"`; by
-            default what lies at `path`, or `cluttered_digits` where no path is given.
+        name: a data set in `sweep.datasets.DATASETS`, or `"package.module:name"`. By default it
+            is detected at `path`, or is `cluttered_digits` if there is no path.
         path: file or folder of images; read on the worker.
         download: let torchvision fetch the data into `path`.
         size: side in pixels to which all images are resized; required for mixed sizes.
-        limit: keep at most so many training images, drawn with `seed`.
-        validation: share of the training images set apart for selection, where the data
-            brings no validation split.
-        test: likewise for the test split.
-        seed: of the splits and of drawn images, apart from the study's seed.
+        limit: largest number of training images; they are drawn with `seed`.
+        validation: share of the training images that becomes the validation split, if the data
+            has no validation split.
+        test: share of the training images that becomes the test split, if the data has none.
+        seed: of the splits and of drawn images; independent of the study's seed.
     """
 
     name: str | None = None
@@ -99,20 +99,20 @@ class DataConfig(MemberConfig):
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str | None) -> str | None:
-        """Workers and later resumes run in other folders than the user does now."""
+        """Return an absolute path, because workers and resumes may run in other folders."""
         if path is not None and "\0" in path:
             raise ValueError("a path cannot hold a zero byte")
         try:
             return None if path is None else str(Path(path).expanduser().absolute())
         except RuntimeError:
-            raise ValueError("it begins in the home of somebody who has none here") from None
+            raise ValueError("it begins with the home of a user who has none here") from None
 
 
 class EncoderConfig(MemberConfig):
-    """The network whose features are wanted; besides `name`, the keys of the encoder.
+    """The network whose features are measured and probed; besides `name`, the encoder's keys.
 
     Args:
-        name: in `sweep.encoders.ENCODERS`, or `"package.module:function"`.
+        name: in `sweep.encoders.ENCODERS`, or `"package.module:name"`.
     """
 
     name: str = "resnet18"
@@ -122,7 +122,7 @@ class MethodConfig(MemberConfig):
     """How the encoder is trained without labels; besides `name`, the keys of the method.
 
     Args:
-        name: in `sweep.methods.METHODS`, or `"package.module:function"`.
+        name: in `sweep.methods.METHODS`, or `"package.module:name"`.
     """
 
     name: str = "barlow_twins"
@@ -138,8 +138,8 @@ class AugmentConfig(Model):
         brightness, contrast, saturation, hue: half-widths of the jitter's factors.
         grey: probability of a grey image.
         blur: probability of a Gaussian blur, standard deviation 0.1 to 2 pixels.
-        solarize: probability of inverting what is brighter than one half.
-        second: keys of the second view's recipe that differ from these; by default none does.
+        solarize: probability that pixels brighter than one half are inverted.
+        second: keys of the second view's recipe that differ from these; by default none differ.
     """
 
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
@@ -178,18 +178,18 @@ class AugmentConfig(Model):
 
 
 class TrainConfig(Model):
-    """The optimiser's part of pretraining; defaults of alpha-ReQ for CIFAR-10 (fastssl).
+    """Length and optimiser of pretraining; defaults of alpha-ReQ for CIFAR-10 (fastssl).
 
     Args:
         epochs: passes over the images.
-        batch: images in a step, each seen in two views.
+        batch: images in a step.
         optimizer: `adam`, or `lars` (You 2017; Barlow Twins' own).
         lr: learning rate at its highest.
         weight_decay: L2 added to the gradient; for LARS, weights of two or more axes only.
-        warmup_epochs: epochs of linear warm-up; what is left follows half a cosine to 0.
-        precision: `bfloat16` (autocast), `float32`, or `auto`: bfloat16 where the device
-            multiplies matrices in it.
-        channels_last: memory layout of images; by default where the device prefers it.
+        warmup_epochs: epochs of linear warm-up; then the rate follows half a cosine to 0.
+        precision: `bfloat16` (autocast), `float32`, or `auto`: bfloat16 if the device multiplies
+            matrices in bfloat16.
+        channels_last: memory layout of images; by default true if it is faster on the device.
         compile: pass the encoder through torch.compile.
     """
 
@@ -211,7 +211,7 @@ class TrainConfig(Model):
 
 
 class CriteriaConfig(Model):
-    """Label-free measures of the features; besides, a table of keys for each criterion.
+    """Label-free measures of the features; also a table of keys for each criterion.
 
     `[criteria.alpha] first = 4` is a key of the criterion `alpha`.
 
@@ -244,7 +244,7 @@ class CriteriaConfig(Model):
         return self
 
     def with_parameters(self, tables: Mapping[str, Any]) -> Self:
-        """Return the same with other tables of keys."""
+        """Return this config with other tables of keys."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self).model_validate({**fields, **tables})
 
@@ -254,15 +254,15 @@ class CriteriaConfig(Model):
 
 
 class ProbeConfig(MemberConfig):
-    """How a model's accuracy is read off frozen features; besides, the keys of the probe.
+    """How a model's accuracy is measured on frozen features; also the keys of the probe.
 
     Args:
         name: in `sweep.probes.PROBES`, or `"package.module:function"`.
         data: another labelled data set; by default the study's own.
-        at: fractions of pretraining at which to probe besides its end: the online probe that
-            successive halving goes by. Each is one more look at the labels.
-        test: whose test accuracy is read: the `winner`'s, once, or of `all`, for a table
-            over which rules are compared afterwards. No rule sees it.
+        at: fractions of pretraining at which to probe, besides its end: the online probe that
+            successive halving uses. Each fraction is one more look at the labels.
+        test: for which models the test accuracy is read: the `winner`, once, or `all`, for a
+            table over which rules are compared later. Rules never get it.
     """
 
     name: str = "linear"
@@ -272,10 +272,10 @@ class ProbeConfig(MemberConfig):
 
 
 class RuleConfig(MemberConfig):
-    """Who decides which models are probed; besides `name`, the keys of the rule.
+    """The rule that decides which models are probed; besides `name`, the keys of the rule.
 
     Args:
-        name: in `sweep.rules.RULES`, or `"package.module:function"`.
+        name: in `sweep.rules.RULES`, or `"package.module:name"`.
     """
 
     name: str = "goldilocks"
@@ -285,21 +285,21 @@ class ProposerConfig(MemberConfig):
     """Which candidate is pretrained next; besides `name`, the keys of the proposer.
 
     Args:
-        name: `order` (at random), or, from what is known so far, `improvement` (largest expected
-            improvement per device-second), Optuna's `tpe` or `gp`; in
-            `sweep.proposers.PROPOSERS`, or `"package.module:function"`.
+        name: in `sweep.proposers.PROPOSERS`, or `"package.module:name"`. `order` follows the
+            study's random order. `improvement` (largest expected improvement per device-second)
+            and Optuna's `tpe` and `gp` learn from the accuracies so far.
     """
 
     name: str = "order"
 
 
 class BudgetConfig(Model):
-    """What the study may spend; None is without limit.
+    """The limits of what the study spends; None is no limit.
 
     Args:
         probes: models probed.
         trials: models pretrained.
-        device_seconds: seconds of GPUs (or cores, where there is no GPU) held by trials.
+        device_seconds: seconds of GPUs (or of cores, without a GPU) that trials hold.
         wall_seconds: seconds on the clock, summed over resumes.
         money: device-hours times `resources.price_per_device_hour`, in its currency.
     """
@@ -312,21 +312,22 @@ class BudgetConfig(Model):
 
 
 class ResourcesConfig(Model):
-    """What runs the trials; none of it changes a model's weights.
+    """How trials are run; no key here changes a model's weights.
 
     Args:
-        runner: `ray`, or `local`: in process, one trial at a time, without Ray.
-        parallel: M, trials at work at once; by default what the machine holds.
-        cpu: cores for each trial, and its threads.
-        gpu: GPUs for each trial, 0 to 1; by default 1 where there is one, else 0.
+        runner: `ray`, or `local`: one trial at a time in this process, without Ray.
+        parallel: M, the number of trials that run at once; by default as many as fit.
+        cpu: cores of each trial, and its number of threads.
+        gpu: GPUs of each trial, 0 to 1; by default 1 if there is a GPU, else 0.
         address: of a running Ray cluster; by default Ray is started here.
-        retries: attempts after the first; one that a lost node ended does not count.
-        hang_seconds: a worker that yields nothing for so long is killed, which counts as a
-            failure. Decoding a large set, a measure or a probe yields nothing until it is done.
-        checkpoint_seconds: of training that a kill costs at most; `heartbeat_seconds`, where
+        retries: attempts after the first; an attempt that a lost node ended does not count.
+        hang_seconds: a worker that yields nothing for this long is killed, and the attempt has
+            failed. Decoding a large set, a measure or a probe yields nothing until it is done.
+        checkpoint_seconds: the most training time that a kill costs; or `heartbeat_seconds`, if
             that is longer.
-        heartbeat_seconds: between signs of life of a running trial.
-        keep: whose encoder stays on disk in the end: `probed` trials, `all`, or the `winner`.
+        heartbeat_seconds: between two observations of a training trial.
+        keep: which encoders stay on disk at the end: of `probed` trials, of `all`, or of the
+            `winner`.
         price_per_device_hour: for the estimate and the budget of money.
     """
 
@@ -353,13 +354,13 @@ class ResourcesConfig(Model):
 
 
 class Range(Model):
-    """An interval of values: `points` of them, evenly spaced, or drawn anywhere in it.
+    """An interval of values: evenly spaced points of a grid, or values drawn at random.
 
     Args:
         low, high: bounds, inclusive.
-        points: values of a grid; a random draw needs none.
-        log: evenly spaced in the logarithm.
-        integer: rounded to whole numbers.
+        points: number of values in a grid; a random draw does not use it.
+        log: whether values are evenly spaced, or drawn, in the logarithm.
+        integer: whether values are rounded to whole numbers.
     """
 
     low: float
@@ -390,10 +391,10 @@ class SpaceConfig(Model):
             (`"train.lr"`), the short `d`, `lambd`, `lr`, `weight_decay`, `width`, `epochs`,
             `seed`, and `lambd_d`: lambda times d, the better-conditioned axis.
         draw: `grid` (every combination) or `random`.
-        count: how many a random draw yields.
-        points: the candidates one by one, in place of axes: each a table of field names and
-            values, named as axes are.
-        proposer: which of them is pretrained next: a name, or a table with a name and keys.
+        count: number of candidates of a random draw.
+        points: a list of single candidates, instead of axes: each is a table of field names, as
+            for axes, and values.
+        proposer: chooses the next candidate: a name, or a table with a name and keys.
     """
 
     axes: dict[str, Axis] = {}
@@ -413,16 +414,16 @@ class SpaceConfig(Model):
         if self.draw == "random" and self.count is None:
             raise ValueError('draw = "random" needs a count, for example count = 24')
         if self.draw == "grid" and self.count is not None:
-            raise ValueError('count belongs to draw = "random"; a grid has as many as it has')
+            raise ValueError('count needs draw = "random"; a grid has a fixed number of candidates')
         if self.points and self.axes:
             raise ValueError("points and axes exclude each other; keep one")
         return self
 
 
 class TrialConfig(Model):
-    """One candidate, whole: everything that changes its weights, and how it is looked at.
+    """The whole config of one candidate: training, criteria and probe.
 
-    Its members hold all their keys once `sweep.pretraining.members.bind_trial` has bound them.
+    After `sweep.pretraining.members.bind_trial`, its members hold all their keys.
     """
 
     data: DataConfig
@@ -437,10 +438,10 @@ class TrialConfig(Model):
     options: dict[str, Any] = {}
 
     def trial_id(self, data_digest: str) -> str:
-        """Return ten hex digits that name the weights and nothing else.
+        """Return ten hex digits that depend only on what changes the weights.
 
         Args:
-            data_digest: of the images' content, in place of where they lie.
+            data_digest: of the images' content; it replaces their path.
         """
         weights = self.model_dump(
             mode="json", exclude={"data": {"path", "download"}, "criteria": True, "probe": True}
@@ -452,11 +453,11 @@ class StudyConfig(Model):
     """A whole study: a space of candidates, a budget and a rule.
 
     Args:
-        name: of the results folder; by default the config file's.
-        seed: of the candidates' order, of random draws, and of the weights where no axis
-            `seed` varies it.
-        trial: `pretrain`, or training code of your own, `"package.module:function"`.
-        options: for that function; an axis `"options.name"` varies one.
+        name: of the results folder; by default the name of the config file.
+        seed: of the candidates' order, of random draws, and of the weights, if no axis `seed`
+            varies it.
+        trial: `pretrain`, or your own training code, `"package.module:function"`.
+        options: values for that function; an axis `"options.NAME"` varies one of them.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "study"
@@ -483,15 +484,15 @@ class StudyConfig(Model):
         *,
         warn: Callable[[str], None] = warnings.warn,
     ) -> StudyConfig:
-        """Read a TOML file; the file's name is the study's where it gives none.
+        """Read a TOML file; the study is named after the file if the config has no name.
 
         Args:
             path: the file.
             overrides: `key=value` with dots for nesting; the value is TOML, or a bare word.
-            warn: takes a sentence where an override drops keys of the file.
+            warn: takes a sentence if an override drops keys of the file.
 
         Raises:
-            ConfigError: the file, a key or a value is wrong; the sentence says how.
+            ConfigError: the file, a key or a value is wrong.
         """
         path = Path(path)
         try:
@@ -514,9 +515,9 @@ class StudyConfig(Model):
         source: str = "the config",
         warn: Callable[[str], None] = warnings.warn,
     ) -> StudyConfig:
-        """Validate nested dicts, overrides applied; raise `ConfigError` with every fault.
+        """Apply overrides and validate nested dicts; raise `ConfigError` with all faults.
 
-        An override of a member's `name` drops the tree's keys of the member before.
+        An override of a member's `name` drops the keys of the member that the tree names.
         """
         changes = [Override.parse(text, axis_fields=Range.model_fields) for text in overrides]
         changes = [_of_the_name(change) for change in changes]
@@ -587,7 +588,10 @@ def _without_replaced(
         whose = "criteria that it does not name"
     else:
         whose = level.get("name", model.model_fields["name"].default)
-        if whose in (None, change.value):  # without a name they are of what lies at data.path
+        if whose in (
+            None,
+            change.value,
+        ):  # without a name, the keys belong to the data set at data.path
             return tree
     if not dropped:
         return tree

@@ -1,4 +1,4 @@
-"""Keys of earlier versions: the sentence that names the new place of each."""
+"""Keys of earlier versions, and sentences that name their new places."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MOVED = {
     "criteria.last": "criteria.alpha.last",
     "train.joint_batch_norm": "method.joint_batch_norm",
 }
-"""Old place -> new place, of a table or of one key; the first that fits counts."""
+"""Old place -> new place, of a table or a key; the first match is used."""
 
 
 def moved_keys(tree: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each key of a config that stands in an old place.
+    """Return a sentence for each key of a config that is in an old place.
 
     Args:
-        tree: nested tables of the config; its axes and points name fields, too.
+        tree: nested tables of the config; names of axes and points are checked, too.
     """
     sentences = []
     for key in _keys(tree):
@@ -33,7 +33,7 @@ def moved_keys(tree: Mapping[str, Any]) -> list[str]:
 
 
 def new_place(key: str) -> str | None:
-    """Return where a key of an earlier version stands now; None where it did not move."""
+    """Return the new place of a key of an earlier version, or None if it did not move."""
     for old, new in MOVED.items():
         if key == old:
             return new
@@ -43,7 +43,7 @@ def new_place(key: str) -> str | None:
 
 
 def _keys(tree: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the dotted keys of a config, with those that its axes and points name."""
+    """Yield the dotted keys of a config, and the fields that its axes and points name."""
     yield from _dotted(tree, "")
     space = tree.get("space")
     if not isinstance(space, Mapping):

@@ -1,7 +1,7 @@
-"""From a space's axes to candidates, in the order in which they wait.
+"""Makes candidates from the axes of a space, in the study's order.
 
-A candidate is a whole `TrialConfig` and the few fields in which it differs. The order
-is random, drawn from the study's seed: the authors' rule looks at slices of it.
+A candidate has a complete `TrialConfig` and the few fields in which candidates differ. The order is
+random and follows from the study's seed: the authors' rule takes its rounds from it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sweep.core.limits import LARGEST
 
 Point = dict[str, int | float | str | bool]
 
-MOST = 1_000_000
-"""Candidates of a space: a study of more could not even be listed."""
+MOST_CANDIDATES = 1_000_000
+"""Largest number of candidates of a space."""
 
 Bind = Callable[[TrialConfig], TrialConfig]
 """Checks the keys of a candidate's members, and fills in their defaults."""
@@ -34,8 +34,8 @@ class Candidate:
 
     Args:
         trial_id: digest of what changes the weights.
-        point: the varied fields, by the names the user gave them, `lambd_d` resolved.
-        config: the whole of it.
+        point: the varied fields, by the user's names, with `lambd` in place of `lambd_d`.
+        config: the complete config.
     """
 
     trial_id: str
@@ -47,13 +47,13 @@ def candidates(study: StudyConfig, data_digest: str, bind: Bind) -> list[Candida
     """Return every candidate once, in the study's random order.
 
     Args:
-        study: the config; its `space` and `seed` decide.
+        study: the config, with `space` and `seed`.
         data_digest: of the images, part of each `trial_id`.
         bind: fills in the keys of a candidate's members.
 
     Raises:
-        ConfigError: an axis is no field, a value is impossible, there are more than `MOST`
-            candidates, or nothing varies.
+        ConfigError: an axis is not a field, a value is not allowed, or there are more than
+            `MOST_CANDIDATES` candidates.
     """
     _check_size(study.space)
     given = [study.space.axes.keys(), *(point.keys() for point in study.space.points)]
@@ -73,15 +73,15 @@ def candidates(study: StudyConfig, data_digest: str, bind: Bind) -> list[Candida
 def _check_size(space: SpaceConfig) -> None:
     lengths = [(a.points or 1) if isinstance(a, Range) else len(a) for a in space.axes.values()]
     count = math.prod(lengths) if space.draw == "grid" else space.count or 0
-    if count > MOST:
+    if count > MOST_CANDIDATES:
         raise ConfigError(
-            f"The space has {count:,} candidates, and at most {MOST:,} can be handled. Shorten its "
-            'axes, or take draw = "random" and a count.'
+            f"The space has {count:,} candidates, and the limit is {MOST_CANDIDATES:,}. Shorten "
+            'its axes, or set draw = "random" and a count.'
         )
 
 
 def _check_axis(name: str) -> None:
-    """Raise `ConfigError` for a name that is no field; a member's keys are checked when bound."""
+    """Raise `ConfigError` if a name is not a field; a member's keys are checked when bound."""
     known = {*SHORT, "seed", "lambd_d"}
     head, _, tail = SHORT.get(name, name).partition(".")
     if name in known or (head in ("options", "method", "encoder") and tail):
@@ -181,7 +181,7 @@ def _tree(study: StudyConfig, point: Point) -> dict[str, Any]:
 
 
 def _lambd(study: StudyConfig, point: Point, bind: Bind) -> float:
-    """Return lambda where a point gives lambda times d; d is the point's, or the method's."""
+    """Return lambda from a point's lambda times d; d is the point's or the method's."""
     d: Any = point.get("d", point.get("method.d"))
     if d is None:
         rest = {name: value for name, value in point.items() if name != "lambd_d"}

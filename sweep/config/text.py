@@ -1,4 +1,4 @@
-"""What a config's text says, before any model of it, and sentences about what is wrong with it."""
+"""Reads the text of a config into nested tables, and makes sentences from pydantic's errors."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from pydantic import BaseModel, ValidationError
 
 from sweep.core.errors import ConfigError, nearest
 
-DEEPEST = 50
-LONGEST = 400
-"""Levels of a config, and characters of a value in a sentence about it."""
+MOST_LEVELS = 50
+"""Levels of nested tables in a config."""
+MOST_CHARACTERS = 400
+"""Characters of a value in an error sentence."""
 
-_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){{{DEEPEST}}}""")
+_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++\s*+\.\s*+){{{MOST_LEVELS}}}""")
 
 
 def toml(text: str) -> dict[str, Any]:
-    """Return what TOML says; raise `ValueError` where it says nothing that could be meant."""
-    if _LONG_KEY.search(text):  # of whose parts Python's parser keeps every beginning
-        raise ValueError(f"a key has more than {DEEPEST} parts")
+    """Return the tables of a TOML text; raise `ValueError` if it is wrong or nested too deep."""
+    if _LONG_KEY.search(text):  # for such a key Python's parser needs much memory
+        raise ValueError(f"a key has more than {MOST_LEVELS} parts")
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise ValueError(f"it is nested more than {DEEPEST} deep") from None
+        raise ValueError(f"it is nested more than {MOST_LEVELS} deep") from None
 
 
 def unreasonable(tree: Mapping[str, Any]) -> str | None:
-    """Return why no config can be like this, or None: it could not even be shown, or logged."""
+    """Return why nested tables cannot be a config (they cannot be printed or logged), or None."""
     level: list[Any] = [tree]
-    for _ in range(DEEPEST):
+    for _ in range(MOST_LEVELS):
         inside = [
             list(value.values()) if isinstance(value, Mapping) else value
             for value in level
@@ -46,7 +47,7 @@ def unreasonable(tree: Mapping[str, Any]) -> str | None:
             return "it holds a number that is infinite or NaN"
         if not level:
             return None
-    return f"it is nested more than {DEEPEST} deep"
+    return f"it is nested more than {MOST_LEVELS} deep"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +57,7 @@ class Override:
     Args:
         text: as typed.
         path: the keys from the outermost table inwards.
-        value: what TOML reads there, or a bare word.
+        value: a TOML value, or a bare word.
     """
 
     text: str
@@ -65,12 +66,12 @@ class Override:
 
     @classmethod
     def parse(cls, text: str, *, axis_fields: Collection[str]) -> Override:
-        """Read an override; raise `ConfigError` where it is not `key=value`.
+        """Read an override; raise `ConfigError` if it is not `key=value`.
 
         Args:
-            text: dots nest, except between double quotes; what follows `space.axes` is one name,
-                dots and all.
-            axis_fields: fields of an axis, the only ones below its name.
+            text: dots nest, except between double quotes. After `space.axes.` the rest is one
+                name, dots included.
+            axis_fields: fields of an axis, the only fields below its name.
         """
         dotted, equals, words = text.partition("=")
         if not equals or not dotted.strip():
@@ -79,9 +80,9 @@ class Override:
         return cls(text=text, path=path, value=value_of(words))
 
     def apply(self, tree: Mapping[str, Any]) -> dict[str, Any]:
-        """Return nested tables with the value set; the argument is left as it was."""
-        out = dict(tree)
-        level = out
+        """Return nested tables with the value set; the argument is not changed."""
+        changed = dict(tree)
+        level = changed
         for key in self.path[:-1]:
             below = level.get(key, {})
             if not isinstance(below, dict):
@@ -89,11 +90,11 @@ class Override:
             level[key] = dict(below)
             level = level[key]
         level[self.path[-1]] = self.value
-        return out
+        return changed
 
 
 def value_of(words: str) -> Any:
-    """Return what TOML reads in some words, or the words themselves: `0.1`, `true`, `knn`."""
+    """Return the TOML value of a text, or the text itself: `0.1`, `true`, `knn`."""
     try:
         return toml(f"value = {words}")["value"]
     except ValueError:
@@ -110,12 +111,12 @@ def _split_key(dotted: str, axis_fields: Collection[str]) -> list[str]:
 
 
 def sentences(error: ValidationError, whole: type[BaseModel], axis: type[BaseModel]) -> list[str]:
-    """Turn pydantic's faults into sentences that name the field as the user typed it.
+    """Return a sentence for each of pydantic's faults, with the field's name as the user types it.
 
     Args:
-        error: of validating a config.
+        error: pydantic's, for a config.
         whole: the model of a config.
-        axis: the model of one axis, which stands below names of the user's choice.
+        axis: the model of one axis; its table is below a name that the user chooses.
     """
     lines = []
     for fault in error.errors(include_url=False):
@@ -141,9 +142,13 @@ def _unknown_key(path: list[str], where: str, whole: type[BaseModel], axis: type
 
 
 def _brief(value: Any) -> str:
-    """Return a value as Python writes it, the middle left out where it is long."""
+    """Return a value as Python writes it; the middle of a long text is left out."""
     text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]}"
+    return (
+        text
+        if len(text) <= MOST_CHARACTERS
+        else f"{text[: MOST_CHARACTERS // 2]}...{text[-MOST_CHARACTERS // 2 :]}"
+    )
 
 
 def _lower(text: str) -> str:

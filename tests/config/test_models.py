@@ -82,7 +82,7 @@ def test_the_files_name_is_the_studys(tmp_path: Path) -> None:
         (["x." * 100_000 + "x=1"], r"it is nested more than 50 deep"),
         (["seed=" + "x" * 5000], r"^.{0,40}\n  seed is 'x{199}\.\.\.x{199}': input should be"),
         ([r'data.path="a\u0000"'], r"data\.path: a path cannot hold a zero byte"),
-        (["data.path=~nobody-of-that-name/x"], r"the home of somebody who has none here"),
+        (["data.path=~nobody-of-that-name/x"], r"the home of a user who has none here"),
         (["space.axes.lambd.low=0", "space.axes.lambd.high=1e300"],
          r"0 to 1e\+300 is beyond 1e\+150"),
     ],
