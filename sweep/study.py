@@ -44,12 +44,12 @@ Listener = Callable[[Event], None]
 LOST_NODES = 100
 """Attempts of one trial that a lost node may end before such an attempt counts as a failure."""
 
-WAITS = (State.PAUSED, State.WAITING, State.HELD)
-"""States of a trial that does nothing until it is told to continue."""
+WAITING_STATES = (State.PAUSED, State.WAITING, State.HELD)
+"""States of a trial that does nothing until the rule answers continue."""
 
-MAY: Mapping[Action, tuple[State, ...]] = {
-    "continue": WAITS,
-    "hold": (State.TRAINING, *WAITS),
+ALLOWED_STATES: Mapping[Action, tuple[State, ...]] = {
+    "continue": WAITING_STATES,
+    "hold": (State.TRAINING, *WAITING_STATES),
     "stop": tuple(state for state in State if not state.final),
 }
 """The states in which each action is allowed."""
@@ -200,7 +200,7 @@ class Study:
         state = self.history.state_of(trial_id)
         if state.final:
             return "stop"
-        return "hold" if state in WAITS else "continue"
+        return "hold" if state in WAITING_STATES else "continue"
 
     def overrule(self, verdict: Verdict) -> None:
         """Record the runner's own verdict, where it cannot do what the rule decided."""
@@ -303,10 +303,11 @@ class Study:
         """Record a verdict if it changes anything; return whether it did."""
         state = self.history.state_of(verdict.trial_id)
         action, reason = verdict.action, verdict.reason
-        if state not in MAY[action]:
+        if state not in ALLOWED_STATES[action]:
             raise RuleError(
                 f"The rule says {action} of trial {verdict.trial_id}, which is {state.name}. "
-                f"{action} is allowed for: {', '.join(allowed.name for allowed in MAY[action])}."
+                f"{action} is allowed for: "
+                f"{', '.join(allowed.name for allowed in ALLOWED_STATES[action])}."
             )
         if action == "continue" and state != State.PAUSED and self.history.probes_left == 0:
             action, reason = "hold", f"budget.probes is spent ({self.budget.probes}); {reason}"

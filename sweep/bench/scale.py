@@ -35,8 +35,8 @@ COMMANDS = {
     "resume": ["-m", "sweep.cli", "resume", NAME, "--quiet"],
     "floor": ["-c", "import sweep.cli.app, sweep.tables.query, sweep.cli.summary"],
 }
-PART = 1000
-"""How many trials the first and the last part have."""
+PART_TRIALS = 1000
+"""Number of trials in the first part and in the last part."""
 
 
 def run(
@@ -64,7 +64,7 @@ def run(
         walls = {command: [wall for wall, _ in pairs] for command, pairs in timed.items()}
         cpus = {command: [cpu for _, cpu in pairs] for command, pairs in timed.items()}
         log_bytes = (results / NAME / EVENTS).stat().st_size
-    part = max(1, min(PART, len(clock.wall) // 2))
+    part = max(1, min(PART_TRIALS, len(clock.wall) // 2))
     first, last = _per_trial(clock.wall, part)
     cpu_first, cpu_last = _per_trial(clock.cpu, part)
     return Figure(

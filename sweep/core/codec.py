@@ -23,8 +23,8 @@ from sweep.core.errors import StudyError
 from sweep.core.events import FORMAT, Event, SessionBegan, StudyBegan
 from sweep.core.records import Observation
 
-DEEPEST = 100
-"""Levels of nesting in a line, at most."""
+MOST_LEVELS = 100
+"""Largest number of nested levels in a line."""
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 _OBSERVATION: TypeAdapter[Observation] = TypeAdapter(Observation)
@@ -101,9 +101,9 @@ def decode_observation(line: bytes) -> Observation:
 
 
 def _check_depth(line: bytes) -> None:
-    """Raise `ValueError` where a line is nested more than `DEEPEST` deep."""
-    if line.count(b"[") + line.count(b"{") > DEEPEST and _deeper(json.loads(line), DEEPEST):
-        raise ValueError(f"it is nested more than {DEEPEST} deep")
+    """Raise `ValueError` where a line is nested more than `MOST_LEVELS` deep."""
+    if line.count(b"[") + line.count(b"{") > MOST_LEVELS and _deeper(json.loads(line), MOST_LEVELS):
+        raise ValueError(f"it is nested more than {MOST_LEVELS} deep")
 
 
 def _deeper(value: Any, levels: int) -> bool:
@@ -123,7 +123,7 @@ def _sentence(error: ValidationError) -> str:
     kind, message = first["type"], first["msg"].removeprefix("Value error, ")
     if kind == "json_invalid":
         deep = "recursion" in message
-        return f"it is nested more than {DEEPEST} deep" if deep else message
+        return f"it is nested more than {MOST_LEVELS} deep" if deep else message
     place = ".".join(map(str, first["loc"])) or "the event"
     if kind == "missing":
         return f"{place} is missing"

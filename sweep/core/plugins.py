@@ -40,7 +40,7 @@ _FOLDERS: list[str] = []
 
 
 def importable(folder: Path | str | None) -> None:
-    """Note the config's folder as one in which plug-ins may lie."""
+    """Note the config's folder as a folder that may hold plug-ins."""
     if folder is not None and str(folder) not in _FOLDERS:
         _FOLDERS.append(str(folder))
 
@@ -193,7 +193,7 @@ def filled_in(
     *,
     where: str,
 ) -> dict[str, Any]:
-    """Return keys as given, and the defaults of a member's others that have one, as JSON.
+    """Return the given keys, and the defaults of the member's other keys, as JSON.
 
     The arguments are those of `bind`. Values are not checked, and a required key may be missing,
     because an axis may give it.
@@ -273,7 +273,7 @@ def _read(kind: str, name: str, factory: Callable[..., Any]) -> _Signature:
 
 
 def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:
-    """Return the field of a parameter: its alias, and its default where it has one."""
+    """Return the field of a parameter: its alias, and its default if there is one."""
     if parameter.default is parameter.empty:
         return Field(alias=parameter.name)
     if dataclasses.is_dataclass(factory):

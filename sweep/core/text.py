@@ -49,18 +49,18 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     try:
         values: list[Any] = column.to_pylist()
     except _NO_SUCH_VALUE:
-        return [_value(one) for one in column]
+        return [_value(scalar) for scalar in column]
     return values
 
 
-def _value(one: pa.Scalar) -> Any:
+def _value(scalar: pa.Scalar) -> Any:
     """Return one value; a date beyond the year 9999 as text, an interval of ages as its type."""
-    for convert in (one.as_py, lambda: one.cast(pa.string()).as_py()):
+    for convert in (scalar.as_py, lambda: scalar.cast(pa.string()).as_py()):
         try:
             return convert()
         except _NO_SUCH_VALUE:
             continue
-    return f"<{one.type}>"
+    return f"<{scalar.type}>"
 
 
 _NO_SUCH_VALUE = (ValueError, OverflowError, pa.ArrowException)

@@ -17,7 +17,7 @@ from sweep.doctor.finding import Finding
 
 SCARCE_BYTES = 2e9
 """Memory that torch, Ray and the worker of one trial take."""
-TRIED = ("torch", "torchvision", "ray", "optuna", "duckdb", "numpy", "pyarrow")
+IMPORTED_LIBRARIES = ("torch", "torchvision", "ray", "optuna", "duckdb", "numpy", "pyarrow")
 """Libraries that are imported as a check, because they may be installed and broken."""
 
 
@@ -88,7 +88,7 @@ def _computes(device: str) -> bool:
 
 
 def versions() -> Iterator[Finding]:
-    """Yield findings on Python, the libraries in `TRIED`, others that are wrong, and the extras."""
+    """Yield findings on Python, `IMPORTED_LIBRARIES`, other wrong libraries, and the extras."""
     supported = metadata.metadata("sweep")["Requires-Python"] or ""
     python = platform.python_version()
     right = SpecifierSet(supported).contains(python)
@@ -101,9 +101,9 @@ def versions() -> Iterator[Finding]:
     yield Finding(check="sweep", state="ok", seen=metadata.version("sweep"))
     asked = [Requirement(text) for text in metadata.requires("sweep") or []]
     always = [need for need in asked if need.marker is None or need.marker.evaluate({"extra": ""})]
-    for need in sorted(always, key=lambda need: need.name not in TRIED):
+    for need in sorted(always, key=lambda need: need.name not in IMPORTED_LIBRARIES):
         finding = _library(need)
-        if need.name in TRIED or finding.state != "ok":
+        if need.name in IMPORTED_LIBRARIES or finding.state != "ok":
             yield finding
     yield from _extras(asked)
 
@@ -115,7 +115,7 @@ def _library(asked: Requirement) -> Finding:
     except metadata.PackageNotFoundError:
         return Finding(check=check, state="wrong", seen="not installed", cure=cure)
     seen = f"{version} (supported: {asked.specifier})"
-    if asked.name in TRIED and (why := _broken(asked.name)) is not None:
+    if asked.name in IMPORTED_LIBRARIES and (why := _broken(asked.name)) is not None:
         return Finding(
             check=check,
             state="wrong",

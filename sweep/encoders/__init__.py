@@ -54,7 +54,7 @@ def bind(config: EncoderConfig, *, seed: int = 0) -> plugins.Bound[Encoder]:
 
 
 def filled_in(config: EncoderConfig) -> dict[str, Any]:
-    """Return the keys of a config, and the defaults of the others that have one, as JSON.
+    """Return the given keys, and the defaults of the other keys, as JSON.
 
     Raises:
         ConfigError: no such encoder, or a key that it does not have.

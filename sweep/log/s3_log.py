@@ -5,8 +5,8 @@ has a condition: there must be no such object. So of two drivers that go on with
 fails at its next event, however long it slept. For the same reason no event's object is ever
 removed.
 
-A log of 100,000 events must open without 100,000 GETs, so after every `SEGMENT` events the driver
-puts them once more, as one object in `segments/`. A segment is derived: where one is missing or
+A log of 100,000 events must open without 100,000 GETs. So after every `SEGMENT_EVENTS` events the
+driver puts them once more, as one object in `segments/`. A segment is derived: if it is missing or
 damaged, the events' own objects are read. As nothing is removed, a reader cannot race with
 this. A position in this log is the number of an event.
 """
@@ -26,9 +26,9 @@ from sweep.log.log import check_seq, no_log, refused
 from sweep.storage.lease import Lease
 from sweep.storage.location import Location
 
-SEGMENT = 250
+SEGMENT_EVENTS = 250
 SEGMENTS = "segments"
-AT_ONCE = 16
+PARALLEL_GETS = 16
 """GETs under way at the same time."""
 
 
@@ -126,8 +126,8 @@ class S3Log:
         """Remember an event that is in the store; it may complete a segment."""
         self.seq = event.seq
         self._recent.append(line)
-        if len(self._recent) == SEGMENT:
-            number = self.seq // SEGMENT
+        if len(self._recent) == SEGMENT_EVENTS:
+            number = self.seq // SEGMENT_EVENTS
             if number not in segments:
                 with suppress(OSError):  # derived: it is tried again when the log is opened
                     _segment(self.path, number).write(b"".join(self._recent))
@@ -150,7 +150,7 @@ class S3LogReader:
         segments, tail = _extent(self.path, 0)
         if not segments and not tail:
             raise no_log(self.path)
-        return tail[-1] + 1 if tail else (max(segments) + 1) * SEGMENT
+        return tail[-1] + 1 if tail else (max(segments) + 1) * SEGMENT_EVENTS
 
     def scan(
         self, *, offset: int = 0, seq: int = 0, end: int | None = None
@@ -158,7 +158,7 @@ class S3LogReader:
         segments, tail = _extent(self.path, seq)
         if not segments and not tail and seq == 0:
             raise no_log(self.path)
-        behind = tail[-1] + 1 if tail else (max(segments) + 1) * SEGMENT if segments else seq
+        behind = tail[-1] + 1 if tail else (max(segments) + 1) * SEGMENT_EVENTS if segments else seq
         if offset != seq or (seq == behind and not _event(self.path, seq - 1).exists()):
             raise StudyError(f"{self.path} has no event that begins at {offset}.")
         last = behind if end is None else min(end, behind)
@@ -175,10 +175,10 @@ def _extent(path: Location, first: int) -> tuple[set[int], list[int]]:
 
     Segments are listed first, so that events which become a segment meanwhile are listed, too.
     """
-    before = f"{first // SEGMENT - 1:08}.jsonl" if first >= SEGMENT else ""
+    before = f"{first // SEGMENT_EVENTS - 1:08}.jsonl" if first >= SEGMENT_EVENTS else ""
     names = (path / SEGMENTS).names(after=before)
     segments = {int(name[:8]) for name in names if re.fullmatch(r"\d{8}\.jsonl", name)}
-    behind = max(first, (max(segments) + 1) * SEGMENT if segments else 0)
+    behind = max(first, (max(segments) + 1) * SEGMENT_EVENTS if segments else 0)
     names = path.names(after=f"{behind - 1:010}.json" if behind else "")
     return segments, [int(name[:10]) for name in names if re.fullmatch(r"\d{10}\.json", name)]
 
@@ -187,14 +187,14 @@ def _events(path: Location, first: int, end: int, segments: set[int]) -> Iterato
     """Yield the events from `first` up to `end`, from segments where there are any."""
     jobs: list[range] = []
     while first < end:
-        number = first // SEGMENT
-        upto = min(end, (number + 1) * SEGMENT)
+        number = first // SEGMENT_EVENTS
+        upto = min(end, (number + 1) * SEGMENT_EVENTS)
         seqs = range(first, upto)
         jobs += [seqs] if number in segments else [range(seq, seq + 1) for seq in seqs]
         first = upto
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for start in range(0, len(jobs), 4 * AT_ONCE):
-            some = jobs[start : start + 4 * AT_ONCE]
+    with ThreadPoolExecutor(PARALLEL_GETS) as pool:
+        for start in range(0, len(jobs), 4 * PARALLEL_GETS):
+            some = jobs[start : start + 4 * PARALLEL_GETS]
             for job, events in zip(
                 some, pool.map(lambda job: _fetch(path, job), some), strict=True
             ):
@@ -207,10 +207,10 @@ def _fetch(path: Location, seqs: range) -> Sequence[Event] | None:
     if len(seqs) == 1:
         return [_single(path, seqs[0])]
     try:
-        lines = _segment(path, seqs[0] // SEGMENT).read().splitlines()
-        if len(lines) != SEGMENT:
+        lines = _segment(path, seqs[0] // SEGMENT_EVENTS).read().splitlines()
+        if len(lines) != SEGMENT_EVENTS:
             return None
-        events = [decode(lines[seq % SEGMENT]) for seq in seqs]
+        events = [decode(lines[seq % SEGMENT_EVENTS]) for seq in seqs]
         for event, seq in zip(events, seqs, strict=True):
             check_seq(event, seq)
     except (ValueError, FileNotFoundError):

@@ -56,7 +56,7 @@ def bind(config: MethodConfig, *, seed: int = 0) -> plugins.Bound[Builder]:
 
 
 def filled_in(config: MethodConfig) -> dict[str, Any]:
-    """Return the keys of a config, and the defaults of the others that have one, as JSON.
+    """Return the given keys, and the defaults of the other keys, as JSON.
 
     Raises:
         ConfigError: no such method, or a key that it does not have.

@@ -32,8 +32,8 @@ FATAL = ("loss", "alpha")
 CRITERIA = (*FATAL, "alpha_r2", "rankme")
 ACCURACIES = ("accuracy", "test_accuracy")
 SECONDS = ("pretrain_seconds", "measure_seconds", "probe_seconds")
-STEPS = 1000
-"""Steps of a whole replayed training: a table has fractions, not steps."""
+REPLAYED_STEPS = 1000
+"""Steps of a whole replayed training, because a table has fractions and no steps."""
 
 
 # To a table --------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def _observations(
     *,
     last: bool,
 ) -> Iterator[Observation]:
-    step = max(1, round(fraction * STEPS))
+    step = max(1, round(fraction * REPLAYED_STEPS))
     loss = [_measure("loss", row["loss"])] if "loss" in row else []
     trained = Observation(
         stage="trained" if last else "pretrain",

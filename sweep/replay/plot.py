@@ -52,10 +52,10 @@ STYLE = {
     "figure.constrained_layout.w_pad": 0.08,  # inches
     "figure.constrained_layout.h_pad": 0.06,
 }
-FEW = 12
-"""Up to so many values of a field each get a label on its axis."""
-WIDE = 4.0
-"""An axis is logarithmic from this ratio of the largest to the smallest value on."""
+MOST_LABELS = 12
+"""If a field has at most this number of values, each value gets a label on the axis."""
+LOG_AXIS_RATIO = 4.0
+"""An axis is logarithmic if the largest value is at least this many times the smallest."""
 
 
 def write(landscape: Landscape, table: pa.Table, path: Path) -> None:
@@ -227,7 +227,8 @@ def _points(axes: Axes, x: Floats, y: Floats, broken: npt.NDArray[np.bool_]) -> 
 def _scale(axes: Axes, which: str, name: str, values: Floats) -> None:
     """Label an axis, and each value of a field if there are few."""
     values = np.unique(values[~np.isnan(values)])
-    on_log, few = _is_log(name, values), name not in CRITERIA.values() and len(values) <= FEW
+    on_log = _is_log(name, values)
+    few = name not in CRITERIA.values() and len(values) <= MOST_LABELS
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log" if on_log else "linear"})
     unit = " (projector dimensions)" if name == "d" else ""
@@ -244,7 +245,7 @@ def _scale(axes: Axes, which: str, name: str, values: Floats) -> None:
 
 
 def _is_log(name: str, values: Floats) -> bool:
-    wide = len(values) > 0 and values.min() > 0 and values.max() >= WIDE * values.min()
+    wide = len(values) > 0 and values.min() > 0 and values.max() >= LOG_AXIS_RATIO * values.min()
     return bool(wide and name not in LINEAR)
 
 

@@ -79,17 +79,17 @@ class RuleSpec:
 
     @property
     def online(self) -> bool:
-        """Whether the rule decides by the online probe, and pays for it."""
+        """True if the rule decides by the online probe, and pays for it."""
         return bool(getattr(self.make_rule(), "online", False))
 
     @property
     def baseline(self) -> bool:
-        """Whether the rule looks at no criterion."""
+        """True if the rule uses no criterion."""
         return bool(getattr(self.make_rule(), "baseline", False))
 
     @property
     def wants_probes(self) -> bool:
-        """Whether the rule gets as many probes as another one, because none are given."""
+        """True if the rule gets as many probes as another rule, because no number is given."""
         return bool(getattr(self.make_rule(), "matched", False)) and (
             "probes" not in self.rule.parameters
         )

@@ -385,7 +385,7 @@ def _drawn(landscape: Landscape, seed: int, number: int) -> Landscape:
         number += 1_000_003
 
 
-BRIEF = (
+BRIEF_COLUMNS = (
     "table", "rule", "p_within_1", "mean_regret", "p99_regret", "worst_regret",
     "mean_test_regret", "probes", "device_seconds_fraction", "to_half_a_point", "less_regret",
     "less_regret_lo", "less_regret_hi",
@@ -401,4 +401,8 @@ def to_table(rows: Sequence[dict[str, Any]], path: Path | None, *, brief: bool) 
             pyarrow.parquet.write_table(table, path)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error}.") from error
-    return table.select([name for name in BRIEF if name in table.column_names]) if brief else table
+    return (
+        table.select([name for name in BRIEF_COLUMNS if name in table.column_names])
+        if brief
+        else table
+    )

@@ -100,20 +100,20 @@ class _Remembering(MemoryLog):
         self._events = events
 
 
-def _same(one: Event, other: Event) -> bool:
+def _same(first: Event, second: Event) -> bool:
     """Return whether two events decide the same; reasons may differ, in a last digit."""
-    match one, other:
+    match first, second:
         case Decided(), Decided():
-            return (one.trial_id, one.action) == (other.trial_id, other.action)
+            return (first.trial_id, first.action) == (second.trial_id, second.action)
         case ZoneMoved(zone=a), ZoneMoved(zone=b):
             return a.through == b.through and _near(a.lo, b.lo) and _near(a.hi, b.hi)
     return False
 
 
-def _near(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return bool(np.isclose(one, other, rtol=1e-9, atol=1e-12))
+def _near(first: float | None, second: float | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return bool(np.isclose(first, second, rtol=1e-9, atol=1e-12))
 
 
 def _differs(recorded: Event, made: Event | None) -> str:

@@ -107,7 +107,7 @@ def test_a_trials_name_follows_its_weights_and_nothing_else() -> None:
         ({"options.x": [1e200]}, r"The space holds options\.x = 1e\+200, beyond 1e\+150"),
         (
             {"lambd": {"low": 1, "high": 2, "points": 10**9}},
-            r"has 1,000,000,000 candidates, and at",
+            r"has 1,000,000,000 candidates, and the limit",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from sweep.core.codec import DEEPEST, decode, decode_observation, encode
+from sweep.core.codec import MOST_LEVELS, decode, decode_observation, encode
 from sweep.core.events import (
     BudgetChanged,
     CandidateAdded,
@@ -196,8 +196,8 @@ def test_a_line_that_is_nested_too_deeply_is_refused() -> None:
             b'"more": 0', b'"x":' + b"[" * depth + b"]" * depth
         )
 
-    assert isinstance(decode(nested(DEEPEST - 1)), TrialEvent)
-    for depth in (DEEPEST, 150, 100_000):
+    assert isinstance(decode(nested(MOST_LEVELS - 1)), TrialEvent)
+    for depth in (MOST_LEVELS, 150, 100_000):
         with pytest.raises(ValueError, match=r"^it is nested more than 100 deep$"):
             decode(nested(depth))
 

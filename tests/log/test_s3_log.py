@@ -34,7 +34,7 @@ def append(folder: Location, count: int) -> None:
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_log, "SEGMENT", 5)
+    monkeypatch.setattr(s3_log, "SEGMENT_EVENTS", 5)
 
 
 @pytest.fixture

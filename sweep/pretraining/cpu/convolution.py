@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 
-SMALL = 16
+SMALL_PIXELS = 16
 """Up to so many pixels of an output map, the matrix products are faster.
 
 Milliseconds of oneDNN and of the product on two AMX cores, 256 images, bfloat16:
@@ -26,7 +26,7 @@ Milliseconds of oneDNN and of the product on two AMX cores, 256 images, bfloat16
 In float32 only the gradient of the weight is faster: 236 and 218 at 4x4.
 """
 
-SMALL_STRIDED = 64
+SMALL_STRIDED_PIXELS = 64
 """The same limit for the gradient of the weight of a convolution with strides.
 
 128 to 256 channels, 16x16 to 8x8: 70 and 50 ms on two cores, 123 and 84 ms on one.
@@ -66,7 +66,7 @@ def _applies(
     if isinstance(padding, str) or x_BCHW.ndim != 4:
         return False
     height, width = output_side(x_BCHW, weight, stride, padding)
-    return 0 < height * width <= (SMALL if min(stride) == 1 else SMALL_STRIDED)
+    return 0 < height * width <= (SMALL_PIXELS if min(stride) == 1 else SMALL_STRIDED_PIXELS)
 
 
 class _Convolution(torch.autograd.Function):
@@ -77,7 +77,7 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(x_BCHW, weight)
         ctx.stride, ctx.padding = stride, padding
         height, width = output_side(x_BCHW, weight, stride, padding)
-        if x_BCHW.dtype == torch.bfloat16 and height * width <= SMALL:
+        if x_BCHW.dtype == torch.bfloat16 and height * width <= SMALL_PIXELS:
             return product(x_BCHW, weight, stride, padding)
         return torch.conv2d(x_BCHW, weight, None, stride, padding)
 
@@ -127,7 +127,7 @@ def input_gradient(
     """
     high, wide = weight.shape[2:]
     rest = (high - 1 - padding[0], wide - 1 - padding[1])
-    small = x_BCHW.shape[2] * x_BCHW.shape[3] <= SMALL
+    small = x_BCHW.shape[2] * x_BCHW.shape[3] <= SMALL_PIXELS
     if grad_BOHW.dtype == torch.bfloat16 and small and max(stride) == 1 and min(rest) >= 0:
         return product(grad_BOHW, weight.flip(2, 3).transpose(0, 1), stride, rest)
     return conv2d_input(x_BCHW.shape, weight, grad_BOHW, stride, padding)  # type: ignore[no-any-return]  # torch has no types there

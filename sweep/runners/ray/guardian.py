@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 TOKEN = "SWEEP_RAY_TOKEN"
-KEPT = {"SPT_NOENV": "1"}
+KEEP_ENVIRONMENT = {"SPT_NOENV": "1"}
 """Keeps setproctitle, which Ray's agents use, from writing a title over the environment."""
 PATIENCE_SECONDS = 15.0
 PROC = Path("/proc")
@@ -47,7 +47,7 @@ def guarded() -> Iterator[Mapping[str, str]]:
         start_new_session=True,  # else Ctrl-C in a terminal would end the guardian as well
     )
     try:
-        yield {TOKEN: token, **KEPT}
+        yield {TOKEN: token, **KEEP_ENVIRONMENT}
     finally:
         guardian.communicate(timeout=2 * PATIENCE_SECONDS)  # closes the pipe, and waits
 
@@ -70,7 +70,9 @@ def marked(mark: Mapping[str, str]) -> list[int]:
     """Return the ids of the processes that started with this mark in their environment."""
     if not mark:
         return []  # or all processes would match
-    wanted = {f"{name}={value}".encode() for name, value in mark.items() if name not in KEPT}
+    wanted = {
+        f"{name}={value}".encode() for name, value in mark.items() if name not in KEEP_ENVIRONMENT
+    }
     pids = []
     for folder in PROC.iterdir():
         with contextlib.suppress(OSError):  # another user's process, or one that is gone
