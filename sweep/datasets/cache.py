@@ -72,7 +72,7 @@ def fingerprint(config: DataConfig) -> str:
     fields of `config` that change the arrays, and the content: for files their relative
     names, sizes, first and last 64 KiB (of 4,096 files evenly spaced, where there are
     more); for torchvision's sets the checksums that it demands; for a plug-in its name and
-    the files at `path`, so that a plug-in which changes should be given another option.
+    the files at `path`, so a plug-in that changes should get another name or another key.
 
     Raises:
         ConfigError: no data set has that name.

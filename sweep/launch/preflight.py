@@ -60,6 +60,7 @@ def prepare(config: StudyConfig) -> Prepared:
         data_digest = data.digest
     else:
         data_digest = fingerprint(config.data) if config.data.path else ""
+    config = _filled_in(config, rule, proposer)
     space = candidates(config, data_digest, binder())
     weights: dict[str, int] = {}
     if data is not None:
@@ -67,7 +68,7 @@ def prepare(config: StudyConfig) -> Prepared:
         _check_labels(config, data, prepared_rule)
         _check_rule(config, prepared_rule)
     return Prepared(
-        config=_filled_in(config, rule, proposer),
+        config=config,
         candidates=space,
         rule=prepared_rule,
         proposer=prepared_proposer,

@@ -396,6 +396,7 @@ def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) ->
 def _about(config: TrialConfig, data: Data) -> dict[str, Any]:
     return {
         "encoder": config.encoder.model_dump(mode="json"),
+        "seed": config.seed,
         "shape": list(data.shape),
         "mean": [float(value) for value in data.mean],
         "std": [float(value) for value in data.std],
