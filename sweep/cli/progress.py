@@ -194,7 +194,7 @@ def duration(seconds: float) -> str:
 def _words(point: Mapping[str, float | str]) -> list[str]:
     """Return `NAME VALUE` for each value of a point that is known."""
     return [
-        f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}"
+        f"{name} {value}" if isinstance(value, str) else f"{name} {value:g}"
         for name, value in point.items()
         if value == value
     ]

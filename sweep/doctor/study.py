@@ -1,4 +1,4 @@
-"""A study's health: its log, its driver, its tables, its weights, what failed, what was left."""
+"""A study's health: its log, driver, tables and weights, its failures and leftover files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from sweep.storage.files import Place
 from sweep.tables.snapshots import TABLES, StudyTables
 
 LOOKED_AT = 1000
-"""Weights; a study may have many more, and an object store takes its time."""
+"""The most weights that are looked for: a study may have many more, and an object store is slow."""
 
 
 def config_of(folder: Place) -> tuple[StudyConfig | None, Path | None]:
-    """Return a study's config as last changed, and the folder of its plug-ins, as its log tells."""
+    """Return a study's config as last changed, and the folder of its plug-ins, from its log."""
     config: Mapping[str, Any] | None = None
     path: str | None = None
     try:
@@ -51,7 +51,7 @@ def config_of(folder: Place) -> tuple[StudyConfig | None, Path | None]:
 
 
 def findings(folder: Place) -> Iterator[Finding]:
-    """Yield what is found of a study, whose folder is only read."""
+    """Yield the findings about a study; its folder is only read."""
     events = list[Event]()
     yield _log(folder, events)
     later = (event for event in reversed(events) if not isinstance(event, SessionBegan))
@@ -61,7 +61,7 @@ def findings(folder: Place) -> Iterator[Finding]:
     tables = StudyTables(folder)
     yield _snapshots(tables, events[-1].seq)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", StudyWarning)  # of the damage, which is told above
+        warnings.simplefilter("ignore", StudyWarning)  # the damage has a finding already
         rows = tables.table("trials").to_pylist()
     yield from _trials(folder, rows, events)
     yield from _leftovers(folder)
@@ -75,15 +75,15 @@ def _log(folder: Place, events: list[Event]) -> Finding:
             events.append(event)
             behind = place
     except DamagedLog as error:
-        cure = f"Restore it; until then `sweep show {folder}` shows what stands before."
+        cure = f"Restore it from a copy; until then `sweep show {folder}` shows the events before."
         return Finding(check="log", state="wrong", seen=str(error), cure=cure)
     if not events or not isinstance(events[0], StudyBegan):
         cure = f"Nothing was acknowledged: remove {folder}, and `sweep run` again."
-        return Finding(check="log", state="wrong", seen="it never began", cure=cure)
+        return Finding(check="log", state="wrong", seen="it holds no study", cure=cure)
     torn = store.end(path) - behind
     seen = f"{len(events)} events, all readable"
     if torn:
-        seen += f", and {torn} bytes of a torn one, which nobody was told of"
+        seen += f", and {torn} bytes of an unfinished one, which was never acknowledged"
         cure = f"`sweep resume {folder}` cuts it off."
         return Finding(check="log", state="warning", seen=seen, cure=cure)
     return Finding(check="log", state="ok", seen=seen)
@@ -101,7 +101,7 @@ def _driver(folder: Place, *, over: bool) -> Finding:
         seen, cure = f"{holder} is gone; {beat}", f"`sweep resume {folder}` goes on."
         return Finding(check="driver", state="ok" if over else "warning", seen=seen, cure=cure)
     if silent_seconds > lease.DEAD_SECONDS:
-        cure = f"It hangs, or the disk does: look at that process; `sweep stop {folder}` asks it."
+        cure = f"The process or its disk hangs: look at it, or end it by `sweep stop {folder}`."
         return Finding(check="driver", state="warning", seen=f"{holder} holds it, but {beat}",
                        cure=cure)  # fmt: skip
     return Finding(check="driver", state="ok", seen=f"{holder} drives it; {beat}")
@@ -116,15 +116,16 @@ def _snapshots(tables: StudyTables, last: int) -> Finding:
             check="tables",
             state="warning",
             seen=f"missing, damaged or not of this log: {', '.join(lost)}; queries read the log",
-            cure="Nothing is lost; whoever drives the study writes them again.",
+            cure="Nothing is lost; the study's driver writes them again.",
         )
     behind = last - min(known)
     seen = f"{len(TABLES)} tables, in step with the log"
     if behind > 0:
         seen = f"{len(TABLES)} tables, {behind} events behind the log, which queries add"
     if behind < 0:
-        return Finding(check="tables", state="warning", seen="the tables know more than the log",
-                       cure="Restore the log: it has lost its end.")  # fmt: skip
+        seen = "the tables hold events that the log lacks"
+        cure = "Restore the log from a copy: its end is lost."
+        return Finding(check="tables", state="warning", seen=seen, cure=cure)
     return Finding(check="tables", state="ok", seen=seen)
 
 
@@ -147,7 +148,7 @@ def _trials(folder: Place, rows: list[Mapping[str, Any]], events: list[Event]) -
     if not gone:
         yield Finding(check="weights", state="ok", seen=seen)
     elif gone[0]["winner"]:
-        cure = "Restore it from a copy: nothing else can be exported."
+        cure = "Restore it from a copy: `sweep export` needs it."
         seen += f"; the winner's is gone: {folder / 'trials' / gone[0]['trial_id'] / ENCODER}"
         yield Finding(check="weights", state="wrong", seen=seen, cure=cure)
     else:
@@ -161,7 +162,7 @@ def _has_weights(folder: Place, trial_id: str) -> bool:
 
 
 def _leftovers(folder: Place) -> Iterator[Finding]:
-    """Yield what killed writers left on a disk; an object store takes whole objects only."""
+    """Yield the unfinished files of killed writers on a disk; an object store has none."""
     if not isinstance(folder, Path):
         return
     left = [
@@ -173,7 +174,5 @@ def _leftovers(folder: Place) -> Iterator[Finding]:
     if left:
         size = sum(path.stat().st_size for path in left if path.exists())
         seen = f"{len(left)} unfinished files of killed writers, {size / 1e6:.1f} MB: {left[0]}"
-        cure = (
-            f"They do no harm. Once nobody drives the study: find {folder} -name '.*.tmp' -delete"
-        )
+        cure = f"They do no harm. When no driver runs: find {folder} -name '.*.tmp' -delete"
         yield Finding(check="leftovers", state="warning", seen=seen, cure=cure)

@@ -83,6 +83,13 @@ def test_alpha_uses_the_window_of_the_config(h_ND: Tensor) -> None:
     assert (found.detail["first"], found.detail["last"]) == (2, 12)
 
 
+def test_alpha_condemns_a_collapsed_model_and_rankme_does_not(h_ND: Tensor) -> None:
+    features = summarise(h_ND[:1].repeat(200, 1))
+    config = CriteriaConfig(first=2, last=8)
+    assert CRITERIA["alpha"](config)(features).fatal
+    assert not CRITERIA["rankme"](config)(features).fatal
+
+
 def test_alpha_of_an_encoder_narrower_than_the_window_is_degenerate(h_ND: Tensor) -> None:
     found = CRITERIA["alpha"](CriteriaConfig())(summarise(h_ND))
     assert found.status == "degenerate"

@@ -207,9 +207,9 @@ def overwrite(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "check", "state", "seen"),
     [
-        (store.EVENTS, append(b'{"seq'), "log", "warning", "and 5 bytes of a torn one"),
+        (store.EVENTS, append(b'{"seq'), "log", "warning", "and 5 bytes of an unfinished one"),
         (store.EVENTS, overwrite, "log", "wrong", "is damaged at line 6"),
-        (store.EVENTS, lambda path: path.write_bytes(b""), "log", "wrong", "it never began"),
+        (store.EVENTS, lambda path: path.write_bytes(b""), "log", "wrong", "it holds no study"),
         ("tables/trials.parquet", Path.unlink, "tables", "warning", "not of this log: trials;"),
         ("tables/.x.1.tmp", Path.touch, "leftovers", "warning", "1 unfinished files"),
     ],

@@ -269,6 +269,7 @@ def test_a_run_that_diverges_ends_early_as_a_row(tmp_path: Path) -> None:
     assert loss is not None
     assert loss.status == "nonfinite"
     assert loss.value is None
+    assert loss.fatal
     assert seen[-1].fraction < 1.0
     assert [o.stage for o in observe(tmp_path, "train.lr=1e30")] == ["trained"]
 

@@ -389,6 +389,27 @@ def test_a_field_named_like_a_column_of_ours_does_not_overwrite_it() -> None:
     assert (trial["lr"], trial["measure_lr"], trial["measure_index"]) == (0.1, 9.0, 8.0)
 
 
+def test_each_parameter_of_the_method_is_a_column_varied_or_not() -> None:
+    config = {
+        "projector": {"d": 64, "hidden": None, "layers": 2, "loss": 3.0},
+        "objective": {"name": "mine", "lambd": 1.0, "options": {"a": 1}, "deep": [1]},
+    }
+    point = {"d": 64, "lambd": 1, "train.lr": 0.5}
+    added = CandidateAdded(seq=0, trial_id="t", point=point, config=config, index=0)
+    table = fold((added,))["trials"]
+    own = {"d": 64, "lambd": 1.0, "lr": 0.5, "hidden": None, "layers": 2, "method_loss": 3.0}
+    assert table.schema.names[3:9] == list(own)
+    trial = row(table, 0)
+    assert {name: trial[name] for name in own} == own
+    assert table.schema.field("lambd").type == pa.float64(), "as the config has it"
+    assert (trial["method"], trial["loss"]) == ("mine", None)
+
+
+def test_a_study_without_candidates_has_the_columns_of_its_method() -> None:
+    names = fold(EVENTS_OF_STUDY[:2])["trials"].schema.names
+    assert {"d", "lambd"} <= {*names}
+
+
 def test_columns_are_short_and_words_of_sql() -> None:
     names = ["train.lr", "objective.lambd", "encoder.name", "augment.crop_min", "lambda", "a b", ""]
     assert [column(name) for name in names] == [
