@@ -23,7 +23,14 @@ import typer
 from rich.console import Console
 
 from sweep.config.models import StudyConfig
-from sweep.core.errors import QueryError, StudyError, StudyWarning, SweepError, UserError
+from sweep.core.errors import (
+    OtherFormat,
+    QueryError,
+    StudyError,
+    StudyWarning,
+    SweepError,
+    UserError,
+)
 from sweep.core.text import Form, clean, one_line, to_text
 from sweep.log import store
 from sweep.runners.interrupt import EXIT_INTERRUPTED, Interrupted, ending_at_once, leaving_in_time
@@ -194,7 +201,7 @@ def list_studies(
     from sweep.tables.query import query
 
     form = _form(as_json, as_csv, as_table)
-    folders = store.listing(results)
+    folders = [folder for folder in store.listing(results) if _readable(folder)]
     if not folders and form == "table":
         _say(f"No study in {results}. `sweep run experiments/quickstart.toml` makes one.")
         return
@@ -206,6 +213,18 @@ def list_studies(
         _show(query(folders, sql), form)
     else:
         _say("[]" if as_json else "")
+
+
+def _readable(folder: Place) -> bool:
+    """Return whether a study's log has a format that we read; print why, if not."""
+    try:
+        next(store.scan(folder / store.EVENTS), None)
+    except OtherFormat as error:
+        _note(f"{folder} is left out. {error}")
+        return False
+    except StudyError:
+        pass  # a damaged log is listed as far as it can be read
+    return True
 
 
 @app.command()

@@ -200,6 +200,17 @@ def test_a_log_of_format_1_is_refused_in_a_sentence(
         assert re.search(older, capsys.readouterr().err)
 
 
+def test_ls_leaves_out_a_study_of_another_format_and_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / EVENTS).write_text(FORMAT_1)
+    (create(folder.parent, "new") / EVENTS).write_bytes(encode(replace(BEGAN, name="new")))
+    assert app.run_command(["ls", "--json", "--results", str(folder.parent)]) == 0
+    said = capsys.readouterr()
+    assert [row["study"] for row in json.loads(said.out)] == ["new"]
+    assert f"Note: {folder} is left out. This study was written by sweep 0.1.0" in said.err
+
+
 def _used(use: Any, folder: Path) -> Any:
     if use is read:
         return read(folder / EVENTS)
