@@ -43,7 +43,7 @@ from sweep.storage.files import Place
 JOURNAL = "journal.jsonl"
 
 TAKEN = ("loss", "accuracy", "test_accuracy")
-"""Names of measures that a part of the loss may not have, besides those of the criteria."""
+"""Names of measures that no criterion and no part of a loss may have."""
 
 log = logging.getLogger(__name__)
 """Tells when a stage begins; a worker sends it to the trial's log file."""
@@ -296,11 +296,16 @@ def _measure(
     Features are float32 whatever pretraining used: alpha reads the spectrum's tail.
     """
     log.info("measure at step %d", step)
-    encoded, count = _encoded(config, context, data, encoder)
+    encoded = _encoded(config, context, data, encoder)
     measures = []
     for bound in criteria.bind(config.criteria):
-        measure = bound.make()(encoded)
-        detail = {**measure.detail, "images": count, "split": "pretrain"}
+        measure = criteria.measure(bound, encoded)
+        if measure.name in TAKEN:
+            raise ConfigError(
+                f"The criterion {bound.name!r} calls its measure {measure.name!r}, which is the "
+                "name of another measure. Give it a name of its own."
+            )
+        detail = {"images": encoded.count, "split": "pretrain", **measure.detail}
         measures.append(replace(measure, detail=detail))
     features = encoded.moments
     spectrum = [float(f"{value:.7g}") for value in features.eigenvalues_D if np.isfinite(value)]
@@ -313,10 +318,8 @@ def _measure(
     )
 
 
-def _encoded(
-    config: TrialConfig, context: Context, data: Data, encoder: nn.Module
-) -> tuple[Encoded, int]:
-    """Return the features of fixed pretraining images, and how many images these are."""
+def _encoded(config: TrialConfig, context: Context, data: Data, encoder: nn.Module) -> Encoded:
+    """Return the features of fixed pretraining images."""
     split = data.splits.pretrain
     count = min(config.criteria.images, len(split))
     rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
@@ -338,7 +341,7 @@ def _encoded(
             device=context.device,
         )
 
-    return Encoded(batches, augmented), count
+    return Encoded(count, batches, augmented)
 
 
 def _probed(
