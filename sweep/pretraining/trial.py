@@ -2,11 +2,12 @@
 
     pretrain ... -> trained -> measured -> (a verdict) -> probed
 
-`run_trial` yields observations; to stop a trial, stop asking. It writes only its own
-folder: a checkpoint while it trains, the encoder once trained, and a journal of finished
-observations, written before each is yielded. Re-entered, it yields the journal first and
-goes on where it stopped, so a stage that ended is never run again, unless what it left is
-damaged: then it is, and the trial's log says so. Here the seams meet.
+`run_trial` yields observations; to stop a trial, ask for no further observation. The trial writes
+only to its own folder: a checkpoint while it trains, the encoder once it is trained, and a journal,
+to which each finished observation is written before it is yielded. If the trial is entered again,
+it yields the journal first and goes on where it stopped, so a finished stage does not run again. If
+the files of a stage are damaged, the stage runs again, and the trial's log says so. The seams meet
+in this file.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ TAKEN = ("loss", "accuracy", "test_accuracy")
 """Names of measures that no criterion and no part of a loss may have."""
 
 log = logging.getLogger(__name__)
-"""Tells when a stage begins; a worker sends it to the trial's log file."""
+"""Says when a stage begins; a worker writes it to the trial's log file."""
 
 
 def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, None, None]:
-    """Yield what the trial sees, stage after stage; what its journal holds comes first.
+    """Yield the observations of the trial's journal, then those of the stages that are left.
 
     Args:
         config: the candidate.
@@ -59,10 +60,12 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     Yields:
         `pretrain` (loss) at each heartbeat, `measured` at each of `criteria.at` and at the
         end, `trained`, and `probed` (accuracy on the validation split) at each of `probe.at`
-        and at the end. A loss or alpha that is no number ends it early.
+        and at the end. The parts of the loss come with `trained` and with each look before it. A
+        loss or an alpha that is not a number ends the trial early.
 
     Raises:
-        DataError: the images cannot be read.
+        DataError: the images cannot be read, or a supervised method has no labels.
+        ConfigError: a member cannot be built, or two measures have one name.
     """
     torch.set_num_threads(context.threads)
     if context.device == "cpu":
@@ -135,14 +138,14 @@ test_trial.__test__ = False  # type: ignore[attr-defined]  # not a test: pytest 
 
 
 def _encoder(config: TrialConfig, context: Context) -> nn.Module:
-    """Return the encoder that the trial wrote; of plug-ins it may be the config's alone."""
+    """Return the encoder that the trial wrote; it may be no plug-in but the config's own."""
     path = context.folder / checkpoint.ENCODER
     own = (config.encoder.name,)
     return checkpoint.load_encoder(path, device=context.device, plugins=own).encoder
 
 
 def _trained(config: TrialConfig, context: Context) -> nn.Module | None:
-    """Return the encoder that was trained, or None where it is lost: it is trained again."""
+    """Return the encoder that was trained, or None if it is lost and must be trained again."""
     try:
         return _encoder(config, context)
     except StudyError as error:
@@ -151,7 +154,7 @@ def _trained(config: TrialConfig, context: Context) -> nn.Module | None:
 
 
 def _state(context: Context) -> dict[str, Any] | None:
-    """Return where training stopped, or None where it begins with step 0."""
+    """Return the state at which training stopped, or None if training begins with step 0."""
     try:
         return checkpoint.load_state(context.folder, context.device)
     except StudyError as error:
@@ -160,7 +163,7 @@ def _state(context: Context) -> dict[str, Any] | None:
 
 
 def _say(sentence: str) -> None:
-    """Tell whoever reads the trial's log."""
+    """Write a sentence to the trial's log."""
     sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}\n")
 
 
@@ -169,8 +172,8 @@ def _pretrain(
 ) -> Iterator[Observation]:
     """Train from the last checkpoint, or from the start, to the end; write the encoder.
 
-    At a mark the state is saved before the trial is looked at, so that a trial which is
-    told to wait there goes on from there. `done` names the looks that the journal holds.
+    At a mark the state is saved before the model is measured, so that a trial that must wait at
+    the mark goes on from it. `done` has the stage and step of each look in the journal.
     """
     run = train.begin(config, data.shape, context.device, images=len(data.splits.pretrain))
     images, labels = training_images(
@@ -226,7 +229,7 @@ def _pretrain(
 
 
 def _marks(config: TrialConfig, steps: int) -> dict[int, float]:
-    """Return the steps at which a trial is looked at while it trains, and their fractions."""
+    """Return step -> fraction of the looks at a trial while it trains."""
     fractions = {*config.criteria.at, *config.probe.at}
     return {max(1, round(fraction * steps)): fraction for fraction in sorted(fractions)}
 
@@ -239,7 +242,7 @@ def _look(
     marks: Mapping[int, float],
     done: set[tuple[str, int]],
 ) -> Iterator[Observation]:
-    """Measure and probe a run at a mark, as the config says; training goes on as if it had not."""
+    """Measure and probe a run at a mark, as the config says; this does not change the training."""
     if (fraction := marks.get(run.step)) is None:
         return
     encoder = run.encoder.eval()
@@ -291,9 +294,9 @@ def _measure(
     step: int,
     fraction: float,
 ) -> Observation:
-    """Take every criterion from one pass over fixed pretraining images.
+    """Measure every criterion on the same pretraining images.
 
-    Features are float32 whatever pretraining used: alpha reads the spectrum's tail.
+    Features are float32 also if pretraining used bfloat16, because alpha reads the spectrum's tail.
     """
     log.info("measure at step %d", step)
     encoded = _encoded(config, context, data, encoder)
@@ -353,7 +356,7 @@ def _probed(
     step: int,
     fraction: float,
 ) -> Observation:
-    """Probe the encoder; at the end, where the config says so, on the test split too."""
+    """Probe the encoder; at the end also on the test split, if `probe.test` is `all`."""
     log.info("probe at step %d", step)
     fitted = _probe(config, context, data, encoder)
     measures = [fitted.measure]
@@ -368,7 +371,7 @@ def _probed(
 def _test_accuracy(
     config: TrialConfig, context: Context, data: Data, encoder: nn.Module, fitted: Fitted
 ) -> Measure:
-    """Return the accuracy on the test split, which is read here and nowhere else."""
+    """Return the accuracy on the test split, which no other function reads."""
     test = _labelled(_labelled_data(config, data).splits.test, encoder, data, context)
     right = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
     accuracy = float(right.mean())
@@ -412,7 +415,7 @@ def _device_name(device: str) -> str:
 
 
 class _Watch:
-    """Seconds since the last lap, and what they cost."""
+    """Seconds since the last lap, and their cost."""
 
     def __init__(self, share: float) -> None:
         self._share = share
@@ -425,10 +428,11 @@ class _Watch:
 
 
 class _Journal:
-    """Finished observations of one trial, one JSON line each, on disk before they are told.
+    """Finished observations of one trial, one JSON line each, on disk before they are yielded.
 
-    A torn last line was never told to anybody, and is cut off. So is a damaged one, with all
-    that follows: the study has those observations, and knows them when they are made again.
+    The observation of a torn last line was never yielded, so the line is cut off. A damaged line
+    is cut off with all lines that follow: the study recognises their observations when they are
+    made again.
     """
 
     def __init__(self, folder: Place) -> None:
@@ -463,7 +467,7 @@ class _Journal:
 
 
 def _observation(line: bytes) -> Observation | None:
-    """Return what a line of the journal holds, None where it is torn or damaged."""
+    """Return the observation of a line of the journal, None if the line is torn or damaged."""
     if not line.endswith(b"\n"):
         return None
     try:

@@ -147,9 +147,8 @@ def test_a_wrong_key_of_a_criterion_is_a_sentence_in_preflight(
 
 def test_a_criterion_may_not_have_the_name_of_another_measure(tmp_path: Path) -> None:
     name = "tests.criteria.test_view_criteria:accuracy"
-    trial = prepare(
-        small_study("train.epochs=1", criteria={"names": [name]}, rule={"name": "none"})
-    )
+    config = small_study("train.epochs=1", criteria={"names": [name]}, rule={"name": "none"})
+    trial = prepare(config).candidates[0].config
     sentence = rf"The criterion '{name}' calls its measure 'accuracy', which is the name of another"
     with pytest.raises(ConfigError, match=sentence):
         list(run_trial(trial, Context(folder=tmp_path)))
