@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweep.config.models import StudyConfig, TrialConfig
+    from sweep.config.study import StudyConfig, TrialConfig
     from sweep.core.errors import UserError
     from sweep.core.history import History
     from sweep.core.records import Cost, Decision, Measure, Observation, Outcome, Verdict, Zone
@@ -57,7 +57,7 @@ def __getattr__(name: str) -> Any:
     home: ModuleType
     match name:
         case "StudyConfig" | "TrialConfig":
-            from sweep.config import models as home
+            from sweep.config import study as home
         case "UserError":
             from sweep.core import errors as home
         case "History":

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweep.config.models import StudyConfig, TrialConfig
+from sweep.config.study import StudyConfig, TrialConfig
 from sweep.pretraining.train import Progress, Run, begin, pretrain
 
 SHAPE = (3, 8, 8)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.config.models import StudyConfig, TrialConfig
 from sweep.config.space import candidates
+from sweep.config.study import StudyConfig, TrialConfig
 from sweep.pretraining.members import bind_trial
 
 
@@ -22,7 +22,7 @@ def small_study(*overrides: str, **fields: Any) -> StudyConfig:
         "rule": {"name": "paper", "round": 4},
         "resources": {"runner": "local", "heartbeat_seconds": 0.2},
     }
-    return StudyConfig.parse({**tree, **fields}, overrides)
+    return StudyConfig.parse({**tree, **fields}, overrides, warn=lambda sentence: None)
 
 
 def small_trial(*overrides: str) -> TrialConfig:

@@ -23,7 +23,8 @@ import pytest
 from sweep.core.events import Decided, Event, Observed, ZoneMoved
 from sweep.launch import launch
 from sweep.log.study_folder import EVENTS, read_log
-from sweep.pretraining import trial
+from sweep.pretraining import journal as journals
+from sweep.pretraining import looks
 from sweep.storage.location import locate
 from sweep.tables.results import Results
 from tests.faults import Act, faulty
@@ -139,8 +140,8 @@ def play(results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch) -> tupl
     """
     repeated: list[Any] = []
     place = faulty(locate(results), killer)
-    for stage, function in (("measured", "_measure"), ("probed", "_probed")):
-        real = getattr(trial, function)
+    for stage, function in (("measured", "measure"), ("probed", "probe")):
+        real = getattr(looks, function)
 
         def counted(
             config: Any,
@@ -151,14 +152,14 @@ def play(results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch) -> tupl
             step: int,
             **named: Any,
         ) -> Any:
-            journal = context.folder / trial.JOURNAL
+            journal = context.folder / journals.JOURNAL
             lines = journal.read_text().splitlines() if journal.exists() else []
             done = [(one["stage"], one["step"]) for one in map(json.loads, lines)]
             if (_stage, step) in done:
                 repeated.append((context.folder.name, _stage, step))
             return _real(config, context, *args, step=step, **named)
 
-        monkeypatch.setattr(trial, function, counted)
+        monkeypatch.setattr(looks, function, counted)
     stops = 0
     while True:
         try:

@@ -64,7 +64,7 @@ subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", root / "disk"],
 from sweep.launch import launch
 from sweep.log.study_folder import read_log
 from sweep.storage.location import locate
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.codec import encode
 from sweep.core.errors import SweepError
 from sweep.core.events import Observed

@@ -35,7 +35,7 @@ epochs = 3
 batch = 128
 precision = "float32"
 [criteria]
-last = 30
+alpha.last = 30
 images = 500
 at = [0.5]
 [probe]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweep.bench.timing import Figure, Timing
-from sweep.config.models import StudyConfig, TrialConfig
+from sweep.config.study import StudyConfig, TrialConfig
 from sweep.core.records import Measure, Observation
 from sweep.launch import launch
 from sweep.pretraining.context import Context

@@ -16,7 +16,7 @@ from sweep.core.codec import decode, decode_observation
 from sweep.core.events import Decided, Event, Observed
 from sweep.core.records import Observation
 from sweep.log.study_folder import EVENTS, TRIALS
-from sweep.pretraining.trial import JOURNAL
+from sweep.pretraining.journal import JOURNAL
 from sweep.replay.verify import verify_study
 from sweep.runners.trial_log import LOG
 from sweep.storage.location import locate

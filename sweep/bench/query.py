@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 
 from sweep.bench.timing import Figure, in_turn
-from sweep.config.models import StudyConfig, digest
+from sweep.config.study import StudyConfig, digest
 from sweep.core.codec import encode
 from sweep.core.events import CandidateAdded, Event, Observed, StudyBegan, TrialStarted
 from sweep.core.records import Cost, Measure, Observation, Stage

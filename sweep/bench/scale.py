@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweep.bench.timing import Figure, describe
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.events import Event, TrialStarted
 from sweep.launch import launch
 from sweep.log.study_folder import EVENTS

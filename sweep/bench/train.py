@@ -33,8 +33,8 @@ from sweep.config.models import (
     MethodConfig,
     ProbeConfig,
     TrainConfig,
-    TrialConfig,
 )
+from sweep.config.study import TrialConfig
 from sweep.pretraining.cpu.allocator import keep_freed_memory
 from sweep.pretraining.train import Progress, begin, pretrain
 

@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.events import Decided, Event, Idled, Observed, TrialFailed, ZoneMoved, trial_of
 from sweep.core.history import State
 from sweep.core.outcome import outcome
@@ -195,7 +195,7 @@ def duration(seconds: float) -> str:
 def _words(point: Mapping[str, float | str]) -> list[str]:
     """Return `NAME VALUE` for each value of a point that is known."""
     return [
-        f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}"
+        f"{name} {value}" if isinstance(value, str) else f"{name} {value:g}"
         for name, value in point.items()
         if value == value
     ]

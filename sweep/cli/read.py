@@ -16,10 +16,12 @@ from sweep.cli.output import (
     echo_table,
     echo_unchanged,
     form_of,
+    note,
     table_text,
 )
-from sweep.core.errors import QueryError, StudyError
+from sweep.core.errors import OtherFormat, QueryError, StudyError
 from sweep.log import study_folder
+from sweep.log.study_folder import log_of
 from sweep.storage.location import Location
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def list_studies(
     from sweep.tables.query import query
 
     form = form_of(as_json, as_csv, as_table)
-    folders = study_folder.listing(results)
+    folders = [folder for folder in study_folder.listing(results) if _readable(folder)]
     if not folders and form == "table":
         echo(f"No study in {results}. `sweep run experiments/quickstart.toml` makes one.")
         return
@@ -54,6 +56,18 @@ def list_studies(
         echo_table(query(folders, sql), form)
     else:
         echo("[]" if as_json else "")
+
+
+def _readable(folder: Location) -> bool:
+    """Return whether a study's log has a format that we read; print why, if not."""
+    try:
+        next(log_of(folder).scan(), None)
+    except OtherFormat as error:
+        note(f"{folder} is left out. {error}")
+        return False
+    except StudyError:
+        pass  # a damaged log is listed as far as it can be read
+    return True
 
 
 def show(

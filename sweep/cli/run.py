@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sweep.cli.options import RESULTS, Address, ResultsDir, StudyName
 from sweep.cli.output import echo, echo_table, note
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import StudyError, UserError
 from sweep.core.text import one_line
 from sweep.log import study_folder

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from sweep.config.models import SHORT, Range, SpaceConfig, StudyConfig, TrialConfig
+from sweep.config.models import SHORT, Range, SpaceConfig
+from sweep.config.study import StudyConfig, TrialConfig
 from sweep.core.errors import ConfigError, unknown_name
 from sweep.core.limits import LARGEST
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
-from sweep.core.errors import StudyError
+from sweep.core.errors import OtherFormat
 from sweep.core.events import FORMAT, Event, SessionBegan, StudyBegan
 from sweep.core.records import Observation
 
@@ -77,7 +77,7 @@ def decode(line: bytes) -> Event:
 
     Raises:
         ValueError: the line holds no event, or a value out of its limits.
-        StudyError: the event is in another format.
+        OtherFormat: the event is in another format.
     """
     try:
         event = _EVENT.validate_json(line, strict=True)
@@ -155,7 +155,7 @@ def _parsed(line: bytes) -> Mapping[str, Any]:
 
 
 def _check_format(tree: Mapping[str, Any]) -> None:
-    """Raise `StudyError` where the first event of a study or session is in another format."""
+    """Raise `OtherFormat` where the first event of a study or session is in another format."""
     if tree.get("kind") not in ("study", "session"):
         return
     payload = tree.get("payload")  # format 1 kept all fields but five in there
@@ -166,13 +166,13 @@ def _check_format(tree: Mapping[str, Any]) -> None:
 
 
 def _refuse(format: int, birth: Mapping[str, Any]) -> NoReturn:
-    """Raise `StudyError` for events in another format; `birth` may tell who wrote them."""
+    """Raise `OtherFormat` for events in another format; `birth` may tell who wrote them."""
     if format > FORMAT:
-        raise StudyError(
+        raise OtherFormat(
             f"This study was written by a newer sweep: its events are in format {format}, "
             f"and this one reads {FORMAT}. Install a newer sweep to read it."
         )
-    raise StudyError(
+    raise OtherFormat(
         f"This study was written by {_writer(birth)}: its events are in format {format}, and this "
         f"sweep reads format {FORMAT}. Read it with that version, or run the study again."
     )

@@ -59,6 +59,10 @@ class DamagedLog(StudyError):
     """A log with a damaged event; the events before it can be read."""
 
 
+class OtherFormat(StudyError):
+    """A log whose events are in a format that this version of sweep does not read."""
+
+
 class StudyWarning(UserWarning):
     """Something about a study that its reader should know; the answer is usable without it."""
 

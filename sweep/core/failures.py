@@ -85,9 +85,9 @@ def _exhausted(error: BaseException) -> bool:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and those that it was raised from."""
-    seen = set[int]()
+    known = set[int]()
     link: BaseException | None = error
-    while link is not None and id(link) not in seen:
+    while link is not None and id(link) not in known:
         yield link
-        seen.add(id(link))
+        known.add(id(link))
         link = link.__cause__

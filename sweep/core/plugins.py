@@ -166,7 +166,9 @@ def bind(
     try:
         values = signature.model.model_validate(dict(keys))
     except ValidationError as error:
-        raise ConfigError(" ".join(_fault(where, fault) for fault in error.errors())) from error
+        names = {field: key for key, field in known.items()}
+        faults = [_fault(where, fault, names) for fault in error.errors()]
+        raise ConfigError(" ".join(faults)) from error
     arguments = {key: getattr(values, field) for key, field in known.items()}
     if signature.takes_seed:
         arguments[SEED] = seed
@@ -306,7 +308,13 @@ def _types(
     return {**inherited, **own}
 
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+_STRICT = ConfigDict(
+    frozen=True,
+    extra="forbid",
+    allow_inf_nan=False,
+    ser_json_inf_nan="constants",
+    validate_default=True,
+)
 
 
 def _as_json(
@@ -324,8 +332,9 @@ def _as_json(
     return keys
 
 
-def _fault(where: str, fault: Mapping[str, Any]) -> str:
-    key = ".".join([where, *map(str, fault["loc"])])
+def _fault(where: str, fault: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return the sentence for a fault; one of a default is told under the field's name."""
+    key = ".".join([where, *(names.get(str(part), str(part)) for part in fault["loc"])])
     if fault["type"] == "missing":
         return f"{key} is missing."
     given, reason = fault["input"], str(fault["msg"])

@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from sweep.config.models import DataConfig, digest
+from sweep.config.models import DataConfig
+from sweep.config.study import digest
 from sweep.core.errors import DataError
 from sweep.datasets import bind, detect
 from sweep.datasets._checks import existing_path

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.plugins import importable
 from sweep.doctor import machine, nodes, storage, study
 from sweep.doctor.finding import Finding, looked

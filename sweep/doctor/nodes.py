@@ -11,7 +11,8 @@ from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
-from sweep.config.models import DataConfig, StudyConfig
+from sweep.config.models import DataConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import SweepError
 from sweep.doctor.finding import Finding
 from sweep.doctor.storage import nearest

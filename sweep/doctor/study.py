@@ -1,4 +1,4 @@
-"""A study's health: its log, its driver, its tables, its weights, what failed, what was left."""
+"""A study's health: its log, driver, tables and weights, its failures and leftover files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import DamagedLog, StudyWarning, SweepError
 from sweep.core.events import (
     BudgetChanged,
@@ -26,11 +26,11 @@ from sweep.storage.location import Location
 from sweep.tables.snapshots import TABLES, StudyTables
 
 LOOKED_AT = 1000
-"""Weights; a study may have many more, and an object store takes its time."""
+"""The most weights that are looked for: a study may have many more, and an object store is slow."""
 
 
 def config_of(folder: Location) -> tuple[StudyConfig | None, Path | None]:
-    """Return a study's config as last changed, and the folder of its plug-ins, as its log tells."""
+    """Return a study's config as last changed, and the folder of its plug-ins, from its log."""
     config: Mapping[str, Any] | None = None
     path: str | None = None
     try:
@@ -50,7 +50,7 @@ def config_of(folder: Location) -> tuple[StudyConfig | None, Path | None]:
 
 
 def findings(folder: Location) -> Iterator[Finding]:
-    """Yield what is found of a study, whose folder is only read."""
+    """Yield the findings about a study; its folder is only read."""
     events = list[Event]()
     yield _log(folder, events)
     later = (event for event in reversed(events) if not isinstance(event, SessionBegan))
@@ -60,7 +60,7 @@ def findings(folder: Location) -> Iterator[Finding]:
     tables = StudyTables(folder)
     yield _snapshots(tables, events[-1].seq)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", StudyWarning)  # of the damage, which is told above
+        warnings.simplefilter("ignore", StudyWarning)  # the damage has a finding already
         rows = tables.table("trials").to_pylist()
     yield from _trials(folder, rows, events)
     yield from _leftovers(folder)
@@ -74,15 +74,15 @@ def _log(folder: Location, events: list[Event]) -> Finding:
             events.append(event)
             behind = place
     except DamagedLog as error:
-        cure = f"Restore it; until then `sweep show {folder}` shows what stands before."
+        cure = f"Restore it from a copy; until then `sweep show {folder}` shows the events before."
         return Finding(check="log", state="wrong", seen=str(error), cure=cure)
     if not events or not isinstance(events[0], StudyBegan):
         cure = f"Nothing was acknowledged: remove {folder}, and `sweep run` again."
-        return Finding(check="log", state="wrong", seen="it never began", cure=cure)
+        return Finding(check="log", state="wrong", seen="it holds no study", cure=cure)
     torn = log.end() - behind
     seen = f"{len(events)} events, all readable"
     if torn:
-        seen += f", and {torn} bytes of a torn one, which nobody was told of"
+        seen += f", and {torn} bytes of an unfinished one, which was never acknowledged"
         cure = f"`sweep resume {folder}` cuts it off."
         return Finding(check="log", state="warning", seen=seen, cure=cure)
     return Finding(check="log", state="ok", seen=seen)
@@ -100,7 +100,7 @@ def _driver(folder: Location, *, over: bool) -> Finding:
         seen, cure = f"{holder} is gone; {beat}", f"`sweep resume {folder}` goes on."
         return Finding(check="driver", state="ok" if over else "warning", seen=seen, cure=cure)
     if silent_seconds > lease.DEAD_SECONDS:
-        cure = f"It hangs, or the disk does: look at that process; `sweep stop {folder}` asks it."
+        cure = f"The process or its disk hangs: look at it, or end it by `sweep stop {folder}`."
         return Finding(check="driver", state="warning", seen=f"{holder} holds it, but {beat}",
                        cure=cure)  # fmt: skip
     return Finding(check="driver", state="ok", seen=f"{holder} drives it; {beat}")
@@ -115,15 +115,16 @@ def _snapshots(tables: StudyTables, last: int) -> Finding:
             check="tables",
             state="warning",
             seen=f"missing, damaged or not of this log: {', '.join(lost)}; queries read the log",
-            cure="Nothing is lost; whoever drives the study writes them again.",
+            cure="Nothing is lost; the study's driver writes them again.",
         )
     behind = last - min(known)
     seen = f"{len(TABLES)} tables, in step with the log"
     if behind > 0:
         seen = f"{len(TABLES)} tables, {behind} events behind the log, which queries add"
     if behind < 0:
-        return Finding(check="tables", state="warning", seen="the tables know more than the log",
-                       cure="Restore the log: it has lost its end.")  # fmt: skip
+        seen = "the tables hold events that the log lacks"
+        cure = "Restore the log from a copy: its end is lost."
+        return Finding(check="tables", state="warning", seen=seen, cure=cure)
     return Finding(check="tables", state="ok", seen=seen)
 
 
@@ -148,7 +149,7 @@ def _trials(
     if not gone:
         yield Finding(check="weights", state="ok", seen=seen)
     elif gone[0]["winner"]:
-        cure = "Restore it from a copy: nothing else can be exported."
+        cure = "Restore it from a copy: `sweep export` needs it."
         seen += f"; the winner's is gone: {trial_folder(folder, gone[0]['trial_id']) / ENCODER}"
         yield Finding(check="weights", state="wrong", seen=seen, cure=cure)
     else:
@@ -162,11 +163,9 @@ def _has_weights(folder: Location, trial_id: str) -> bool:
 
 
 def _leftovers(folder: Location) -> Iterator[Finding]:
-    """Yield what killed writers left on a disk; an object store takes whole objects only."""
+    """Yield the unfinished files of killed writers on a disk; an object store has none."""
     if left := folder.leftovers():
         size = sum(size for _, size in left)
         seen = f"{len(left)} unfinished files of killed writers, {size / 1e6:.1f} MB: {left[0][0]}"
-        cure = (
-            f"They do no harm. Once nobody drives the study: find {folder} -name '.*.tmp' -delete"
-        )
+        cure = f"They do no harm. When no driver runs: find {folder} -name '.*.tmp' -delete"
         yield Finding(check="leftovers", state="warning", seen=seen, cure=cure)

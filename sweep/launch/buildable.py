@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sweep import criteria, encoders, methods, probes
-from sweep.config.models import TrialConfig
 from sweep.config.space import Candidate
+from sweep.config.study import TrialConfig
 from sweep.core.errors import DataError
 from sweep.datasets.cache import Data
 from sweep.methods import Method

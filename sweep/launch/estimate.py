@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from sweep.config.models import TrialConfig
 from sweep.config.space import Candidate
+from sweep.config.study import TrialConfig
 from sweep.datasets.cache import Data
 from sweep.encoders import build
 from sweep.launch.preflight import Prepared

@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sweep.config.models import StudyConfig, TrialConfig, digest
+from sweep.config.study import StudyConfig, TrialConfig, digest
 from sweep.core.errors import StudyError, SweepError
 from sweep.core.events import BudgetChanged, CandidateAdded, SessionBegan, StudyBegan, StudyFinished
 from sweep.core.outcome import outcome

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sweep import encoders, methods, proposers, rules
-from sweep.config.models import StudyConfig
 from sweep.config.space import Candidate, candidates
+from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError, DataError
 from sweep.core.plugins import Bound, resolve
 from sweep.datasets.cache import Data, fingerprint, load
@@ -60,6 +60,7 @@ def prepare(config: StudyConfig) -> Prepared:
         data_digest = data.digest
     else:
         data_digest = fingerprint(config.data) if config.data.path else ""
+    config = _filled_in(config, rule, proposer)
     space = candidates(config, data_digest, binder())
     weights: dict[str, int] = {}
     if data is not None:
@@ -67,7 +68,7 @@ def prepare(config: StudyConfig) -> Prepared:
         _check_labels(config, data, prepared_rule)
         _check_rule(config, prepared_rule)
     return Prepared(
-        config=_filled_in(config, rule, proposer),
+        config=config,
         candidates=space,
         rule=prepared_rule,
         proposer=prepared_proposer,

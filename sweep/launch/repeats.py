@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 from scipy.stats import sem, t
 
-from sweep.config.models import BudgetConfig, RuleConfig, SpaceConfig, StudyConfig
+from sweep.config.models import BudgetConfig, RuleConfig, SpaceConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.events import CandidateAdded, Event, Observed, SessionBegan, TrialStarted
 from sweep.log.study_folder import read_log

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.events import Decided, EncoderDropped, Event, TrialStarted
 from sweep.core.history import State
 from sweep.log.log import refused

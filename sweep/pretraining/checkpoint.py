@@ -95,7 +95,8 @@ def save_encoder(path: Location, encoder: nn.Module, about: Mapping[str, Any]) -
     Args:
         path: ends in .safetensors.
         encoder: its state dict is written, with contiguous tensors and unchanged types.
-        about: JSON with at least `encoder` (an EncoderConfig), `shape`, `mean`, `std`.
+        about: JSON with at least `encoder` (an EncoderConfig), `shape`, `mean`, `std`; and the
+            trial's `seed`.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(encoder).items()}
     write_encoder(path, tensors, about)
@@ -140,7 +141,7 @@ def load_encoder(
             )
         tensors = safetensors.torch.load(location.read())
         shape = (int(about["shape"][0]), int(about["shape"][1]), int(about["shape"][2]))
-        encoder = build(config, shape)
+        encoder = build(config, shape, seed=int(about.get("seed", 0)))
         encoder.load_state_dict(tensors)
         mean, std = tuple(map(float, about["mean"])), tuple(map(float, about["std"]))
     except FileNotFoundError as error:

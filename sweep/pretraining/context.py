@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sweep.config.models import TrialConfig
+from sweep.config.study import TrialConfig
 from sweep.core.records import Observation
 from sweep.storage.base import NativePath, Storage
 from sweep.storage.location import Location, locate

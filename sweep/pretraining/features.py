@@ -1,4 +1,4 @@
-"""Features of images: evaluation mode, no gradient; of the images as they are, or of random views.
+"""Features of images, or of random views of images, in evaluation mode and without gradient.
 
 Shapes: N images, B of them at a time, q views of an image, D features.
 """
@@ -40,8 +40,8 @@ def encode(
         mean, std: per channel, of images in 0..1.
         device: where the encoder lies.
         batch: images at a time; the last batch may be smaller.
-        precision: float32 by default, whatever pretraining used: the rounding of bfloat16
-            is noise of the size of a spectrum's tail.
+        precision: float32 by default, also where pretraining used bfloat16, whose rounding is
+            noise of the size of a spectrum's tail.
 
     Yields:
         float32 [B, D] on `device`.
@@ -74,7 +74,7 @@ def encode_all(
 def encode_views(
     encoder: nn.Module,
     images: Images,
-    recipe: AugmentConfig,
+    recipes: AugmentConfig,
     *,
     views: int,
     seed: int,
@@ -87,9 +87,10 @@ def encode_views(
 
     Args:
         encoder, images, mean, std, device: as for `encode`.
-        recipe: how views are drawn.
+        recipes: how views are drawn: the first, third, ... with the recipe of the first view, the
+            others with that of the second.
         views: q.
-        seed: of the draws; they follow from it and from the images' order alone.
+        seed: of the draws, which follow from it, the number of images and q.
         batch: images at a time.
     """
     mean_C, std_C = _stats(mean, device), _stats(std, device)
@@ -98,7 +99,8 @@ def encode_views(
         part = _on_device(images[start : start + batch], device)
         draws = generator(device, seed, "views of criteria", number)
         features = []
-        for _ in range(views):
+        for view in range(views):
+            recipe = recipes.recipe(second=view % 2 == 1)
             x_BCHW = augment(part, recipe, draws, mean=mean_C, std=std_C)
             features.append(_features(encoder, x_BCHW, "float32", device))
         parts.append(torch.stack(features, dim=1))

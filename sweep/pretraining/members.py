@@ -11,15 +11,9 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from sweep import criteria, datasets, encoders, methods, probes
-from sweep.config.models import (
-    CriteriaConfig,
-    DataConfig,
-    EncoderConfig,
-    MethodConfig,
-    ProbeConfig,
-    TrialConfig,
-)
+from sweep.config.models import CriteriaConfig, DataConfig, EncoderConfig, MethodConfig, ProbeConfig
 from sweep.config.space import Bind
+from sweep.config.study import TrialConfig
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -23,7 +23,8 @@ from torch.optim import Optimizer
 from torch.overrides import wrap_torch_function
 
 from sweep import encoders, methods
-from sweep.config.models import AugmentConfig, TrainConfig, TrialConfig
+from sweep.config.models import AugmentConfig, TrainConfig
+from sweep.config.study import TrialConfig
 from sweep.core.errors import DataError
 from sweep.methods.base import Batch, Facts, Loss, Method
 from sweep.pretraining.augment import augment

@@ -14,36 +14,23 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sweep import criteria, probes
-from sweep.config.models import DataConfig, TrialConfig
-from sweep.core import codec
+from sweep.config.study import TrialConfig
 from sweep.core.errors import ConfigError, StudyError
 from sweep.core.records import Cost, Measure, Observation
-from sweep.criteria.encoded import Encoded
 from sweep.datasets.cache import Data, load
-from sweep.datasets.images import Split
-from sweep.pretraining import checkpoint, train
+from sweep.pretraining import checkpoint, looks, train
 from sweep.pretraining.context import Context
 from sweep.pretraining.cpu.allocator import keep_freed_memory
-from sweep.pretraining.features import encode, encode_all, encode_views
-from sweep.pretraining.images import labels_of, training_images
-from sweep.probes import Fitted, Labelled
-from sweep.storage.location import Location
-
-JOURNAL = "journal.jsonl"
-
-TAKEN = ("loss", "accuracy", "test_accuracy")
-"""Names of measures that a part of the loss may not have, besides those of the criteria."""
+from sweep.pretraining.images import training_images
+from sweep.pretraining.journal import Journal, to_log
 
 log = logging.getLogger(__name__)
 """Tells when a stage begins; a worker sends it to the trial's log file."""
@@ -67,7 +54,7 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
     torch.set_num_threads(context.threads)
     if context.device == "cpu":
         keep_freed_memory()
-    journal = _Journal(context.location)
+    journal = Journal(context.location)
     stopwatch = _Stopwatch(context.share)
     past = journal.read()
     yield from past
@@ -91,14 +78,14 @@ def run_trial(config: TrialConfig, context: Context) -> Generator[Observation, N
             steps = timed.step
         encoder = _encoder(config, context)
     if "measured" not in done:
-        observation = _measure(config, context, data, encoder, step=steps, fraction=1.0)
+        observation = looks.measure(config, context, data, encoder, step=steps, fraction=1.0)
         observation = replace(observation, cost=stopwatch.lap())
         journal.write(observation)
         yield observation
         if observation.broken:
             return
     if "probed" not in done:
-        observation = _probed(config, context, data, encoder, step=steps, fraction=1.0)
+        observation = looks.probe(config, context, data, encoder, step=steps, fraction=1.0)
         observation = replace(observation, cost=stopwatch.lap())
         journal.write(observation)
         yield observation
@@ -110,7 +97,7 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
     The probe is fitted again. It is deterministic, so this gives the probe that was selected.
     """
     torch.set_num_threads(context.threads)
-    journal = _Journal(context.location)
+    journal = Journal(context.location)
     for observation in journal.read():
         if observation.stage == "tested":
             return observation
@@ -121,8 +108,8 @@ def test_trial(config: TrialConfig, context: Context) -> Observation:
         for observation in _pretrain(config, context, data, set()):
             steps = observation.step
         encoder = _encoder(config, context)
-    fitted = _probe(config, context, data, encoder)
-    measure = _test_accuracy(config, context, data, encoder, fitted)
+    fitted = looks.fit_probe(config, context, data, encoder)
+    measure = looks.accuracy_on_test(config, context, data, encoder, fitted)
     observation = Observation(
         stage="tested",
         step=steps,
@@ -148,7 +135,7 @@ def _trained(config: TrialConfig, context: Context) -> nn.Module | None:
     try:
         return _encoder(config, context)
     except StudyError as error:
-        _to_log(f"{error} The encoder is trained again.")
+        to_log(f"{error} The encoder is trained again.")
         return None
 
 
@@ -157,13 +144,8 @@ def _state(context: Context) -> dict[str, Any] | None:
     try:
         return checkpoint.load_state(context.location, context.device)
     except StudyError as error:
-        _to_log(f"{error} Training begins again at step 0.")
+        to_log(f"{error} Training begins again at step 0.")
         return None
-
-
-def _to_log(sentence: str) -> None:
-    """Write a sentence to the trial's log, which takes stderr."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}\n")
 
 
 def _pretrain(
@@ -248,11 +230,13 @@ def _look(
     parts = _parts(config, run)
     if fraction in config.criteria.at:
         if ("measured", run.step) not in done:
-            observation = _measure(config, context, data, encoder, step=run.step, fraction=fraction)
+            observation = looks.measure(
+                config, context, data, encoder, step=run.step, fraction=fraction
+            )
             yield replace(observation, measures=(*observation.measures, *parts))
         parts = []
     if fraction in config.probe.at and ("probed", run.step) not in done:
-        observation = _probed(config, context, data, encoder, step=run.step, fraction=fraction)
+        observation = looks.probe(config, context, data, encoder, step=run.step, fraction=fraction)
         yield replace(observation, measures=(*observation.measures, *parts))
     run.encoder.train()
 
@@ -264,7 +248,7 @@ def _parts(config: TrialConfig, run: train.Run) -> list[Measure]:
         ConfigError: a part has the name of another measure.
     """
     means, detail = run.mean_parts(), {"steps": len(run.parts)}
-    if taken := sorted(means.keys() & {*TAKEN, *config.criteria.names}):
+    if taken := sorted(means.keys() & {*looks.TAKEN, *config.criteria.names}):
         raise ConfigError(
             f"The method {config.method.name!r} calls a part of its loss {taken[0]!r}, which is "
             f"the name of another measure. Call it method_{taken[0]}, for example."
@@ -284,121 +268,11 @@ def _loss(progress: train.Progress) -> Measure:
     return Measure(name="loss", value=None, status=progress.status, fatal=True, detail=detail)
 
 
-def _measure(
-    config: TrialConfig,
-    context: Context,
-    data: Data,
-    encoder: nn.Module,
-    *,
-    step: int,
-    fraction: float,
-) -> Observation:
-    """Take every criterion from one pass over fixed pretraining images.
-
-    Features are float32 whatever pretraining used: alpha reads the spectrum's tail.
-    """
-    log.info("measure at step %d", step)
-    encoded, count = _encoded(config, context, data, encoder)
-    measures = []
-    for bound in criteria.bind(config.criteria, seed=config.seed):
-        measure = bound.make()(encoded)
-        detail = {**measure.detail, "images": count, "split": "pretrain"}
-        measures.append(replace(measure, detail=detail))
-    features = encoded.moments
-    spectrum = [float(f"{value:.7g}") for value in features.eigenvalues_D if np.isfinite(value)]
-    return Observation(
-        stage="measured",
-        step=step,
-        fraction=fraction,
-        measures=tuple(measures),
-        detail={"spectrum": spectrum},
-    )
-
-
-def _encoded(
-    config: TrialConfig, context: Context, data: Data, encoder: nn.Module
-) -> tuple[Encoded, int]:
-    """Return the features of fixed pretraining images, and how many images these are."""
-    split = data.splits.pretrain
-    count = min(config.criteria.images, len(split))
-    rows = np.sort(np.random.default_rng(config.data.seed).permutation(len(split))[:count])
-
-    def batches() -> Iterator[Tensor]:
-        return encode(
-            encoder, split.images[rows], mean=data.mean, std=data.std, device=context.device
-        )
-
-    def augmented(images: int, views: int) -> Tensor:
-        return encode_views(
-            encoder,
-            split.images[rows[:images]],
-            config.augment,
-            views=views,
-            seed=config.data.seed,
-            mean=data.mean,
-            std=data.std,
-            device=context.device,
-        )
-
-    return Encoded(batches, augmented), count
-
-
-def _probed(
-    config: TrialConfig,
-    context: Context,
-    data: Data,
-    encoder: nn.Module,
-    *,
-    step: int,
-    fraction: float,
-) -> Observation:
-    """Probe the encoder; at the end also on the test split, if `probe.test` is `all`."""
-    log.info("probe at step %d", step)
-    fitted = _probe(config, context, data, encoder)
-    measures = [fitted.measure]
-    if config.probe.test == "all" and fraction >= 1.0:
-        measures.append(_test_accuracy(config, context, data, encoder, fitted))
-    detail = {"classes": len(_labelled_data(config, data).splits.classes)}
-    return Observation(
-        stage="probed", step=step, fraction=fraction, measures=tuple(measures), detail=detail
-    )
-
-
-def _test_accuracy(
-    config: TrialConfig, context: Context, data: Data, encoder: nn.Module, fitted: Fitted
-) -> Measure:
-    """Return the accuracy on the test split. No other function reads the test split."""
-    test = _labelled(_labelled_data(config, data).splits.test, encoder, data, context)
-    correct_N = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
-    accuracy = float(correct_N.mean())
-    error = float(np.sqrt(accuracy * (1 - accuracy) / len(correct_N)))
-    detail = {"images": len(correct_N), "standard_error": error}
-    return Measure(name="test_accuracy", value=accuracy, detail=detail)
-
-
-def _probe(config: TrialConfig, context: Context, data: Data, encoder: nn.Module) -> Fitted:
-    splits = _labelled_data(config, data).splits
-    train_split = _labelled(splits.train, encoder, data, context)
-    validation = _labelled(splits.validation, encoder, data, context)
-    return probes.bind(config.probe, seed=config.seed).make()(train_split, validation)
-
-
-def _labelled_data(config: TrialConfig, data: Data) -> Data:
-    other: DataConfig | None = config.probe.data
-    return data if other is None else load(other)
-
-
-def _labelled(split: Split, encoder: nn.Module, data: Data, context: Context) -> Labelled:
-    features_ND = encode_all(
-        encoder, split.images, mean=data.mean, std=data.std, device=context.device
-    )
-    return Labelled(features_ND=features_ND, labels_N=labels_of(split).to(features_ND.device))
-
-
 def _about(config: TrialConfig, data: Data) -> dict[str, Any]:
     """Return the JSON beside the encoder: how it was made and how its images are normalised."""
     return {
         "encoder": config.encoder.model_dump(mode="json"),
+        "seed": config.seed,
         "shape": list(data.shape),
         "mean": [float(value) for value in data.mean],
         "std": [float(value) for value in data.std],
@@ -422,50 +296,3 @@ class _Stopwatch:
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
         return Cost(wall_seconds=seconds, device_seconds=seconds * self._share)
-
-
-class _Journal:
-    """Finished observations of one trial, one JSON line each, written before they are yielded.
-
-    A torn last line was never yielded, and is cut off. A damaged line is cut off with all lines
-    after it. The study's log has these observations, and ignores them when they are made again.
-    """
-
-    def __init__(self, folder: Location) -> None:
-        folder.make_folder()
-        folder.tidy()
-        self._path = folder / JOURNAL
-        self._observations: list[Observation] = []
-        data, whole = self._data(), 0
-        for line in data.splitlines(keepends=True):
-            if (observation := _observation(line)) is None:
-                break
-            self._observations.append(observation)
-            whole += len(line)
-        if b"\n" in data[whole:]:
-            _to_log(f"{self._path} is damaged; its first {len(self._observations)} lines are used.")
-        if whole < len(data):
-            self._path.cut(whole)
-
-    def read(self) -> list[Observation]:
-        return list(self._observations)
-
-    def write(self, observation: Observation) -> None:
-        self._path.append(codec.encode(observation))
-        self._observations.append(observation)
-
-    def _data(self) -> bytes:
-        try:
-            return self._path.read()
-        except FileNotFoundError:
-            return b""
-
-
-def _observation(line: bytes) -> Observation | None:
-    """Return the observation in a line of the journal, None if the line is torn or damaged."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        return codec.decode_observation(line)
-    except ValueError:
-        return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweep import rules
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.events import (
     Decided,

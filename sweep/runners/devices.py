@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError
 
 

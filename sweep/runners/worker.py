@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from sweep.config.models import TrialConfig
+from sweep.config.study import TrialConfig
 from sweep.core.codec import decode_observation, encode
 from sweep.core.errors import unknown_name
 from sweep.core.plugins import importable, resolve

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sweep.config.models import digest
+from sweep.config.study import digest
 from sweep.core.errors import StudyError, SweepError, unknown_trial
 from sweep.core.events import (
     CandidateAdded,

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sweep.cli import app
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.launch import launch
 
 TINY = """

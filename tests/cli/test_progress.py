@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from sweep.cli.progress import Watcher, duration
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.failures import Failure
 from sweep.core.history import State
-from sweep.core.records import Observation
+from sweep.core.records import Measure, Observation
 from sweep.rules import Rule
 from sweep.rules.goldilocks import Goldilocks
 from sweep.rules.paper import Paper
@@ -46,6 +46,19 @@ def test_lines_tell_each_stage_verdict_and_move_of_the_zone() -> None:
     assert "t5          stop: alpha 1.500 lies outside [2.500, 3.000]" in said
     assert "zone [2.000, 3.000]" in said
     assert "\x1b" not in said
+
+
+def test_a_trained_trial_shows_what_varies() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=200, highlight=False)
+    study = study_of(Paper(round=4), 0)
+    study.add("t0", {"method.name": "[red]byol", "tau": 0.99, "d": 65536, "odd": [1]}, {})
+    with Watcher(console)(study, StudyConfig(), locate("results/x")) as listener:
+        study.listen(listener)
+        study.start("t0")
+        loss = Measure(name="loss", value=1.0)
+        study.observe("t0", Observation(stage="trained", step=1, measures=(loss,)))
+    assert "tau 0.99  d 65536  method.name [red]byol" in screen.getvalue()
 
 
 def test_a_zone_that_stays_is_told_once() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError
 from sweep.core.plugins import keys_of
 from sweep.encoders import ENCODERS
@@ -133,3 +133,10 @@ def test_a_path_is_made_absolute_where_the_user_stands(
 def test_configs_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         StudyConfig().seed = 1
+
+
+def test_a_wrong_value_of_the_second_views_recipe_is_named_with_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"augment: second\.flip: Input should be less than"):
+        StudyConfig.parse({"augment": {"second": {"flip": 1.5}}})
+    with pytest.raises(ConfigError, match=r"second\.flop is not a field\. Did you mean 'flip'"):
+        StudyConfig.parse({"augment": {"second": {"flop": 0.5}}})

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sweep.config.models import StudyConfig
 from sweep.config.space import candidates
+from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError
 from sweep.pretraining.members import bind_trial
 

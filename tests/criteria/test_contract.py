@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from sweep.config.models import CriteriaConfig
-from sweep.criteria import CRITERIA, Criterion
+from sweep.core.errors import ConfigError
+from sweep.criteria import CRITERIA, Criterion, bind, measure
+from sweep.criteria.encoded import Encoded
 from sweep.criteria.spectrum import alpha_of, rankme_of, summarise
+
+KEYS: dict[str, dict[str, int]] = {"alpha": {"first": 3, "last": 20}, "rankme": {}}
+"""Keys that fit 32 features."""
 
 
 @pytest.fixture(params=CRITERIA)
 def criterion(request: pytest.FixtureRequest) -> Criterion:
-    return CRITERIA[request.param](CriteriaConfig(first=3, last=20))
+    return CRITERIA[request.param](**KEYS[request.param])
 
 
 @pytest.fixture
@@ -29,45 +35,48 @@ def h_ND() -> Tensor:
 
 def test_a_criterion_is_named_as_in_the_table(h_ND: Tensor) -> None:
     for name, make in CRITERIA.items():
-        assert make(CriteriaConfig(last=20))(summarise(h_ND)).name == name
+        assert make(**KEYS[name])(Encoded.of(h_ND)).name == name
 
 
 def test_ordinary_features_have_a_value_that_json_can_hold(
     criterion: Criterion, h_ND: Tensor
 ) -> None:
-    measure = criterion(summarise(h_ND))
-    assert measure.status in ("ok", "poor_fit")
-    assert measure.usable
-    assert json.loads(json.dumps(measure.detail, allow_nan=False)) == measure.detail
-    assert measure.detail["images"] == 200
+    result = criterion(Encoded.of(h_ND))
+    assert result.status in ("ok", "poor_fit")
+    assert result.usable
+    assert json.loads(json.dumps(result.detail, allow_nan=False)) == result.detail
+    assert result.detail["images"] == 200
 
 
 def test_a_second_call_returns_the_same_and_the_features_are_unchanged(
     criterion: Criterion, h_ND: Tensor
 ) -> None:
-    features = summarise(h_ND)
-    covariance, mean = features.covariance_DD.clone(), features.mean_D.clone()
-    assert criterion(features) == criterion(features)
-    assert torch.equal(features.covariance_DD, covariance)
-    assert torch.equal(features.mean_D, mean)
+    encoded, before = Encoded.of(h_ND), h_ND.clone()
+    covariance, mean = encoded.moments.covariance_DD.clone(), encoded.moments.mean_D.clone()
+    assert criterion(encoded) == criterion(encoded)
+    assert torch.equal(encoded.moments.covariance_DD, covariance)
+    assert torch.equal(encoded.moments.mean_D, mean)
+    assert torch.equal(h_ND, before)
 
 
-def test_a_criterion_can_be_sent_to_a_worker(criterion: Criterion, h_ND: Tensor) -> None:
-    sent = pickle.loads(pickle.dumps(criterion))
-    assert sent(summarise(h_ND)) == criterion(summarise(h_ND))
+def test_a_bound_criterion_can_be_sent_to_a_worker(h_ND: Tensor) -> None:
+    config = CriteriaConfig.model_validate({"alpha": KEYS["alpha"]})
+    for bound in bind(config):
+        sent = pickle.loads(pickle.dumps(bound))
+        assert measure(sent, Encoded.of(h_ND)) == measure(bound, Encoded.of(h_ND))
 
 
 def test_scale_and_rotation_change_nothing(criterion: Criterion, h_ND: Tensor) -> None:
-    value = criterion(summarise(h_ND)).value
+    value = criterion(Encoded.of(h_ND)).value
     generator = torch.Generator().manual_seed(1)
     basis = torch.linalg.qr(torch.randn(32, 32, generator=generator, dtype=torch.float64)).Q
-    assert criterion(summarise(1000 * h_ND)).value == pytest.approx(value, rel=1e-5)
-    assert criterion(summarise(h_ND.double() @ basis)).value == pytest.approx(value, rel=1e-5)
+    assert criterion(Encoded.of(1000 * h_ND)).value == pytest.approx(value, rel=1e-5)
+    assert criterion(Encoded.of(h_ND.double() @ basis)).value == pytest.approx(value, rel=1e-5)
 
 
 def test_collapsed_features_are_degenerate(criterion: Criterion, h_ND: Tensor) -> None:
-    assert criterion(summarise(h_ND[:1].repeat(200, 1))).status == "degenerate"
-    assert criterion(summarise(torch.zeros(200, 32))).status == "degenerate"
+    assert criterion(Encoded.of(h_ND[:1].repeat(200, 1))).status == "degenerate"
+    assert criterion(Encoded.of(torch.zeros(200, 32))).status == "degenerate"
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -75,28 +84,54 @@ def test_features_with_nan_or_infinity_are_nonfinite(
     criterion: Criterion, h_ND: Tensor, bad: float
 ) -> None:
     h_ND[3, 3] = bad
-    assert criterion(summarise(h_ND)).status == "nonfinite"
+    assert criterion(Encoded.of(h_ND)).status == "nonfinite"
 
 
-def test_alpha_uses_the_window_of_the_config(h_ND: Tensor) -> None:
-    features = summarise(h_ND)
-    measure = CRITERIA["alpha"](CriteriaConfig(first=2, last=12))(features)
-    assert measure == alpha_of(features, first=2, last=12)
-    assert (measure.detail["first"], measure.detail["last"]) == (2, 12)
+def test_alpha_uses_the_window_of_its_keys(h_ND: Tensor) -> None:
+    alpha = CRITERIA["alpha"](first=2, last=12)(Encoded.of(h_ND))
+    assert alpha == alpha_of(summarise(h_ND), first=2, last=12)
+    assert (alpha.detail["first"], alpha.detail["last"]) == (2, 12)
 
 
 def test_alpha_of_an_encoder_narrower_than_the_window_is_degenerate(h_ND: Tensor) -> None:
-    measure = CRITERIA["alpha"](CriteriaConfig())(summarise(h_ND))
-    assert measure.status == "degenerate"
-    assert measure.detail["reason"] == "rank 32 is below 100"
+    alpha = CRITERIA["alpha"]()(Encoded.of(h_ND))
+    assert alpha.status == "degenerate"
+    assert alpha.detail["reason"] == "rank 32 is below 100"
 
 
-def test_an_offset_changes_rankme_but_not_alpha(h_ND: Tensor) -> None:
-    config = CriteriaConfig(first=3, last=20)
-    original, shifted = summarise(h_ND), summarise(h_ND.double() + 5)
-    alpha = CRITERIA["alpha"](config)
-    assert alpha(shifted).value == pytest.approx(alpha(original).value, rel=1e-5)
-    before, after = rankme_of(original).value, CRITERIA["rankme"](config)(shifted).value
+def test_alpha_condemns_a_collapsed_model_and_rankme_does_not(h_ND: Tensor) -> None:
+    collapsed = Encoded.of(h_ND[:1].repeat(200, 1))
+    assert CRITERIA["alpha"](first=2, last=8)(collapsed).fatal
+    assert not CRITERIA["rankme"]()(collapsed).fatal
+
+
+def test_alpha_ignores_an_offset_and_rankme_does_not(h_ND: Tensor) -> None:
+    centred, moved = Encoded.of(h_ND), Encoded.of(h_ND.double() + 5)
+    alpha = CRITERIA["alpha"](first=3, last=20)
+    assert alpha(moved).value == pytest.approx(alpha(centred).value, rel=1e-5)
+    before, after = rankme_of(centred.moments).value, CRITERIA["rankme"]()(moved).value
     assert before is not None
     assert after is not None
     assert after < before / 2
+
+
+def test_what_a_criterion_returns_is_checked(h_ND: Tensor) -> None:
+    (bound,) = bind(CriteriaConfig(names=("tests.criteria.test_contract:a_number",)))
+    sentence = r"'tests.criteria.test_contract:a_number' returned a float, and must return a sweep"
+    with pytest.raises(ConfigError, match=sentence):
+        measure(bound, Encoded.of(h_ND))
+
+
+def test_an_error_of_a_plug_in_is_one_sentence_with_its_place(h_ND: Tensor) -> None:
+    (bound,) = bind(CriteriaConfig(names=("tests.criteria.test_contract:broken",)))
+    sentence = r"'tests.criteria.test_contract:broken' failed: ZeroDivisionError: .*test_contract"
+    with pytest.raises(ConfigError, match=sentence):
+        measure(bound, Encoded.of(h_ND))
+
+
+def a_number() -> Callable[[Encoded], float]:
+    return lambda encoded: 1.0
+
+
+def broken() -> Callable[[Encoded], float]:
+    return lambda encoded: 1 / (encoded.count - 200)

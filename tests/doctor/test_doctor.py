@@ -206,9 +206,9 @@ def overwrite(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "check", "state", "seen"),
     [
-        (EVENTS, append(b'{"seq'), "log", "warning", "and 5 bytes of a torn one"),
+        (EVENTS, append(b'{"seq'), "log", "warning", "and 5 bytes of an unfinished one"),
         (EVENTS, overwrite, "log", "wrong", "is damaged at line 6"),
-        (EVENTS, lambda path: path.write_bytes(b""), "log", "wrong", "it never began"),
+        (EVENTS, lambda path: path.write_bytes(b""), "log", "wrong", "it holds no study"),
         ("tables/trials.parquet", Path.unlink, "tables", "warning", "not of this log: trials;"),
         ("tables/.x.1.tmp", Path.touch, "leftovers", "warning", "1 unfinished files"),
     ],

@@ -14,7 +14,7 @@ import pytest
 import ray
 from PIL import Image
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.doctor import nodes
 from sweep.doctor.finding import Finding
 from sweep.runners.ray import on_nodes

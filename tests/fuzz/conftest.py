@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from sweep.cli import app
+from sweep.cli import read
 
 HERE = Path(__file__).parent
 
@@ -33,5 +33,5 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def patient() -> Iterator[None]:
     """Give a query more time: if it does not stop at its limit, it ends the test process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "PATIENCE_SECONDS", 600.0)
+        patch.setattr(read, "PATIENCE_SECONDS", 600.0)
         yield

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from sweep.config.models import SHORT, StudyConfig
+from sweep.config.models import SHORT
+from sweep.config.study import StudyConfig
 from tests.fuzz.commands import check_command, workspace
 from tests.fuzz.values import TOML, WORDS, toml
 
@@ -58,6 +59,9 @@ def paths(model: type[BaseModel], above: str = "") -> list[str]:
 
 
 PATHS = [*paths(StudyConfig), *(f"space.axes.{name}" for name in (*SHORT, "seed", "lambd_d"))]
+PATHS += ["method.d", "method.tau", "encoder.width", "data.image", "probe.l2", "rule.round"]
+PATHS += ["criteria.alpha", "criteria.alpha.first", "space.proposer.name", "space.points"]
+PATHS += ["method.name", "space.axes.method.name", "projector.d", "criteria.first"]
 PATHS += ["space.axes.d.low", "space.axes.options.number", "space.axes.train.lr", "probe.data.path"]
 KEYS = st.one_of(
     st.sampled_from(PATHS), WORDS, st.builds("{}.{}".format, st.sampled_from(PATHS), WORDS)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.launch import launch
 from sweep.log.study_folder import EVENTS, TABLES
 from tests.fuzz.commands import check_command, workspace

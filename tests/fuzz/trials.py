@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sweep.config.models import TrialConfig
+from sweep.config.study import TrialConfig
 from sweep.core.records import Measure, Observation
 from sweep.pretraining.context import Context
 

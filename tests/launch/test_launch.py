@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sweep.cli import app
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.events import Event, Observed, StudyBegan, StudyFinished, TrialFailed
 from sweep.launch import launch
@@ -71,7 +71,7 @@ def driver(results: Path, *overrides: str) -> subprocess.Popen[str]:
         "import sys; from pathlib import Path\n"
         "from sweep.cli import app\n"
         "from sweep.launch import launch\n"
-        "from sweep.config.models import StudyConfig\n"
+        "from sweep.config.study import StudyConfig\n"
         f"study = StudyConfig.model_validate_json(Path({str(config)!r}).read_text())\n"
         "try:\n"
         f"    launch.run(study, results={str(results)!r}, warn=lambda sentence: None)\n"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.events import Event, Observed, SessionBegan, TrialStarted
 from sweep.core.records import Cost, Observation, Stage

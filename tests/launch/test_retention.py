@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import Resumable
 from sweep.core.events import EncoderDropped
 from sweep.core.history import History

@@ -13,7 +13,7 @@ import pytest
 from sweep.cli import app
 from sweep.core.codec import encode
 from sweep.core.errors import StudyError, StudyWarning
-from sweep.core.events import FORMAT, Event, TrialStarted
+from sweep.core.events import FORMAT, Event, StudyBegan, TrialStarted
 from sweep.log.log import salvage
 from sweep.log.study_folder import EVENTS, create, log_of, open_log, read_log
 from sweep.storage.lease import holder_of
@@ -74,6 +74,21 @@ def test_a_log_of_format_1_is_refused_in_a_sentence(
     for words in (["show", "study"], ["resume", "study"], ["query", "study", "FROM trials"]):
         assert app.run_command([*words, *results]) == 2
         assert re.search(older, capsys.readouterr().err)
+
+
+def test_ls_leaves_out_a_study_of_another_format_and_says_so(
+    folder: Location, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / EVENTS).write(FORMAT_1.encode())
+    began = StudyBegan(
+        seq=0, name="new", config={}, config_digest="", data_digest="", created=1.0, commit=None,
+        versions={},
+    )  # fmt: skip
+    (create(folder.parent, "new") / EVENTS).write(encode(began))
+    assert app.run_command(["ls", "--json", "--results", str(folder.parent)]) == 0
+    output = capsys.readouterr()
+    assert [row["study"] for row in json.loads(output.out)] == ["new"]
+    assert f"Note: {folder} is left out. This study was written by sweep 0.1.0" in output.err
 
 
 @pytest.mark.parametrize("kept", range(1, len(encode(event(2)))))

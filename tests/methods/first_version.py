@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from sweep import encoders
-from sweep.config.models import TrialConfig
+from sweep.config.study import TrialConfig
 from sweep.pretraining.augment import augment
 from sweep.pretraining.cpu.convolution import SmallMaps
 from sweep.pretraining.optim import learning_rate, make_optimizer

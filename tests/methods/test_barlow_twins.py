@@ -101,7 +101,7 @@ def test_refuses_a_lambda_that_is_not_above_zero(lambd: float) -> None:
 def test_refuses_views_that_are_not_two_equal_batches(
     shape_a: tuple[int, ...], shape_b: tuple[int, ...]
 ) -> None:
-    with pytest.raises(ValueError, match=r"must be \[B, d\] both"):
+    with pytest.raises(ValueError, match=r"both must be \[B, d\]"):
         barlow_twins_loss(torch.zeros(shape_a), torch.zeros(shape_b), lambd=0.1)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import DataError
 from sweep.core.records import Observation
 from sweep.launch.estimate import estimate

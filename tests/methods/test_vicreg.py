@@ -80,5 +80,5 @@ def test_the_default_weights_are_the_papers() -> None:
 
 
 def test_refuses_views_that_are_not_two_equal_batches() -> None:
-    with pytest.raises(ValueError, match=r"must be \[B, d\] both"):
+    with pytest.raises(ValueError, match=r"both must be \[B, d\]"):
         vicreg_terms(torch.zeros(4, 3), torch.zeros(4, 2))

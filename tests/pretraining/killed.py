@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from sweep.config.models import TrialConfig
+from sweep.config.study import TrialConfig
 from sweep.methods import METHODS
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import run_trial

@@ -21,7 +21,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for each method, as a killed trial left it."""
     folder = tmp_path_factory.mktemp("killed")
     command = [sys.executable, "-m", "tests.pretraining.killed", str(folder)]
-    subprocess.run(command, cwd=Path(__file__).parents[2], timeout=300, check=True)
+    subprocess.run(command, cwd=Path(__file__).parents[2], timeout=600, check=True)
     return folder
 
 

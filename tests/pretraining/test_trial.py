@@ -16,7 +16,8 @@ from sweep.core.errors import ConfigError
 from sweep.core.records import Observation
 from sweep.pretraining import checkpoint
 from sweep.pretraining.context import Context
-from sweep.pretraining.trial import JOURNAL, run_trial, test_trial
+from sweep.pretraining.journal import JOURNAL
+from sweep.pretraining.trial import run_trial, test_trial
 from sweep.storage.location import Location
 from tests.small import small_trial
 
@@ -291,6 +292,7 @@ def test_a_run_that_diverges_ends_early_as_a_row(tmp_path: Path) -> None:
     assert loss is not None
     assert loss.status == "nonfinite"
     assert loss.value is None
+    assert loss.fatal
     assert seen[-1].fraction < 1.0
     assert [o.stage for o in observe(tmp_path, "train.lr=1e30")] == ["trained"]
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from sweep.config.models import AugmentConfig, StudyConfig
+from sweep.config.models import AugmentConfig
 from sweep.config.space import candidates
+from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError
 from sweep.pretraining.augment import augment
 from sweep.pretraining.members import bind_trial

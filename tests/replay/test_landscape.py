@@ -37,3 +37,18 @@ def test_an_accuracy_has_a_standard_error_where_its_images_are_known() -> None:
     errors = [candidate.accuracy_se for candidate in found.candidates]
     assert errors == [pytest.approx(0.01), None, None]
     assert found.within == pytest.approx(0.02)
+
+
+def test_a_name_parts_seeds_only_where_candidates_share_it() -> None:
+    columns = {
+        "trial_id": ["a", "b", "c", "d"],
+        "method.name": ["byol", "byol", "diet", "diet"],
+        "path": ["/a", "/b", "/c", "/d"],
+        "seed": [0, 1, 0, 1],
+        "alpha": [1.0, 1.1, 2.0, 2.1],
+        "accuracy": [0.1, 0.2, 0.3, 0.4],
+    }
+    drawn = of_table("mine", pa.table(columns)).resampled(np.random.default_rng(0))
+    methods = [candidate.names["method.name"] for candidate in drawn.candidates]
+    assert len(methods) == 4
+    assert (methods[0], methods[2]) == (methods[1], methods[3])

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from sweep.core.errors import DataError
-from sweep.replay.landscape_files import load, write
+from sweep.core.events import CandidateAdded, Observed
+from sweep.core.records import Measure, Observation
+from sweep.replay.landscape_files import load, of_events, write
 from tests.landscapes import hump
 
 
@@ -37,3 +39,34 @@ def test_what_is_no_text_and_no_table_gets_a_sentence(name: str, tmp_path: Path)
     (tmp_path / name).write_bytes(b"\xea\xe3/-\n1\n")
     with pytest.raises(DataError, match="cannot be read as a table"):
         load(tmp_path / name)
+
+
+def test_a_csv_has_fields_whose_values_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "models.csv"
+    path.write_text(
+        "trial_id,method.name,flip,alpha,accuracy\na,byol,true,1,0.5\nb,diet,false,2,0.6\n"
+    )
+    names = [candidate.names for candidate in load(path).candidates]
+    assert names == [
+        {"method.name": "byol", "flip": True},
+        {"method.name": "diet", "flip": False},
+    ]
+
+
+def test_a_studys_folder_has_fields_whose_values_are_names(tmp_path: Path) -> None:
+    measure = Measure(name="alpha", value=1.0)
+    accuracy = Measure(name="accuracy", value=0.5)
+    seen = Observation(stage="probed", step=1, measures=(measure, accuracy))
+    point = {"method.name": "byol", "d": 64, "flip": True, "odd": [1]}
+    landscape = of_events(
+        "x",
+        [
+            CandidateAdded(seq=0, trial_id="t", point=point, config={}, index=0),
+            Observed(seq=1, trial_id="t", observation=seen),
+        ],
+    )
+    (candidate,) = landscape.candidates
+    assert candidate.point == {"d": 64.0}
+    assert candidate.names == {"method.name": "byol", "flip": True}
+    write(landscape, tmp_path / "x.parquet", about={})
+    assert load(tmp_path / "x.parquet").candidates[0].names == candidate.names

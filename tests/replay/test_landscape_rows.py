@@ -4,7 +4,9 @@ import pyarrow as pa
 import pytest
 
 from sweep.core.errors import DataError
-from sweep.replay.landscape_rows import of_table
+from sweep.replay.landscape_rows import of_table, to_table
+from sweep.replay.simulate import simulate
+from sweep.rules.baselines import ProbeAll
 
 COLUMNS = {"d": [16, 32], "alpha": [1.0, 2.0], "accuracy": [0.5, 0.6]}
 
@@ -50,3 +52,50 @@ def test_training_seconds_that_fall_get_a_sentence() -> None:
     )
     with pytest.raises(DataError, match="falls from 20 to 10"):
         of_table("mine", table)
+
+
+METHODS = ["byol", "byol", "vicreg", "vicreg"]
+NAMED = {
+    "trial_id": ["a", "b", "c", "d"],
+    "method.name": METHODS,
+    "flip": [True, False, True, False],
+    "alpha": [1.0, 1.1, 2.0, 2.1],
+    "accuracy": [0.1, 0.2, 0.3, 0.4],
+}
+
+
+def test_fields_whose_values_are_names_are_read_and_written() -> None:
+    landscape = of_table("mine", pa.table(NAMED))
+    assert [c.names["method.name"] for c in landscape.candidates] == METHODS
+    assert [c.names["flip"] for c in landscape.candidates] == NAMED["flip"]
+    assert of_table("mine", to_table(landscape)) == landscape
+
+
+def test_names_tell_candidates_apart_that_have_no_id() -> None:
+    table = pa.table({name: column for name, column in NAMED.items() if name != "trial_id"})
+    ids = [c.trial_id for c in of_table("mine", table).candidates]
+    assert ids[:2] == ["method.name=byol flip=True", "method.name=byol flip=False"]
+
+
+def test_a_name_that_changes_during_training_is_no_field() -> None:
+    rows = {
+        "trial_id": ["a", "a"],
+        "fraction": [0.5, 1.0],
+        "note": ["early", "late"],
+        "alpha": [1.0, 1.0],
+        "accuracy": [0.4, 0.5],
+    }
+    assert of_table("mine", pa.table(rows)).candidates[0].names == {}
+
+
+def test_a_replay_gives_names_to_the_history() -> None:
+    study, _ = simulate(of_table("mine", pa.table(NAMED)), ProbeAll(), range(4), parallel=2)
+    assert study.history.names("method.name").tolist() == METHODS
+    assert study.history.names("flip").tolist() == ["true", "false", "true", "false"]
+    assert study.history.varied == ("flip",)
+
+
+@pytest.mark.parametrize(("name", "broken"), [("alpha", True), ("loss", True), ("rankme", False)])
+def test_an_empty_alpha_or_loss_condemns_a_candidate(name: str, broken: bool) -> None:
+    columns = {"alpha": [1.0], "loss": [2.0], "rankme": [3.0], "accuracy": [0.5], name: [None]}
+    assert of_table("mine", pa.table(columns)).candidates[0].broken is broken

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.events import Decided, Event, SessionBegan, ZoneMoved
 from sweep.replay.simulate import simulate
 from sweep.replay.verify import verify

@@ -11,7 +11,7 @@ from typing import Any
 import filelock
 import pytest
 
-from sweep.config.models import TrialConfig
+from sweep.config.study import TrialConfig
 from sweep.core.records import Measure, Observation
 from sweep.pretraining.context import Context
 from sweep.runners import worker

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sweep.config.models import StudyConfig, TrialConfig
+from sweep.config.study import StudyConfig, TrialConfig
 from sweep.core.records import Measure, Observation
 from sweep.launch import launch
 from sweep.log.study_folder import EVENTS

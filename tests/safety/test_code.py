@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sweep.cli import app
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError
 from sweep.core.plugins import importable, resolve
 from sweep.rules import RULES

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from sweep.config.models import StudyConfig, digest
 from sweep.config.space import candidates
+from sweep.config.study import StudyConfig, digest
 from sweep.core.codec import encode
 from sweep.core.errors import Resumable, StudyError, StudyWarning, SweepError
 from sweep.core.events import (
@@ -202,6 +202,9 @@ def test_a_trial_is_one_row_with_all_that_is_known_of_it(folder: Path) -> None:
         "lambd": first.config.method.parameters["lambd"],
         "hidden": None,
         "layers": 2,
+        "joint_batch_norm": False,
+        "scale": 1.0,
+        "unbiased": False,
         "seed": 3,
         "augment_crop_min": 0.1,
         "width": None,
@@ -393,6 +396,29 @@ def test_a_field_named_like_a_column_of_ours_does_not_overwrite_it() -> None:
     )  # fmt: skip
     assert (trial["point_status"], trial["point_alpha"]) == ("x", 5)
     assert (trial["lr"], trial["measure_lr"], trial["measure_index"]) == (0.1, 9.0, 8.0)
+
+
+def test_each_parameter_of_the_method_is_a_column_varied_or_not() -> None:
+    parameters = {"d": 64, "hidden": None, "layers": 2, "loss": 3.0, "lambd": 1.0, "deep": [1]}
+    config = {"method": {"name": "mine", **parameters}}
+    point = {"d": 64, "lambd": 1, "train.lr": 0.5}
+    added = CandidateAdded(seq=0, trial_id="t", point=point, config=config, index=0)
+    table = fold((added,))["trials"]
+    own = {"d": 64, "lambd": 1.0, "lr": 0.5, "hidden": None, "layers": 2, "method_loss": 3.0}
+    assert table.schema.names[3:9] == list(own)
+    trial = row(table, 0)
+    assert {name: trial[name] for name in own} == own
+    assert table.schema.field("lambd").type == pa.float64(), "as the config has it"
+    assert (trial["method"], trial["loss"]) == ("mine", None)
+
+
+def test_a_study_without_candidates_has_the_columns_of_its_method() -> None:
+    began, session = EVENTS_OF_STUDY[:2]
+    assert isinstance(began, StudyBegan)
+    method = {"name": "barlow_twins", "d": 64, "lambd": 0.1}  # a study's log has the defaults, too
+    began = replace(began, config={**began.config, "method": method})
+    names = fold((began, session))["trials"].schema.names
+    assert {"d", "lambd"} <= {*names}
 
 
 def test_columns_are_short_and_words_of_sql() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweep.config.models import TrialConfig
+from sweep.config.study import TrialConfig
 from sweep.core.codec import encode
 from sweep.core.failures import Failure, TrialError
 from sweep.pretraining.context import Context

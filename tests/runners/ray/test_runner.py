@@ -16,7 +16,7 @@ import pytest
 import ray
 
 from sweep.cli import app
-from sweep.config.models import StudyConfig
+from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError, Resumable
 from sweep.core.events import (
     CandidateAdded,
@@ -28,12 +28,11 @@ from sweep.core.events import (
     TrialFailed,
     TrialStarted,
 )
-from sweep.core.plugins import resolve
 from sweep.core.records import Observation
 from sweep.launch import launch
 from sweep.log.log import MemoryLog
 from sweep.log.study_folder import EVENTS, read_log
-from sweep.rules import RULES
+from sweep.rules import bind
 from sweep.runners.ray.cluster import check_address
 from sweep.storage.location import locate
 from sweep.study import Study
@@ -83,7 +82,7 @@ def test_trials_give_the_numbers_that_they_give_in_process(
 def test_the_same_events_give_the_same_verdicts_without_ray(study_on_ray: Path) -> None:
     events = events_of(study_on_ray)
     config = Results(study_on_ray).config
-    replay = Study(rule=resolve("The rule", config.rule.name, RULES)(config.rule), log=MemoryLog())
+    replay = Study(rule=bind(config.rule).make(), log=MemoryLog())
     for event in events:
         match event:
             case CandidateAdded():
