@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import difflib
 import errno
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 from sweep.core.events import TrialEvent
 
@@ -95,3 +97,10 @@ def unknown_trial(event: TrialEvent) -> str:
         f"Event {event.seq} ({event.kind}) is about trial {event.trial_id!r}, which no candidate "
         "event names: the log is damaged; restore it from a copy."
     )
+
+
+def in_a_line(error: Exception) -> str:
+    """Return an error in one line, with the place where it was raised."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({Path(last.filename).name}, line {last.lineno})"

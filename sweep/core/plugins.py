@@ -12,29 +12,22 @@ is never hidden.
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import importlib
-import inspect
 import json
 import sys
-import traceback
-import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from sweep.core.errors import ConfigError, SweepError, nearest, unknown_name
+from sweep.core.errors import ConfigError, SweepError, in_a_line, nearest, unknown_name
+from sweep.core.signatures import SEED, signature_of
 
 T = TypeVar("T")
-
-SEED = "seed"
-"""The parameter that the study fills in."""
 
 _FOLDERS: list[str] = []
 
@@ -69,7 +62,7 @@ def resolve(kind: str, name: str, table: Mapping[str, T]) -> T:
     except ImportError as error:
         raise ConfigError(f"{kind} {name!r}: {error}. Is its folder beside the config?") from error
     except Exception as error:  # whatever the module's own code raises
-        raise ConfigError(f"{kind} {name!r} cannot be imported: {_in_a_line(error)}.") from error
+        raise ConfigError(f"{kind} {name!r} cannot be imported: {in_a_line(error)}.") from error
     try:
         member: T = getattr(module, attribute)
     except AttributeError as error:
@@ -127,7 +120,7 @@ class Bound(Generic[T]):
         except Exception as error:  # whatever a plug-in raises
             if self.ours:
                 raise
-            raise ConfigError(f"{self.kind} {self.name!r} failed: {_in_a_line(error)}.") from error
+            raise ConfigError(f"{self.kind} {self.name!r} failed: {in_a_line(error)}.") from error
 
 
 def bind(
@@ -155,7 +148,7 @@ def bind(
         ConfigError: no such member, an unknown key, a wrong type, or a value out of range.
     """
     factory = resolve(kind, name, table)
-    signature = _signature(kind, name, factory)
+    signature = signature_of(kind, name, factory)
     known = signature.keys
     _check_known(keys, known, name, where)
     if taken := sorted(set(known) & set(common)):
@@ -184,7 +177,7 @@ def bind(
 
 def keys_of(kind: str, name: str, table: Mapping[str, Callable[..., Any]]) -> frozenset[str]:
     """Return the keys that a member declares; raise `ConfigError`."""
-    return frozenset(_signature(kind, name, resolve(kind, name, table)).keys)
+    return frozenset(signature_of(kind, name, resolve(kind, name, table)).keys)
 
 
 def filled_in(
@@ -203,7 +196,7 @@ def filled_in(
     Raises:
         ConfigError: no such member, or an unknown key.
     """
-    signature = _signature(kind, name, resolve(kind, name, table))
+    signature = signature_of(kind, name, resolve(kind, name, table))
     _check_known(keys, signature.keys, name, where)
     fields = signature.model.model_fields
     given = {f: v.get_default(call_default_factory=True) for f, v in fields.items()}
@@ -218,103 +211,6 @@ def _check_known(keys: Collection[str], known: Collection[str], name: str, where
         first = unknown[0]
         listed = f"Keys of {name}: {', '.join(sorted(known))}." if known else f"{name} has no keys."
         raise ConfigError(f"{where}.{first} is no key of {name}.{nearest(first, known)} {listed}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Signature:
-    """What a factory declares.
-
-    Args:
-        model: its fields check the keys; each has a key as its alias, because a key may be named
-            as an attribute of a model is: `copy`, `json`.
-        keys: key -> field of the model.
-        takes_seed: whether the factory has a parameter `seed`.
-    """
-
-    model: type[BaseModel]
-    keys: Mapping[str, str]
-    takes_seed: bool
-
-
-_SIGNATURES: dict[tuple[str, int], tuple[Callable[..., Any], _Signature]] = {}
-"""(name, id of the factory) -> the factory, kept so that its id stays its own, and its keys."""
-
-
-def _signature(kind: str, name: str, factory: Callable[..., Any]) -> _Signature:
-    """Return what a factory declares, read once."""
-    place = (name, id(factory))
-    if place not in _SIGNATURES:
-        try:
-            _SIGNATURES[place] = (factory, _read(kind, name, factory))
-        except ConfigError:
-            raise
-        except Exception as error:  # whatever a plug-in's annotations raise
-            raise ConfigError(
-                f"{kind} {name!r} has a signature that cannot be read: {_in_a_line(error)}."
-            ) from error
-    return _SIGNATURES[place][1]
-
-
-def _read(kind: str, name: str, factory: Callable[..., Any]) -> _Signature:
-    """Return the model whose fields are the factory's keyword-only parameters."""
-    parameters = inspect.signature(factory).parameters
-    for parameter in parameters.values():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            raise ConfigError(
-                f"{kind} {name!r} has the parameter {parameter.name!r}, which is not "
-                "keyword-only. A member is a function of its config keys: "
-                f"def {name.rpartition(':')[2]}(*, key=default)."
-            )
-    types = _types(factory, parameters)
-    keys = {key: f"key_{number}" for number, key in enumerate(k for k in parameters if k != SEED)}
-    fields: dict[str, Any] = {
-        field: (types[key], _default(factory, parameters[key])) for key, field in keys.items()
-    }
-    model = create_model(name, __config__=_STRICT, **fields)
-    return _Signature(model=model, keys=keys, takes_seed=SEED in parameters)
-
-
-def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:
-    """Return the field of a parameter: its alias, and its default if there is one."""
-    if parameter.default is parameter.empty:
-        return Field(alias=parameter.name)
-    if dataclasses.is_dataclass(factory):
-        for field in dataclasses.fields(factory):
-            if field.name == parameter.name and field.default_factory is not dataclasses.MISSING:
-                return Field(alias=parameter.name, default_factory=field.default_factory)
-    return Field(alias=parameter.name, default=parameter.default)
-
-
-def _types(
-    factory: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]
-) -> dict[str, Any]:
-    """Return the types of the parameters, `Any` where there is no annotation.
-
-    Fields that a dataclass inherits are annotated in the words of another module.
-    """
-    inherited: dict[str, Any] = {}
-    if dataclasses.is_dataclass(factory):
-        inherited = typing.get_type_hints(factory, include_extras=True)
-    given = {
-        key: Any if parameter.annotation is parameter.empty else parameter.annotation
-        for key, parameter in parameters.items()
-        if key not in inherited
-    }
-    while isinstance(factory, functools.partial):
-        factory = factory.func
-    holder = type("holder", (), {"__annotations__": given})
-    module = sys.modules.get(factory.__module__)
-    own = typing.get_type_hints(holder, globalns=vars(module or typing), include_extras=True)
-    return {**inherited, **own}
-
-
-_STRICT = ConfigDict(
-    frozen=True,
-    extra="forbid",
-    allow_inf_nan=False,
-    ser_json_inf_nan="constants",
-    validate_default=True,
-)
 
 
 def _as_json(
@@ -344,10 +240,3 @@ def _fault(where: str, fault: Mapping[str, Any], names: Mapping[str, str]) -> st
 def import_library(name: str) -> None:
     """Import a library by its name, only to see whether that works; raise what it raises."""
     importlib.import_module(name)
-
-
-def _in_a_line(error: Exception) -> str:
-    """Return an error in one line, with the place where it was raised."""
-    *_, last = traceback.extract_tb(error.__traceback__)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text} ({Path(last.filename).name}, line {last.lineno})"

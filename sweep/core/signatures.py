@@ -1,0 +1,120 @@
+"""The keys that a factory declares, read from its keyword-only parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from sweep.core.errors import ConfigError, in_a_line
+
+SEED = "seed"
+"""The parameter that the study fills in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """What a factory declares.
+
+    Args:
+        model: its fields check the keys; each has a key as its alias, because a key may be named
+            as an attribute of a model is: `copy`, `json`.
+        keys: key -> field of the model.
+        takes_seed: whether the factory has a parameter `seed`.
+    """
+
+    model: type[BaseModel]
+    keys: Mapping[str, str]
+    takes_seed: bool
+
+
+_SIGNATURES: dict[tuple[str, int], tuple[Callable[..., Any], Signature]] = {}
+"""(name, id of a factory) -> the factory and its signature. Kept, the factory keeps its id."""
+
+
+def signature_of(kind: str, name: str, factory: Callable[..., Any]) -> Signature:
+    """Return what a factory declares; each factory is read once.
+
+    Raises:
+        ConfigError: a parameter that is not keyword-only, or an annotation that cannot be read.
+    """
+    place = (name, id(factory))
+    if place not in _SIGNATURES:
+        try:
+            _SIGNATURES[place] = (factory, _read(kind, name, factory))
+        except ConfigError:
+            raise
+        except Exception as error:  # whatever a plug-in's annotations raise
+            raise ConfigError(
+                f"{kind} {name!r} has a signature that cannot be read: {in_a_line(error)}."
+            ) from error
+    return _SIGNATURES[place][1]
+
+
+def _read(kind: str, name: str, factory: Callable[..., Any]) -> Signature:
+    """Return the model whose fields are the factory's keyword-only parameters."""
+    parameters = inspect.signature(factory).parameters
+    for parameter in parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            raise ConfigError(
+                f"{kind} {name!r} has the parameter {parameter.name!r}, which is not "
+                "keyword-only. A member is a function of its config keys: "
+                f"def {name.rpartition(':')[2]}(*, key=default)."
+            )
+    types = _types(factory, parameters)
+    keys = {key: f"key_{number}" for number, key in enumerate(k for k in parameters if k != SEED)}
+    fields: dict[str, Any] = {
+        field: (types[key], _default(factory, parameters[key])) for key, field in keys.items()
+    }
+    model = create_model(name, __config__=_STRICT, **fields)
+    return Signature(model=model, keys=keys, takes_seed=SEED in parameters)
+
+
+def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """Return the field of a parameter: its alias, and its default if there is one."""
+    if parameter.default is parameter.empty:
+        return Field(alias=parameter.name)
+    if dataclasses.is_dataclass(factory):
+        for field in dataclasses.fields(factory):
+            if field.name == parameter.name and field.default_factory is not dataclasses.MISSING:
+                return Field(alias=parameter.name, default_factory=field.default_factory)
+    return Field(alias=parameter.name, default=parameter.default)
+
+
+def _types(
+    factory: Callable[..., Any], parameters: Mapping[str, inspect.Parameter]
+) -> dict[str, Any]:
+    """Return the types of the parameters, `Any` where there is no annotation.
+
+    The annotation of an inherited field is resolved in the module of the class that declares it.
+    """
+    inherited: dict[str, Any] = {}
+    if dataclasses.is_dataclass(factory):
+        inherited = typing.get_type_hints(factory, include_extras=True)
+    given = {
+        key: Any if parameter.annotation is parameter.empty else parameter.annotation
+        for key, parameter in parameters.items()
+        if key not in inherited
+    }
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    holder = type("holder", (), {"__annotations__": given})
+    module = sys.modules.get(factory.__module__)
+    own = typing.get_type_hints(holder, globalns=vars(module or typing), include_extras=True)
+    return {**inherited, **own}
+
+
+_STRICT = ConfigDict(
+    frozen=True,
+    extra="forbid",
+    allow_inf_nan=False,
+    ser_json_inf_nan="constants",
+    validate_default=True,
+)
