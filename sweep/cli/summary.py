@@ -79,13 +79,22 @@ def every_trial(results: Results) -> pa.Table:
     columns = _columns(trials, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
     others = trials.filter(pc.is_null(trials["accuracy"]))
     order = [(name, "ascending") for name in ("status", "alpha", "index")]
-    return pa.concat_tables([_probed(trials), others.sort_by(order)]).select(columns)
+    return pa.concat_tables([_probed(trials), _sorted(others, order)]).select(columns)
 
 
 def _probed(trials: pa.Table) -> pa.Table:
     """Return the trials with an accuracy, the highest first, equal ones in the study's order."""
     probed = trials.filter(pc.is_valid(trials["accuracy"]))
-    return probed.sort_by([("accuracy", "descending"), ("index", "ascending")])
+    return _sorted(probed, [("accuracy", "descending"), ("index", "ascending")])
+
+
+def _sorted(table: pa.Table, order: Sequence[tuple[str, str]]) -> pa.Table:
+    """Return the rows in order, nulls last.
+
+    Equivalent to `table.sort_by`. That runs a query plan on threads of Arrow, whose end may fall
+    into the end of the interpreter: a run was once aborted there, after its last line.
+    """
+    return table.take(pc.sort_indices(table, sort_keys=list(order)))
 
 
 def explained(results: Results, trial_id: str) -> pa.Table:
