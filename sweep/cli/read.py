@@ -83,7 +83,7 @@ def show(
 ) -> None:
     """Show every trial of a study, the best first, and how far the study is.
 
-    Example: sweep show quickstart --why 77ce4ca22b
+    Example: sweep show quickstart --why 03d80727ed
     """
     from sweep.cli.summary import every_trial, explained, of_trials
 
