@@ -40,7 +40,7 @@ def landscape(
     Example: sweep landscape digits -o digits.parquet --plot digits.svg
     """
     from sweep.replay.landscape_files import write
-    from sweep.replay.statistics import correlations, pivot
+    from sweep.replay.statistics import correlations, main_fields, pivot
 
     if output is not None and output.resolve() == Path(table).resolve():
         raise UserError(f"{output} is the table itself. Give -o another name.")
@@ -56,9 +56,10 @@ def landscape(
         echo(f"Wrote {output}: {len(recorded)} candidates.")
     echo("\nRank correlation with accuracy:")
     echo_table(correlated, "table")
+    fields = " and ".join(main_fields(recorded)).replace("lambd", "lambda")
     for name in ("accuracy", "alpha"):
         if (grid := pivot(recorded, name)) is not None:
-            echo(f"\n{name} over d and lambda:")
+            echo(f"\n{name} over {fields}:")
             echo_table(grid, "table")
 
 

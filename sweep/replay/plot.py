@@ -23,7 +23,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from sweep.core.errors import DataError, UserError
 from sweep.core.text import one_line
 from sweep.replay.landscape import Landscape
-from sweep.replay.statistics import at_end, cells, varied
+from sweep.replay.statistics import at_end, cells, main_fields, varied
 from sweep.storage.location import locate
 
 Floats = npt.NDArray[np.float64]
@@ -145,9 +145,8 @@ def _dots(axes: Axes, where: list[Floats], values: Floats, name: str) -> None:
 
 
 def _fields(landscape: Landscape) -> list[str]:
-    """Return d and lambda if both vary, else the first one or two fields that vary."""
-    names = [name for name in varied(landscape) if name != "seed"]
-    return ["d", "lambd"] if {"d", "lambd"} <= {*names} else names[:2] or [ROWS]
+    """Return the one or two fields that the maps are over."""
+    return main_fields(landscape) or [ROWS]
 
 
 def _is_grid(landscape: Landscape, fields: list[str]) -> bool:

@@ -53,19 +53,21 @@ def correlations(landscape: Landscape, *, draws: int = 2000, seed: int = 0) -> p
 
 
 def pivot(landscape: Landscape, name: str) -> pa.Table | None:
-    """Return a measure at the end of training over (d, lambda), as means over all other fields.
+    """Return a measure at the end of training over two fields, as means over all other fields.
 
-    One row for each lambda, one column for each d; None unless both vary.
+    The fields are the first two of `main_fields`: one column for each value of the first, one row
+    for each value of the second. None unless two fields vary.
     """
-    over = cells(landscape, name, "lambd", "d")
+    fields = main_fields(landscape)
+    if len(fields) < 2:
+        return None
+    x, y = fields
+    over = cells(landscape, name, y, x)
     rows, columns = (sorted({where[i] for where in over}) for i in (0, 1))
     if len(rows) < 2 or len(columns) < 2:
         return None
     return pa.Table.from_pylist(
-        [
-            {"lambd": row, **{f"d={c:g}": _brief(over.get((row, c))) for c in columns}}
-            for row in rows
-        ]
+        [{y: row, **{f"{x}={c:g}": _brief(over.get((row, c))) for c in columns}} for row in rows]
     )
 
 
@@ -82,6 +84,12 @@ def cells(landscape: Landscape, name: str, x: str, y: str) -> dict[tuple[float, 
             groups.setdefault(cell, []).append(at_end(candidate, name))
     known = {cell: [v for v in values if not math.isnan(v)] for cell, values in groups.items()}
     return {cell: float(np.mean(v)) if v else math.nan for cell, v in known.items()}
+
+
+def main_fields(landscape: Landscape) -> list[str]:
+    """Return d and lambda if both vary, else the first two fields that vary; seeds do not count."""
+    names = [name for name in varied(landscape) if name != "seed"]
+    return ["d", "lambd"] if {"d", "lambd"} <= {*names} else names[:2]
 
 
 def varied(landscape: Landscape) -> list[str]:

@@ -34,6 +34,17 @@ def test_a_pivot_is_the_mean_over_seeds_and_empty_where_nothing_is() -> None:
     assert pivot(hump(5), "alpha") is None
 
 
+def test_a_pivot_is_over_the_first_two_fields_that_vary() -> None:
+    columns = {"tau": [0.9, 0.99, 0.99], "width": [32, 32, 64], "seed": [0, 1, 0]}
+    columns |= {"alpha": [1.0, 1.2, 2.0], "accuracy": [0.2, 0.4, 0.5]}
+    over = pivot(of_table("m", pa.table(columns)), "alpha")
+    assert over is not None
+    assert over.to_pylist() == [
+        {"width": 32.0, "tau=0.9": 1.0, "tau=0.99": 1.2},
+        {"width": 64.0, "tau=0.9": None, "tau=0.99": 2.0},
+    ]
+
+
 def test_cells_are_means_over_what_else_varies_and_nan_where_nothing_is_known() -> None:
     point = {"width": [1, 1, 2], "epochs": [5, 5, 5], "seed": [0, 1, 0]}
     seen = {"alpha": [1.0, 1.5, None], "accuracy": [0.2, 0.4, 0.5]}
