@@ -91,8 +91,7 @@ def _probed(trials: pa.Table) -> pa.Table:
 def _sorted(table: pa.Table, order: Sequence[tuple[str, str]]) -> pa.Table:
     """Return the rows in order, nulls last.
 
-    Equivalent to `table.sort_by`. That runs a query plan on threads of Arrow, whose end may fall
-    into the end of the interpreter: a run was once aborted there, after its last line.
+    Equivalent to `table.sort_by`, which runs a query plan on several threads for a few rows.
     """
     return table.take(pc.sort_indices(table, sort_keys=list(order)))
 

@@ -21,6 +21,7 @@ from sweep.log.study_folder import read_log
 from sweep.replay.landscape import Landscape, Recorded
 from sweep.replay.landscape_rows import is_name, is_number, of_table, to_table
 from sweep.storage.location import Address, locate
+from sweep.tables.arrow import reader
 
 
 def load(source: Address, *, columns: Mapping[str, str] | None = None) -> Landscape:
@@ -40,11 +41,11 @@ def load(source: Address, *, columns: Mapping[str, str] | None = None) -> Landsc
             raise DataError("A study's folder needs no column map; its columns are known.")
         return of_events(location.name, read_log(location))
     try:
-        with location.open_read() as file:  # Arrow cannot open a path that is not UTF-8
-            if location.path.suffix == ".csv":
-                table = pyarrow.csv.read_csv(file)
-            else:
-                table = pyarrow.parquet.read_table(file)
+        file = reader(location.read())  # Arrow cannot open a path that is not UTF-8
+        if location.path.suffix == ".csv":
+            table = pyarrow.csv.read_csv(file)
+        else:
+            table = pyarrow.parquet.read_table(file)
         _ = table.column_names  # raises here if a name is not UTF-8
     except FileNotFoundError:
         raise DataError(f"There is no table {location}.") from None

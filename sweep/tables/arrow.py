@@ -98,3 +98,14 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def reader(data: bytes | memoryview) -> pa.BufferReader:
+    """Return a file of Arrow over a copy of the data that Arrow owns.
+
+    Arrow's threads may let go of a buffer after their work is done. If Python owns the buffer, they
+    need the interpreter for that, and the process is aborted if the interpreter is about to end.
+    """
+    buffer = pa.allocate_buffer(len(data))
+    memoryview(buffer).cast("B")[:] = data
+    return pa.BufferReader(buffer)

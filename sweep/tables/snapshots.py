@@ -23,6 +23,7 @@ from sweep.core.events import Event, StudyBegan
 from sweep.log.log import StudyLog, refused, salvage
 from sweep.log.study_folder import log_of, tables_folder
 from sweep.storage.location import Location
+from sweep.tables.arrow import reader
 from sweep.tables.rows import builder
 from sweep.tables.schemas import SCHEMAS, VERSION
 
@@ -189,10 +190,10 @@ class StudyTables:
         return None if snapshot is None else snapshot[1].seq
 
     def _open(self, name: str) -> tuple[pa.NativeFile, Mark] | None:
-        """Return the snapshot if it is usable; it is mapped, so it stays readable if replaced."""
+        """Return the snapshot if it is usable; it is a copy, so the file may be replaced."""
         location = tables_folder(self._folder) / f"{name}.parquet"
         try:
-            file = pa.BufferReader(location.view())
+            file = reader(location.view())
             schema = pq.read_schema(file)
             mark = Mark(**json.loads(schema.metadata[_KEY]))
             usable = self._usable(mark) and _fits(schema, name)
