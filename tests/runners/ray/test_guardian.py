@@ -49,7 +49,8 @@ def driver() -> Iterator[tuple[subprocess.Popen[str], str]]:
     )
     assert process.stdout is not None
     token = process.stdout.readline().strip()
-    assert len(marked({TOKEN: token})) == 2
+    # `Popen` returns while the kernel still builds the new program's environment.
+    wait_until(lambda: len(marked({TOKEN: token})) == 2)
     yield process, token
     process.kill()
     process.communicate()
