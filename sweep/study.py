@@ -27,6 +27,7 @@ from sweep.core.events import (
     Observed,
     SessionBegan,
     StudyFinished,
+    Suggested,
     TrialEvent,
     TrialFailed,
     TrialStarted,
@@ -56,7 +57,7 @@ ALLOWED_STATES: Mapping[Action, tuple[State, ...]] = {
 
 
 class RuleError(SweepError):
-    """A rule gave a verdict that the trial's state does not allow."""
+    """A rule gave an answer that the state of a trial or of the study does not allow."""
 
 
 class Study:
@@ -103,6 +104,9 @@ class Study:
         self._failures: dict[str, Counter[str]] = {}
         self._finished = False
         self._cursor = 0
+        self._begins = bool(getattr(rule, "begins", False))
+        self._question = 0  # seq of the last event after which the rule may answer anew
+        self._idle = -1  # seq of the question that the rule answered by idling
         self._due: dict[str, None] = {}  # told to go on, in the order of the verdicts
         for event in log.read():
             self._fold(event)
@@ -135,7 +139,7 @@ class Study:
         self._charge()
         for listener in self._listeners:
             listener(event)
-        if _asks(event):
+        if self._asks(event):
             self._ask()
 
     def add(self, trial_id: str, point: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -151,9 +155,13 @@ class Study:
     def next(self) -> str | None:
         """Return the trial to put to work now, or None.
 
-        Probes that are due come first, then interrupted and new candidates in order. When no
-        trial works and none may start, the rule must decide the trials that are still held, and
-        one that it lets continue is returned.
+        Trials that were told to continue come first, then interrupted ones, then a new candidate.
+        The rule chooses the candidate, or lets the worker idle, if it has `begins`; else the
+        proposer chooses it. When no trial works and none may start, the rule must decide the
+        trials that are still held, and one that it lets continue is returned.
+
+        Raises:
+            RuleError: the rule idles while nothing works, or begins what is not pending.
         """
         trial_id = self._startable()
         while trial_id is None and not self.working and not self.history.closed:
@@ -220,10 +228,13 @@ class Study:
             counted, limit = lost, LOST_NODES
         self.record(TrialFailed(trial_id=trial_id, failure=failure, final=counted >= limit))
 
-    def exhausted(self) -> str | None:
+    def exhausted(self, *names: str) -> str | None:
         """Return which limit of the budget forbids to pretrain another candidate, or None.
 
         `budget.probes` is not among these limits.
+
+        Args:
+            names: the limits to look at; by default trials, device_seconds, wall_seconds, money.
         """
         begun = len(self.history) - self.history.count(State.PENDING)
         spent: dict[str, float] = {
@@ -232,10 +243,10 @@ class Study:
             "wall_seconds": sum(last - first for first, last in self._sessions),
             "money": self.history.spent.device_seconds * self._price / 3600,
         }
-        for name, amount in spent.items():
+        for name in names or spent:
             limit = getattr(self.budget, name)
-            if limit is not None and amount >= limit:
-                return f"budget.{name} is spent ({amount:.6g} of {limit:.6g})"
+            if limit is not None and spent[name] >= limit:
+                return f"budget.{name} is spent ({spent[name]:.6g} of {limit:.6g})"
         return None
 
     def why_it_ends(self) -> str:
@@ -255,6 +266,8 @@ class Study:
 
     def _fold(self, event: Event) -> None:
         self.history.fold(event)
+        if self._asks(event):
+            self._question = event.seq
         match event:
             case SessionBegan():
                 self._sessions.append([event.time, event.time])
@@ -265,6 +278,8 @@ class Study:
                 self._stages.setdefault(event.trial_id, set()).add(name)
             case Decided(action="continue"):
                 self._due[event.trial_id] = None
+            case Suggested(begin=None):
+                self._idle = self._question
             case BudgetChanged():
                 self.budget = BudgetConfig(**event.config["budget"])
             case TrialFailed():
@@ -285,6 +300,19 @@ class Study:
             self.history.probes_left = max(0, self.budget.probes - paid)
         else:
             self.history.probes_left = None
+        self.history.may_begin = self.exhausted() is None
+        self.history.may_train = self.exhausted("device_seconds", "wall_seconds", "money") is None
+
+    def _asks(self, event: Event) -> bool:
+        """Return whether the rule may answer something new after this event."""
+        match event:
+            case Observed(observation=observation):
+                return observation.stage in ("trained", "measured", "probed")
+            case SessionBegan() | Idled() | BudgetChanged() | TrialFailed(final=True):
+                return True
+            case TrialStarted():
+                return self._begins
+        return False
 
     def _ask(self) -> None:
         """Ask the rule until it changes nothing: a stop may end a round and open the next."""
@@ -344,18 +372,41 @@ class Study:
         for row in self._cursor + np.flatnonzero(rest == State.TRAINING):
             if ids[row] not in self.working:  # interrupted
                 return ids[row]
+        if self._begins:
+            return self._suggestion()
         pending = np.flatnonzero(rest == State.PENDING)
         if spent is not None or len(pending) == 0:
             return None
         proposed = self._proposer(self.history) if self._proposer else None
         return ids[self._cursor + int(pending[0]) if proposed is None else proposed]
 
+    def _suggestion(self) -> str | None:
+        """Return the candidate that the rule begins now, or None; record the rule's answer.
 
-def _asks(event: Event) -> bool:
-    """Return whether the rule may answer something new after this event."""
-    match event:
-        case Observed(observation=observation):
-            return observation.stage in ("trained", "measured", "probed")
-        case SessionBegan() | Idled() | BudgetChanged() | TrialFailed(final=True):
-            return True
-    return False
+        A rule that idles is not asked again before an event to which it may answer anew.
+        """
+        if self._idle == self._question and self.working:
+            return None
+        decision = self.rule(self.history)
+        if decision.begin is not None:
+            if self.history.state_of(decision.begin) != State.PENDING or not self.history.may_begin:
+                raise RuleError(
+                    f"The rule begins trial {decision.begin}, which is not pending, or the budget "
+                    "allows no other candidate."
+                )
+        elif not decision.idle:
+            return None
+        elif not self.working:
+            raise RuleError(
+                f"The rule lets a worker idle ({decision.idle}), and nothing works that could "
+                "change its answer."
+            )
+        self.record(
+            Suggested(
+                begin=decision.begin,
+                idle=decision.idle,
+                reason=decision.reason,
+                answers_seq=self.history.seq,
+            )
+        )
+        return decision.begin

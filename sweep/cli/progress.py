@@ -18,7 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.config.study import StudyConfig
-from sweep.core.events import Decided, Event, Idled, Observed, TrialFailed, ZoneMoved, trial_of
+from sweep.core.events import (
+    Decided,
+    Event,
+    Idled,
+    Observed,
+    Suggested,
+    TrialFailed,
+    ZoneMoved,
+    trial_of,
+)
 from sweep.core.history import State
 from sweep.core.outcome import outcome
 from sweep.core.records import Observation
@@ -91,6 +100,8 @@ class _Lines:
                 log = trial_folder(self._folder, event.trial_id) / "log.txt"
                 then = "given up" if event.final else "will be tried again"
                 return f"failed: {event.failure.error} ({then}; see {log})"
+            case Suggested(begin=None):
+                return f"a worker idles: {event.idle}"
             case Idled():
                 return f"nothing runs: {event.reason}"
         return None

@@ -15,6 +15,7 @@ from sweep.core.events import (
     EncoderDropped,
     Event,
     Observed,
+    Suggested,
     TrialFailed,
     TrialStarted,
     trial_of,
@@ -112,7 +113,8 @@ def explained(results: Results, trial_id: str) -> pa.Table:
     history, rows = History(), list[dict[str, object]]()
     for event in events:
         history.fold(event)
-        if trial_of(event) != trial_id or (words := _words(event)) is None:
+        about = event.begin if isinstance(event, Suggested) else trial_of(event)
+        if about != trial_id or (words := _words(event)) is None:
             continue
         accuracies = history.column("accuracy")[history.probed]
         rows.append(
@@ -144,6 +146,8 @@ def _words(event: Event) -> tuple[str, str] | None:
             return observation.stage + at, ", ".join(numbers)
         case Decided():
             return event.action, event.reason
+        case Suggested():
+            return "begin", event.reason
         case TrialFailed(failure=failure):
             return "failure", f"{failure.cause}: {failure.error}"
         case EncoderDropped():

@@ -14,7 +14,7 @@ in. `sweep.core.codec` writes events as lines of JSON and reads them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -23,7 +23,7 @@ from sweep.core.failures import Failure
 from sweep.core.limits import LARGEST, Count, EveryField, Name, Number, Seconds
 from sweep.core.records import Action, Observation, Outcome, Zone
 
-FORMAT = 2
+FORMAT = 3
 """Of the events; the log's first event and the first event of each session hold it."""
 
 UNNUMBERED = -1
@@ -96,6 +96,7 @@ class StudyBegan(StudyEvent):
         created: seconds since the epoch.
         commit: of the source of sweep, where it runs from a checkout.
         versions: of Python, sweep and the libraries that numbers depend on.
+        chosen: what preflight chose where the config leaves it open, and on what grounds.
     """
 
     kind: Literal["study"] = "study"
@@ -108,6 +109,7 @@ class StudyBegan(StudyEvent):
     created: Number
     commit: str | None
     versions: Tree
+    chosen: Tree = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +144,24 @@ class ZoneMoved(StudyEvent):
 
     kind: Literal["zone"] = "zone"
     zone: Zone
+    answers_seq: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suggested(StudyEvent):
+    """The rule's answer to a free worker, from a rule that chooses which candidate begins.
+
+    Args:
+        begin: the candidate that begins now; None where the worker idles.
+        idle: why the worker does nothing until the next event; "" where a candidate begins.
+        reason: why this candidate begins.
+        answers_seq: the last event that the rule had seen.
+    """
+
+    kind: Literal["suggestion"] = "suggestion"
+    begin: Name | None
+    idle: str = ""
+    reason: str = ""
     answers_seq: Count
 
 
@@ -275,6 +295,7 @@ Event = Annotated[
     | Observed
     | Decided
     | ZoneMoved
+    | Suggested
     | EncoderDropped
     | TrialFailed
     | Idled

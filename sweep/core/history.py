@@ -22,6 +22,7 @@ from sweep.core.events import (
     Event,
     Idled,
     Observed,
+    SessionBegan,
     TrialEvent,
     TrialFailed,
     TrialStarted,
@@ -68,6 +69,11 @@ class History:
         broken: trial_id -> why, for models that must be stopped whatever the rule says.
         probes_left: probes that the budget still allows; None is without limit.
         latest: the row that was observed last; None before the first.
+        arrived: the row of a trial in training whose probe or measures are the last event, so that
+            the rule may tell it to wait or stop; else None.
+        may_begin: False if the budget forbids to begin another candidate.
+        may_train: False if a limit on seconds or money is reached, so that no paused trial should
+            go on.
         varied: names of the fields in which the candidates differ and whose values are numbers
             or truth values; see `column`.
         named: names of the fields in which the candidates differ and whose values are texts or
@@ -88,6 +94,9 @@ class History:
         self.fractions: tuple[float, ...] = ()
         self.varied: tuple[str, ...] = ()
         self.latest: int | None = None
+        self.arrived: int | None = None
+        self.may_begin = True
+        self.may_train = True
         self.trial_ids: list[str] = []
         self._index: dict[str, int] = {}
         self._state = np.zeros(16, dtype=np.int8)
@@ -119,6 +128,11 @@ class History:
     def unanswered(self) -> list[int]:
         """Rows that are measured and have no verdict yet (WAITING), in order."""
         return sorted(self._unanswered)
+
+    @property
+    def working(self) -> int:
+        """How many trials are at work, or were told to go on."""
+        return self.count(State.TRAINING, State.PROBING)
 
     def rows(self, *states: State) -> npt.NDArray[np.int64]:
         """Return the rows in any of these states, in order."""
@@ -200,6 +214,8 @@ class History:
         if isinstance(event, TrialEvent) and not known:
             raise StudyError(unknown_trial(event))
         self.seq, self.clock = event.seq, event.time
+        if not isinstance(event, SessionBegan | ZoneMoved):
+            self.arrived = None
         match event:
             case Observed():
                 self._observe(event.trial_id, event.observation)
@@ -269,6 +285,8 @@ class History:
             if isinstance(images, int | float) and 0 < images < 2**53:
                 self._put(row, [(f"{measure.name}_images", images)])
         if at:
+            if self.state_of(trial_id) == State.TRAINING:
+                self.arrived = row
             return
         if observation.stage == "measured":
             self._set(trial_id, State.WAITING)

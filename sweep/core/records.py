@@ -178,10 +178,21 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """A rule's whole answer: the zone in which it looks, and a verdict for each waiting trial."""
+    """A rule's whole answer.
+
+    Args:
+        zone: the interval of alpha in which the rule looks.
+        verdicts: one for each waiting trial that the rule decides now.
+        begin: the pending trial that a free worker begins next; only from a rule with `begins`.
+        idle: why a free worker had better do nothing until the next event; "" where it works.
+        reason: why `begin` is chosen, a sentence for people.
+    """
 
     zone: Zone
     verdicts: tuple[Verdict, ...] = ()
+    begin: str | None = None
+    idle: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ from sweep.core.events import (
     Idled,
     SessionBegan,
     StudyBegan,
+    Suggested,
     TrialFailed,
     TrialStarted,
     ZoneMoved,
@@ -85,6 +86,12 @@ def verify(events: Sequence[Event], rule: Rule, config: StudyConfig) -> Verified
                 study.start(event.trial_id, worker=event.worker, log=event.log)
             case Idled():
                 study.idle()
+            case Suggested():
+                study.next()
+                verdicts += 1
+                if event.seq >= len(made) or not _same(made[event.seq], event):
+                    other = made[event.seq] if event.seq < len(made) else None
+                    return Verified(verdicts=verdicts - 1, difference=_differs(event, other))
             case _:
                 study.record(event)
                 if isinstance(event, TrialFailed):
@@ -105,6 +112,8 @@ def _same(first: Event, second: Event) -> bool:
     match first, second:
         case Decided(), Decided():
             return (first.trial_id, first.action) == (second.trial_id, second.action)
+        case Suggested(), Suggested():
+            return first.begin == second.begin
         case ZoneMoved(zone=a), ZoneMoved(zone=b):
             return a.through == b.through and _near(a.lo, b.lo) and _near(a.hi, b.hi)
     return False
@@ -127,6 +136,9 @@ def _words(event: Event) -> str:
     match event:
         case Decided():
             return f"the verdict {event.action} of {event.trial_id} ({event.reason})"
+        case Suggested():
+            chosen = f"trial {event.begin} to begin" if event.begin else "a worker to idle"
+            return f"{chosen} ({event.reason or event.idle})"
         case ZoneMoved():
             return f"the zone [{event.zone.lo}, {event.zone.hi}]"
     return f"{event.kind} of {trial_of(event) or 'the study'}"

@@ -11,6 +11,8 @@ Imports `core`, `config` and `prediction`. To add a rule: a file here, and a lin
 A rule may declare what it needs, as attributes:
     needs: names of the criteria by which it decides.
     online: True if it decides by probes at fractions of training (`probe.at`).
+    begins: True if it chooses which candidate begins (`Decision.begin`), in place of a proposer,
+        and may let a worker idle. It is then also asked when a trial starts.
     needs_labels: False if it probes nothing.
     baseline, matched: how it takes part in a replay; see `sweep.replay.rule_specs`.
     doubts(candidates): warnings about a study that can run but may not be what the user wants.
@@ -31,10 +33,12 @@ from sweep.rules.extremes import alpha_one, largest_rankme, lowest_loss
 from sweep.rules.goldilocks import Goldilocks
 from sweep.rules.halving import Asha, Halving
 from sweep.rules.paper import Paper
+from sweep.rules.race import Race
 
 Rule = Callable[[History], Decision]
 
 RULES: Mapping[str, Callable[..., Rule]] = {
+    "race": Race,
     "goldilocks": Goldilocks,
     "paper": Paper,
     "blocks": Blocks,

@@ -22,6 +22,7 @@ from sweep.core.events import (
     SessionBegan,
     StudyBegan,
     StudyFinished,
+    Suggested,
     TrialFailed,
     ZoneMoved,
 )
@@ -138,6 +139,11 @@ def _verdict(event: Event) -> Iterator[Row]:
                    **_answer(event)}  # fmt: skip
         case ZoneMoved():
             yield {"trial_id": None, "action": "zone", **_answer(event)}
+        case Suggested():
+            action = "begin" if event.begin else "idle"
+            yield {"trial_id": event.begin, "action": action, "seq": event.seq,
+                   "time": event.time, "reason": event.reason or event.idle,
+                   "answers_seq": event.answers_seq}  # fmt: skip
 
 
 def _answer(event: Decided | ZoneMoved) -> Row:

@@ -126,10 +126,10 @@ SPECTRA = pa.schema(
 VERDICTS = pa.schema(
     {
         "study": pa.string(),
-        "trial_id": pa.string(),  # null if the row is a move of the zone
+        "trial_id": pa.string(),  # null if the row is a move of the zone, or idle
         "seq": pa.int64(),
         "time": pa.float64(),
-        "action": pa.string(),  # continue, hold, stop; or zone
+        "action": pa.string(),  # continue, hold, stop, begin; or zone, idle
         "reason": pa.string(),
         "lo": pa.float64(),
         "hi": pa.float64(),

@@ -21,6 +21,7 @@ from sweep.core.events import (
     SessionBegan,
     StudyBegan,
     StudyFinished,
+    Suggested,
     TrialEvent,
     TrialFailed,
     TrialStarted,
@@ -64,7 +65,8 @@ EXAMPLES: list[Event] = [
     ),
     Idled(seq=9, reason="x"),
     BudgetChanged(seq=10, config={"budget": {"probes": 3}}),
-    StudyFinished(seq=11, outcome=OUTCOME, test_accuracy=None),
+    Suggested(seq=11, begin=None, idle="x", answers_seq=10),
+    StudyFinished(seq=12, outcome=OUTCOME, test_accuracy=None),
 ]  # fmt: skip
 KINDS = [event.kind for event in EXAMPLES]
 LINES: dict[str, dict[str, Any]] = {event.kind: json.loads(encode(event)) for event in EXAMPLES}

@@ -64,7 +64,7 @@ def test_a_log_of_format_1_is_refused_in_a_sentence(
     (folder / EVENTS).write(FORMAT_1.encode())
     older = (
         r"written by sweep 0\.1\.0 \(commit 0123456789ab\): its events are in format 1, and this "
-        r"sweep reads format 2\. Read it with that version, or run the study again\."
+        r"sweep reads format 3\. Read it with that version, or run the study again\."
     )
     uses = (read_log, open_log, lambda study: StudyTables(study).table("trials"))
     for use in uses:

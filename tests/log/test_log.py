@@ -118,7 +118,7 @@ def test_a_log_of_a_newer_sweep_is_refused_in_a_sentence(root: Location) -> None
         folder = create(root, first.kind)
         with open_log(folder) as log:
             log.append(first)
-        newer = r"written by a newer sweep: .* format 3, and this one reads 2"
+        newer = r"written by a newer sweep: .* format 4, and this one reads 3"
         with pytest.raises(StudyError, match=newer):
             read_log(folder)
         with pytest.raises(StudyError, match=newer):

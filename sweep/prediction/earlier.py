@@ -1,0 +1,110 @@
+"""Prior curves: what earlier studies say of the candidates of a new one.
+
+A source is what is kept of an earlier study or table: the varied numbers of its candidates, and
+their accuracies at each look. A Gaussian process over the axes that both have smooths each look of
+a source, and is read off at the new candidates. Only differences between candidates matter: the
+rule estimates the mean of each look itself.
+Shapes: N candidates of a source, H of the new study, T looks of either, F axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweep.core.history import Floats
+from sweep.prediction.axes import D_DECADES, RANGES, RATIO_DECADES
+from sweep.prediction.joint import WALK_POWER, matern, warp
+
+SHAPE_VARIANCE, OWN_VARIANCE = 1.0, 0.5
+"""Of a source's accuracies, in points: what its axes explain, and what they do not."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """One earlier study or table; sources are equal if they are the same object.
+
+    Args:
+        name: for reports.
+        digest: of the table.
+        method: by which its models were trained, "" if unknown.
+        axes: name -> value of each of its N candidates, for every varied number but the seed.
+        fractions: of training, T of them, ascending; the last is 1.
+        accuracies: of N candidates at T looks, parts of 1, NaN where there is none.
+    """
+
+    name: str
+    digest: str
+    method: str
+    axes: Mapping[str, Floats]
+    fractions: tuple[float, ...]
+    accuracies: Floats
+
+    def common(self, names: Sequence[str]) -> list[str]:
+        """Return the axes of the source that are among `names`."""
+        return [name for name in self.axes if name in names]
+
+
+def curves(source: Source, axes: Mapping[str, Floats], fractions: Sequence[float]) -> Floats:
+    """Return the prior curves of candidates, [H, T], in warped points.
+
+    Args:
+        source: with an axis in common.
+        axes: name -> value of each of H candidates, for every varied number.
+        fractions: T of them, ascending, the last 1.
+    """
+    names = source.common(tuple(axes))
+    x_NF, x_HF = _coordinates(source.axes, axes, names)
+    points_NT = warp(100 * np.asarray(source.accuracies))
+    looks = [
+        _smooth(x_NF, points_NT[:, i], x_HF)
+        for i in range(points_NT.shape[1])
+        if not np.isnan(points_NT[:, i]).all()
+    ]
+    known = [
+        fraction
+        for i, fraction in enumerate(source.fractions)
+        if not np.isnan(points_NT[:, i]).all()
+    ]
+    walk_known = -np.power(-np.log10(np.asarray(known)), WALK_POWER)
+    walk = -np.power(-np.log10(np.asarray(fractions)), WALK_POWER)
+    at_looks = np.stack(looks)
+    return np.stack([np.interp(walk, walk_known, curve) for curve in at_looks.T])
+
+
+def _smooth(x_NF: Floats, y_N: Floats, x_HF: Floats) -> Floats:
+    """Return the posterior mean at the new candidates of a process over one look, [H]."""
+    seen = ~np.isnan(y_N)
+    k_nn = SHAPE_VARIANCE * matern(x_NF[seen], x_NF[seen]) + OWN_VARIANCE * np.eye(int(seen.sum()))
+    one_n = np.ones(int(seen.sum()))
+    solved = np.linalg.solve(k_nn, np.stack([y_N[seen], one_n], axis=1))
+    mean = float(one_n @ solved[:, 0] / (one_n @ solved[:, 1]))
+    weight_n = solved[:, 0] - mean * solved[:, 1]
+    return np.asarray(mean + SHAPE_VARIANCE * matern(x_HF, x_NF[seen]) @ weight_n)
+
+
+def _coordinates(
+    old: Mapping[str, Floats], new: Mapping[str, Floats], names: Sequence[str]
+) -> tuple[Floats, Floats]:
+    """Return both sets of candidates in the same coordinates, [N, F] and [H, F]."""
+    columns = list[tuple[Floats, Floats]]()
+    rest = list(names)
+    if "lambd" in names:
+        rest.remove("lambd")
+        ratio = [
+            side["lambd"] * side["d"] if "d" in names else side["lambd"] for side in (old, new)
+        ]
+        columns.append((np.log10(ratio[0]) / RATIO_DECADES, np.log10(ratio[1]) / RATIO_DECADES))
+    if "d" in names:
+        rest.remove("d")
+        columns.append((np.log10(old["d"]) / D_DECADES, np.log10(new["d"]) / D_DECADES))
+    for name in rest:
+        both = np.concatenate([old[name], new[name]])
+        if both.min() > 0 and both.max() / both.min() >= 10:
+            both = np.log10(both)
+        span = float(np.ptp(both[len(old[name]) :])) or float(np.ptp(both)) or 1.0
+        both = both / (RANGES * span)
+        columns.append((both[: len(old[name])], both[len(old[name]) :]))
+    return np.stack([a for a, _ in columns], 1), np.stack([b for _, b in columns], 1)

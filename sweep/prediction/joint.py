@@ -1,0 +1,299 @@
+"""A Gaussian process over candidates and fractions of training: who may still become the best.
+
+The accuracies at early looks and at the end of training are one joint process. Two candidates are
+alike where their varied fields are alike. A trial's deviation from its neighbours persists over
+its looks, and what changes between a look and the end is a random walk in L = (-log10 t)^p, where t
+is the fraction of training, so that L = 0 at the end. The model is fitted under a small library of
+hyperparameters, with and without prior curves of earlier studies, and the members of the library
+are averaged with weights by their evidence. A prior curve has a factor of its own, N(1, 0.5^2), so
+that one that is wrong is scaled down or turned round. Pure numpy.
+
+Source of the parts: Swersky, Snoek, Adams 2014 (freeze-thaw: processes over curves, and when to go
+on with a paused one); Rasmussen and Williams 2006, section 2.7 (unknown means by generalised least
+squares). The constants were fitted to complete tables; `experiments/landscapes/README.md` says how.
+Shapes: H candidates, F features, T looks (the last is the end of training), n observations, B
+basis functions, S draws.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import block_diag, cho_solve, solve_triangular
+
+Floats = npt.NDArray[np.float64]
+
+SHAPE_SD, SHAPE_WALK_SD = 0.94, 0.62
+"""What candidates with like fields share, in points: at the end, and of the walk."""
+TRIAL_SD, TRIAL_WALK_SD = 0.50, 0.62
+"""What a trial has of its own, in points: at the end, and of the walk."""
+SEED_SD, LOOK_SD = 0.24, 0.12
+"""What trials of one seed share, and the error of one look."""
+WALK_POWER = 1.84
+TRIAL_SCALES = (1.0, 2.0, 3.5)
+"""The library: `TRIAL_SD` and `TRIAL_WALK_SD` differ two- to threefold between tables."""
+LENGTH_SCALES = (0.7, 1.4)
+"""The library: factors of every length scale."""
+PRIOR_SHRINKS = 0.6
+"""Factor of `SHAPE_SD` and `SHAPE_WALK_SD` where a prior curve explains a part of the shape."""
+PRIOR_FACTOR_SD = 0.5
+"""Standard deviation of a prior curve's factor about 1."""
+STEP_SD, LEVEL_SD = 3.0, 10.0
+"""Of the mean's change from look to look, and of its level at the end, in points."""
+FREEDOM = 20.0
+"""Prior degrees of freedom of the scale, which is 1 a priori."""
+WARP = 3.0
+"""Points below the best at which a difference counts half."""
+LIGHTEST = 0.02
+"""Members of the library with a smaller weight are left out of the average."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Belief:
+    """What is known of the accuracies at the end of training.
+
+    Args:
+        mean_H: expected, in warped points.
+        chance_H: probability that the candidate is the best of all.
+        left: the expected gain over the best known accuracy at the end, in points, if everything
+            were trained to the end; infinite where no such accuracy is known.
+        weights: share of the evidence of each prior curve; "" is the share of none.
+    """
+
+    mean_H: Floats
+    chance_H: Floats
+    left: float
+    weights: dict[str, float]
+
+
+def warp(points_HT: Floats) -> Floats:
+    """Return accuracies in points with large distances from each look's best made smaller.
+
+    y -> b - 3 ln(1 + (b - y) / 3), with b the best at that look, so that collapsed models do not
+    rule the fit. NaN stays NaN.
+    """
+    out_HT = points_HT.copy()
+    for column in out_HT.T:
+        seen = ~np.isnan(column)
+        if seen.any():
+            best = column[seen].max()
+            column[seen] = best - WARP * np.log1p((best - column[seen]) / WARP)
+    return out_HT
+
+
+def believe(
+    points_HT: Floats,
+    fractions: Sequence[float],
+    x_HF: Floats,
+    seeds_H: Floats,
+    *,
+    priors: dict[str, Floats],
+    draws_SH: Floats,
+) -> Belief:
+    """Fit the process to what was seen, and draw the accuracies at the end.
+
+    Args:
+        points_HT: accuracies in points, [H, T], NaN where there is none; the last column is the
+            end of training.
+        fractions: of training, T of them, ascending, the last 1.
+        x_HF: features, each divided by its length scale.
+        seeds_H: the seed of each candidate, NaN where it has none.
+        priors: name -> prior curves, [H, T], in warped points.
+        draws_SH: standard normal numbers, the same in each call of a study.
+
+    Returns:
+        The belief. Without any observation, the members of the library weigh the same.
+    """
+    y_HT = warp(points_HT)
+    rows, looks = np.nonzero(~np.isnan(y_HT))
+    y_n = y_HT[rows, looks]
+    walk_T = np.power(-np.log10(np.asarray(fractions)), WALK_POWER)
+    alike_LHH = [matern(x_HF / length, x_HF / length) for length in LENGTH_SCALES]
+    same_HH = (seeds_H[:, None] == seeds_H[None, :]).astype(np.float64)
+    members = [
+        _member(
+            y_n, rows, looks, walk_T, alike_HH, same_HH, scale=scale, curve_HT=curve_HT, name=name
+        )
+        for alike_HH, scale, (name, curve_HT) in itertools.product(
+            alike_LHH, TRIAL_SCALES, [("", None), *priors.items()]
+        )
+    ]
+    evidence = np.array([member.evidence for member in members])
+    prior = np.array([0.5 if not member.name else 0.5 / len(priors) for member in members])
+    if not priors:
+        prior[:] = 1.0
+    weight = prior * np.exp(evidence - evidence.max())
+    weight /= weight.sum()
+    kept = [int(i) for i in np.argsort(-weight, kind="stable") if weight[i] >= LIGHTEST]
+    share = weight[kept] / weight[kept].sum()
+    done_H = ~np.isnan(y_HT[:, -1])
+    # Each member gets its share of the draws, in the order of the draws.
+    ends = np.round(np.cumsum(share) * len(draws_SH)).astype(int)
+    mean_H = np.zeros(len(y_HT))
+    drawn_SH = np.empty_like(draws_SH)
+    start = 0
+    for member, part, end in zip((members[i] for i in kept), share, ends, strict=True):
+        member_mean_H, root_HH = member.at_end()
+        mean_H += part * member_mean_H
+        if end > start:
+            drawn_SH[start:end] = member_mean_H + draws_SH[start:end] @ root_HH.T
+        start = end
+    drawn_SH[:, done_H] = y_HT[done_H, -1]
+    mean_H[done_H] = y_HT[done_H, -1]
+    chance_H = np.bincount(drawn_SH.argmax(1), minlength=len(y_HT)) / len(drawn_SH)
+    left = np.inf
+    if done_H.any():
+        left = float(drawn_SH.max(1).mean() - y_HT[done_H, -1].max())
+    weights: dict[str, float] = {}
+    for member, value in zip(members, weight, strict=True):
+        weights[member.name] = weights.get(member.name, 0.0) + float(value)
+    return Belief(mean_H=mean_H, chance_H=chance_H, left=left, weights=weights)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Member:
+    """One set of hyperparameters, fitted.
+
+    Args:
+        name: of the prior curve, "" for none.
+        evidence: logarithm of the probability of what was seen, but for a constant.
+        level_HH: the covariance at the end, a priori.
+        rows: the candidate of each observation, [n].
+        root_nn: the root of the covariance of the observations.
+        residual_n: what the basis leaves unexplained, divided by that root.
+        offset_H: what the mean at the end has beside the basis.
+        basis_nB, basis_HB: of the observations, divided by their root, and of the end.
+        factor_B, root_BB: the basis functions' factors, and the root of their information.
+        variance: the scale of all covariances.
+    """
+
+    name: str
+    evidence: float
+    level_HH: Floats
+    rows: npt.NDArray[np.int64]
+    root_nn: Floats
+    residual_n: Floats
+    offset_H: Floats
+    basis_nB: Floats
+    basis_HB: Floats
+    factor_B: Floats
+    root_BB: Floats
+    variance: float
+
+    def at_end(self) -> tuple[Floats, Floats]:
+        """Return the mean [H] and a root [H, H] of the covariance at the end of training."""
+        # L = 0 at the end, so that the walk adds nothing to the covariance with it.
+        gain_nH = _solve(self.root_nn, self.level_HH[self.rows])
+        unsure_BH = _solve(self.root_BB, (self.basis_HB - gain_nH.T @ self.basis_nB).T)
+        mean_H = self.offset_H + self.basis_HB @ self.factor_B + gain_nH.T @ self.residual_n
+        covariance_HH = self.level_HH - gain_nH.T @ gain_nH + unsure_BH.T @ unsure_BH
+        covariance_HH *= self.variance
+        covariance_HH[np.diag_indices_from(covariance_HH)] += 1e-4
+        return mean_H, _root(covariance_HH)
+
+
+def _member(
+    y_n: Floats,
+    rows: npt.NDArray[np.int64],
+    looks: npt.NDArray[np.int64],
+    walk_T: Floats,
+    alike_HH: Floats,
+    same_HH: Floats,
+    *,
+    scale: float,
+    curve_HT: Floats | None,
+    name: str,
+) -> _Member:
+    """Fit one member of the library; see `believe`."""
+    shrink = 1.0 if curve_HT is None else PRIOR_SHRINKS
+    level_HH, walk_HH = _level_and_walk(alike_HH, same_HH, shrink=shrink, scale=scale)
+    pairs = np.ix_(rows, rows)
+    k_nn = level_HH[pairs]
+    k_nn += np.minimum(walk_T[looks][:, None], walk_T[looks][None, :]) * walk_HH[pairs]
+    k_nn[np.diag_indices_from(k_nn)] += LOOK_SD**2
+    root_nn = _root(k_nn)
+    # The basis: the mean of each look, and the prior curve's factor beyond 1.
+    basis_nB = (looks[:, None] == np.arange(len(walk_T))[None, :]).astype(np.float64)
+    basis_HB = np.tile(np.arange(len(walk_T)) == len(walk_T) - 1, (len(alike_HH), 1)).astype(float)
+    precision_BB = _look_precision(len(walk_T))
+    target_n, offset_H = y_n, np.zeros(len(alike_HH))
+    if curve_HT is not None:
+        target_n, offset_H = y_n - curve_HT[rows, looks], curve_HT[:, -1]
+        basis_nB = np.column_stack([basis_nB, curve_HT[rows, looks]])
+        basis_HB = np.column_stack([basis_HB, curve_HT[:, -1]])
+        precision_BB = block_diag(precision_BB, PRIOR_FACTOR_SD**-2)
+    centre = float(target_n.mean()) if len(target_n) else 0.0
+    whitened = _solve(root_nn, np.column_stack([target_n - centre, basis_nB]))
+    target_n, basis_nB = whitened[:, 0], whitened[:, 1:]
+    root_BB = _root(basis_nB.T @ basis_nB + precision_BB)
+    factor_B = cho_solve((root_BB, True), basis_nB.T @ target_n)
+    residual_n = target_n - basis_nB @ factor_B
+    square = FREEDOM + float(residual_n @ residual_n + factor_B @ precision_BB @ factor_B)
+    n = len(y_n)
+    evidence = (
+        0.5 * float(np.linalg.slogdet(precision_BB)[1])
+        - float(np.log(np.diag(root_nn)).sum())
+        - float(np.log(np.diag(root_BB)).sum())
+        - 0.5 * (FREEDOM + n) * np.log(square)
+    )
+    return _Member(
+        name=name,
+        evidence=evidence,
+        level_HH=level_HH,
+        rows=rows,
+        root_nn=root_nn,
+        residual_n=residual_n,
+        offset_H=centre + offset_H,
+        basis_nB=basis_nB,
+        basis_HB=basis_HB,
+        factor_B=factor_B,
+        root_BB=root_BB,
+        variance=square / (FREEDOM + n),
+    )
+
+
+def _level_and_walk(
+    alike_HH: Floats, same_HH: Floats, *, shrink: float, scale: float
+) -> tuple[Floats, Floats]:
+    """Return the covariances [H, H] of the candidates at the end, and of their walk for L = 1."""
+    diagonal = np.diag_indices_from(alike_HH)
+    level_HH = (shrink * SHAPE_SD) ** 2 * alike_HH + SEED_SD**2 * same_HH
+    level_HH[diagonal] += (scale * TRIAL_SD) ** 2
+    walk_HH = (shrink * SHAPE_WALK_SD) ** 2 * alike_HH + SEED_SD**2 * same_HH
+    walk_HH[diagonal] += (scale * TRIAL_WALK_SD) ** 2
+    return level_HH, walk_HH
+
+
+def _look_precision(looks: int) -> Floats:
+    """Return the precision [T, T] of the looks' means: N(0, LEVEL_SD^2) at the end, and steps."""
+    precision = np.zeros((looks, looks))
+    precision[-1, -1] = LEVEL_SD**-2
+    for i in range(looks - 1):
+        precision[i : i + 2, i : i + 2] += STEP_SD**-2 * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    return precision
+
+
+def matern(x_HF: Floats, x_GF: Floats) -> Floats:
+    """Return the Matern 5/2 kernel of unit length between two sets of candidates, [H, G]."""
+    square_HG = (x_HF**2).sum(1)[:, None] + (x_GF**2).sum(1)[None, :] - 2 * x_HF @ x_GF.T
+    root_HG = np.sqrt(5.0 * np.maximum(square_HG, 0.0))
+    return np.asarray((1 + root_HG + root_HG**2 / 3) * np.exp(-root_HG))
+
+
+def _root(matrix: Floats) -> Floats:
+    """Return the lower Cholesky factor, with as much added to the diagonal as it takes."""
+    jitter = 0.0
+    while True:
+        try:
+            return np.asarray(np.linalg.cholesky(matrix + jitter * np.eye(len(matrix))))
+        except np.linalg.LinAlgError:
+            jitter = max(1e-8, 10 * jitter) * float(np.abs(np.diag(matrix)).max())
+
+
+def _solve(root: Floats, right: Floats) -> Floats:
+    """Return L^-1 R for a lower triangular L."""
+    return np.asarray(solve_triangular(root, right, lower=True, check_finite=False))

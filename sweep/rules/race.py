@@ -1,0 +1,278 @@
+"""Race: train a little of many candidates, and all of the few that may become the best.
+
+Whenever a worker is free, the rule fits a joint model of configuration and fraction of training
+(`sweep.prediction.joint`) to the accuracies at the looks so far. The trial that goes on to its next
+look is the one with the largest chance to become the best of all per device-second that it still
+takes. A worker idles where the best free trial has less than `focus` of the largest such ratio of
+the trials at work: one model after another to the end costs less than many at once. The study ends
+when what is left is expected to gain no more than `tolerance_points`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from sweep.core.history import Floats, History, State
+from sweep.core.records import Action, Decision, Verdict
+from sweep.prediction.axes import coordinates
+from sweep.prediction.earlier import Source, curves
+from sweep.prediction.joint import Belief, believe
+from sweep.prediction.surrogate import Rows, seconds
+
+FIRST_LOOKS = 4
+"""Looks that are needed before the model chooses."""
+DRAWS = 256
+"""Joint draws of all accuracies, from which chances are counted."""
+
+
+_Curves = tuple[tuple[str, bytes], ...]
+_Axes = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Race:
+    """Go on with the trial that is likeliest to become the best, per device-second.
+
+    Args:
+        tolerance_points: expected gain in points of accuracy at which the study ends.
+        save: `device`: workers may idle, which saves device-seconds; `time`: no worker idles,
+            for machines that are paid for in any case.
+        focus: a worker idles where the best trial it could take has less than this part of the
+            largest chance per device-second of the trials at work.
+        seed: of the draws.
+    """
+
+    tolerance_points: Annotated[float, Field(gt=0, lt=100)] = 0.01
+    save: Literal["device", "time"] = "device"
+    focus: Annotated[float, Field(ge=0, le=1)] = 0.5
+    sources: tuple[Source, ...] = ()
+    seed: int = 0
+    online: ClassVar[bool] = True
+    begins: ClassVar[bool] = True
+
+    def __call__(self, history: History) -> Decision:
+        ids, zone = history.trial_ids, history.zone
+        if rows := self._finished(history):
+            reason = "it is trained to the end"
+            return Decision(zone=zone, verdicts=_verdicts(history, rows, "continue", reason))
+        contenders = _contenders(history)
+        running = [int(row) for row in history.rows(State.TRAINING, State.PROBING)]
+        if history.arrived is not None:
+            running.remove(history.arrived)
+        free = history.workers - len(running)
+        if history.closed or not history.may_train or history.probes_left == 0:
+            return _wind_up(history, contenders, running)
+        chosen, idle = list[tuple[int, str]](), "every worker is taken" if free < 1 else ""
+        if free >= 1 and contenders:
+            belief, curves = self._believe(history)
+            while len(chosen) < free and not idle and contenders:
+                row, text = self._pick(history, belief, curves, contenders, running)
+                if row is None:
+                    idle = text
+                    break
+                chosen.append((row, text))
+                contenders.remove(row)
+                running.append(row)
+                if history.state[row] == State.PENDING:
+                    break  # it has to begin before the rule answers for the next worker
+        if not running and idle:
+            return Decision(zone=zone, verdicts=_verdicts(history, contenders, "stop", idle))
+        verdicts = [
+            Verdict(trial_id=ids[row], action="continue", reason=text)
+            for row, text in chosen
+            if history.state[row] == State.PAUSED
+        ]
+        if history.arrived in contenders:
+            reason = idle or f"{ids[chosen[0][0]]} goes on in its place: {chosen[0][1]}"
+            verdicts += _verdicts(history, [history.arrived], "hold", reason)
+        begin = next((pair for pair in chosen if history.state[pair[0]] == State.PENDING), None)
+        return Decision(
+            zone=zone,
+            verdicts=tuple(verdicts),
+            begin=ids[begin[0]] if begin else None,
+            reason=begin[1] if begin else "",
+            idle=(idle or "no candidate is left to begin") if not begin and running else "",
+        )
+
+    def _finished(self, history: History) -> list[int]:
+        """Return the rows that are trained to the end and may be probed now."""
+        return history.unanswered if history.probes_left == 0 else history.waiting
+
+    def _believe(self, history: History) -> tuple[Belief, Floats]:
+        """Return the belief, and what was seen: accuracies in points, [H, T]."""
+        fractions = [f for f in history.fractions if f"accuracy@{f:g}" in history.columns]
+        looks = [history.column(f"accuracy@{fraction:g}") for fraction in fractions]
+        points_HT = 100 * np.stack([*looks, history.column("accuracy")], axis=1)
+        x_HF = coordinates(history)
+        belief = _cached(
+            points_HT.tobytes(),
+            (*fractions, 1.0),
+            x_HF.tobytes(),
+            x_HF.shape,
+            history.column("seed").tobytes(),
+            tuple(np.flatnonzero(history.state >= State.STOPPED)),
+            self.seed,
+            self._priors(history, (*fractions, 1.0)),
+        )
+        return belief, points_HT
+
+    def _priors(self, history: History, fractions: tuple[float, ...]) -> _Curves:
+        """Return the prior curves of every candidate, by the names of their sources."""
+        axes = tuple(
+            (name, history.column(name).tobytes()) for name in history.varied if name != "seed"
+        )
+        named = {
+            source.name: _curve(source, axes, fractions)
+            for source in self.sources
+            if source.common(history.varied)
+        }
+        if len(named) > 1:
+            named["all sources"] = np.mean(list(named.values()), axis=0)
+        return tuple((name, curve.tobytes()) for name, curve in named.items())
+
+    def _pick(
+        self,
+        history: History,
+        belief: Belief,
+        points_HT: Floats,
+        contenders: list[int],
+        running: list[int],
+    ) -> tuple[int | None, str]:
+        """Return the row of the trial that goes on, and why; or None, and why a worker idles."""
+        seen = int((~np.isnan(points_HT)).sum())
+        begun = len(history) - history.count(State.PENDING)
+        if seen < FIRST_LOOKS:
+            pending = [row for row in contenders if history.state[row] == State.PENDING]
+            if pending and begun < max(history.workers, FIRST_LOOKS):
+                return _farthest(history, pending), f"among the first {FIRST_LOOKS} looks"
+            if running and self.save == "device":
+                return None, f"{seen} looks are known, and the model needs {FIRST_LOOKS}"
+        if belief.left <= self.tolerance_points:
+            return None, f"all that is left is expected to gain {belief.left:.3f} points"
+        rows = np.array([*contenders, *running])
+        value = belief.chance_H[rows] / _remaining_seconds(history, rows)
+        own = value[: len(contenders)]
+        best = int(np.lexsort((-belief.mean_H[rows[: len(contenders)]], -own))[0])
+        row = contenders[best]
+        chance = f"it is the best of all with probability {belief.chance_H[row]:.3f}"
+        if self.save == "device" and running:
+            most = float(value[len(contenders) :].max())
+            if own[best] < self.focus * most:
+                return None, (
+                    f"the trials at work are {most / max(own[best], 1e-12):.3g} times as promising "
+                    "per device-second as any that waits"
+                )
+        return row, chance
+
+
+@lru_cache(maxsize=8)
+def _cached(
+    points: bytes,
+    fractions: tuple[float, ...],
+    x: bytes,
+    shape: tuple[int, int],
+    seeds: bytes,
+    gone: tuple[int, ...],
+    seed: int,
+    priors: _Curves,
+) -> Belief:
+    """Return the belief; the same history is asked about several times in a row."""
+    count = shape[0]
+    points_HT = np.frombuffer(points).reshape(count, len(fractions))
+    kept = np.setdiff1d(np.arange(count), np.array(gone, dtype=np.int64))
+    belief = believe(
+        points_HT[kept],
+        fractions,
+        np.frombuffer(x).reshape(shape)[kept],
+        np.frombuffer(seeds)[kept],
+        priors={
+            name: np.frombuffer(curve).reshape(points_HT.shape)[kept] for name, curve in priors
+        },
+        draws_SH=_draws(count, seed)[:, kept],
+    )
+    chance_H, mean_H = np.zeros(count), np.full(count, -np.inf)
+    chance_H[kept], mean_H[kept] = belief.chance_H, belief.mean_H
+    return Belief(mean_H=mean_H, chance_H=chance_H, left=belief.left, weights=belief.weights)
+
+
+@lru_cache(maxsize=64)
+def _curve(source: Source, axes: _Axes, fractions: tuple[float, ...]) -> Floats:
+    return curves(source, {name: np.frombuffer(column) for name, column in axes}, fractions)
+
+
+@lru_cache(maxsize=2)
+def _draws(count: int, seed: int) -> Floats:
+    return np.random.default_rng([seed, 0x7ACE]).standard_normal((DRAWS, count))
+
+
+def _contenders(history: History) -> list[int]:
+    """Return the rows that a free worker may take."""
+    rows = [int(row) for row in history.rows(State.PAUSED)]
+    if history.arrived is not None:
+        rows.append(history.arrived)
+    if history.may_begin:
+        rows += [int(row) for row in history.rows(State.PENDING)]
+    return rows
+
+
+def _farthest(history: History, pending: list[int]) -> int:
+    """Return the pending candidate that is farthest from all that have begun."""
+    x_HF = coordinates(history)
+    begun = np.flatnonzero(history.state != State.PENDING)
+    if not len(begun):
+        centre_F = x_HF.mean(0)
+        return pending[int(np.argmin(((x_HF[pending] - centre_F) ** 2).sum(1)))]
+    distance = ((x_HF[pending][:, None] - x_HF[begun][None, :]) ** 2).sum(-1).min(1)
+    return pending[int(np.argmax(distance))]
+
+
+def _remaining_seconds(history: History, rows: Rows) -> Floats:
+    """Return the device-seconds that each trial still takes to its end, predicted."""
+    fraction = np.nan_to_num(history.column("fraction"))
+    spent = history.column("device_seconds")
+    begun = np.flatnonzero((fraction > 0) & (spent > 0))
+    whole = np.full(len(history), np.nan)
+    whole[begun] = spent[begun] / fraction[begun]
+    predicted = seconds(history, rows)
+    own = whole[rows]
+    typical = float(np.nanmedian(whole)) if len(begun) else 1.0
+    total = np.where(np.isnan(own), typical, own)
+    del predicted
+    return np.asarray(np.maximum(total * (1 - fraction[rows]), 1e-3 * total))
+
+
+def _wind_up(history: History, contenders: list[int], running: list[int]) -> Decision:
+    """Let what runs end at its next look, and one model be finished if none is; stop the rest."""
+    reason = "the budget is spent"
+    if running:
+        arrived = [row for row in contenders if row == history.arrived]
+        return Decision(
+            zone=history.zone,
+            verdicts=_verdicts(history, arrived, "hold", reason),
+            idle=reason,
+        )
+    paused = [row for row in contenders if history.state[row] != State.PENDING]
+    if not len(history.probed) and paused and history.probes_left != 0:
+        latest = max(paused, key=lambda row: float(history.column("fraction")[row]))
+        if history.state[latest] == State.PAUSED:
+            return Decision(
+                zone=history.zone,
+                verdicts=_verdicts(history, [latest], "continue", "no model is finished yet"),
+            )
+        return Decision(zone=history.zone)
+    pending = [int(row) for row in history.rows(State.PENDING)]
+    stopped = sorted({*paused, *pending})
+    return Decision(zone=history.zone, verdicts=_verdicts(history, stopped, "stop", reason))
+
+
+def _verdicts(
+    history: History, rows: list[int], action: Action, reason: str
+) -> tuple[Verdict, ...]:
+    return tuple(
+        Verdict(trial_id=history.trial_ids[row], action=action, reason=reason) for row in rows
+    )
