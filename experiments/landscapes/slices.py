@@ -2,9 +2,10 @@
 
     sweep run NAME.toml "$(python slices.py NAME.toml 0 16 data.path=cifar10)" name=NAME-0
 
-Slice K of N holds the candidates K, K + N, K + 2N, ... of the table's own order. A candidate has
-the same settings, weights and `trial_id` in a slice as in the whole table. So a table can be made
-by many processes, or on many machines, and `sweep landscape NAME-0 NAME-1 ...` joins the slices.
+Slice K of N holds the candidates K, K + N, K + 2N, ... in an order that follows from the config. A
+candidate has the same settings, weights and `trial_id` in a slice as in the whole table. So many
+processes, or many machines, can make a table, and `sweep landscape NAME-0 NAME-1 ...` joins the
+slices.
 """
 
 from __future__ import annotations
