@@ -23,8 +23,12 @@ Columns = Annotated[
 
 
 def landscape(
-    table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A study, or a .parquet or .csv file.")
+    tables: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TABLE...",
+            help="A study, or a .parquet or .csv file. Several are slices of one table.",
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the table to this .parquet file.")
@@ -39,12 +43,18 @@ def landscape(
 
     Example: sweep landscape digits -o digits.parquet --plot digits.svg
     """
+    from sweep.replay.join import Slice, join
     from sweep.replay.landscape_files import write
     from sweep.replay.statistics import correlations, main_fields, pivot
 
-    if output is not None and output.resolve() == Path(table).resolve():
+    if output is not None and output.resolve() in [Path(table).resolve() for table in tables]:
         raise UserError(f"{output} is the table itself. Give -o another name.")
-    recorded = _table(table, results, columns)
+    slices = [
+        Slice(landscape=_table(table, results, columns), about=_about(table, results))
+        for table in tables
+    ]
+    table = join(output.stem if output else slices[0].landscape.name, slices)
+    recorded = table.landscape
     correlated = correlations(recorded)
     if plot is not None:
         from sweep.replay.plot import write as draw
@@ -52,7 +62,7 @@ def landscape(
         draw(recorded, correlated, plot)
         echo(f"Drew {plot}.")
     if output is not None:
-        write(recorded, output, about=_about(table, results))
+        write(recorded, output, about=table.about)
         echo(f"Wrote {output}: {len(recorded)} candidates.")
     echo("\nRank correlation with accuracy:")
     echo_table(correlated, "table")
@@ -181,8 +191,10 @@ def _about(name: str, results: Location) -> dict[str, Any]:
 
     Tables are shared with others, so only the last part of the images' path is kept.
     """
+    from sweep.replay.landscape_files import about
+
     if _is_file(name):
-        return {"table": Path(name).name}
+        return {"table": Path(name).name, **about(Path(name))}
     from sweep.tables.results import load
 
     config = load(name, results=results).config.model_dump(mode="json")
