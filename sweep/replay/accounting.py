@@ -233,7 +233,9 @@ class Ledger:
             if choice.trial_id == winner:
                 top, chosen = self._top.test_accuracy, choice.test_accuracy
                 regret = (self._top.accuracy or 0.0) - (choice.accuracy or 0.0)
-                test_regret = top - chosen if top is not None and chosen is not None else test_regret
+                test_regret = (
+                    top - chosen if top is not None and chosen is not None else test_regret
+                )
         return Played(
             regret=regret,
             test_regret=test_regret,
@@ -282,9 +284,7 @@ def _makespan(seconds: Sequence[float], parallel: int) -> float:
 
 
 def _times(cost: Cost, share: float) -> Cost:
-    return Cost(
-        wall_seconds=share * cost.wall_seconds, device_seconds=share * cost.device_seconds
-    )
+    return Cost(wall_seconds=share * cost.wall_seconds, device_seconds=share * cost.device_seconds)
 
 
 def _above_zero(seconds: float) -> float:

@@ -262,7 +262,9 @@ def _prior(all_: list[Played]) -> list[str]:
 
 def _curve(all_: list[Played]) -> list[list[float]]:
     regret = mean_curve(all_, "device", SHARES)
-    return [[round(s, 6), round(r, 6)] for s, r in zip(SHARES.tolist(), regret.tolist(), strict=True)]
+    return [
+        [round(s, 6), round(r, 6)] for s, r in zip(SHARES.tolist(), regret.tolist(), strict=True)
+    ]
 
 
 def _figures(results: Results, label: str) -> dict[str, float | None]:
@@ -271,10 +273,9 @@ def _figures(results: Results, label: str) -> dict[str, float | None]:
     for name, figure in FIGURES.items():
         value = figure(results.given[label])
         half = margin(map(figure, results.drawn[label]), results.scale)
-        low, high = RANGES.get(name, (0.0, math.inf))
         row[name] = _finite(value)
-        row[f"{name}_lo"] = _finite(max(low, value - half))
-        row[f"{name}_hi"] = _finite(min(high, value + half))
+        ends = np.clip([value - half, value + half], *RANGES.get(name, (0.0, math.inf)))
+        row[f"{name}_lo"], row[f"{name}_hi"] = (_finite(float(end)) for end in ends)
     return row
 
 
@@ -295,7 +296,7 @@ def _difference(results: Results, label: str) -> dict[str, float | None]:
     if label != first:
         known = min(first_known(results.given[name], "device") for name in (first, label))
         difference, halves = curve_difference(results, label, "device", SHARES)
-        counted = SHARES >= min(known, 1.0)
+        counted = min(known, 1.0) <= SHARES
         not_above = difference <= np.nan_to_num(halves) + 1e-9
         row["curve_not_above"] = float(not_above[counted].mean())
         row["curve_most_above"] = float(difference[counted].max())

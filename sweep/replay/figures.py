@@ -23,9 +23,7 @@ SHARES: Floats = np.arange(1, 201) / 200
 AXES: Mapping[str, Axis] = {
     "pretrain": lambda p, m: m.pretrain_seconds / p.grid.pretrain_seconds,
     "device": lambda p, m: m.device_seconds / p.grid.device_seconds,
-    "reserved": lambda p, m: (
-        m.wall_seconds * p.grid.reserved_per_second / p.grid.device_seconds
-    ),
+    "reserved": lambda p, m: m.wall_seconds * p.grid.reserved_per_second / p.grid.device_seconds,
     "wall": lambda p, m: m.wall_seconds / p.grid.wall_seconds,
     "probes": lambda p, m: float(m.probes),
 }

@@ -14,7 +14,7 @@ from sweep.replay.intervals import margins
 
 MOST_BUDGETS = len(SHARES)
 LONGER = 1.5
-"""Largest share of `reserved` and `wall`: workers that wait for others take longer than the grid."""
+"""Largest share of `reserved` and `wall`: a rule that lets workers wait exceeds the grid's."""
 
 SCHEMA = pa.schema(
     {

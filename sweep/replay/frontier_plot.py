@@ -31,10 +31,12 @@ COLOURS = (  # the palette of Okabe and Ito, also for colour-blind readers
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9",
 )  # fmt: skip
 DASHES = ("-", "--", ":", "-.")
-MOST_BANDS = 4
+MOST_BANDS = 2
 """With more rules than this, their intervals would hide each other and are left out."""
-SMALLEST_SHARE = 0.01
+SMALLEST_SHARE = 0.02
 """The left end of an axis of shares."""
+POINTS = 80
+"""How many of a curve's budgets are drawn, about evenly over the logarithmic axis."""
 LINEAR_BELOW = 0.1
 """Below this regret, in points, the axis is linear, so that 0 is on it."""
 
@@ -68,23 +70,29 @@ def draw(table: pa.Table) -> Figure:
 
 
 def _panel(axes: Axes, table: pa.Table, axis: str, rules: list[str]) -> None:
-    """Draw the regret of each rule over one axis; a dot is where the rule ends on average."""
+    """Draw the regret of each rule over one axis, and a dot at its mean end and final regret."""
     for number, rule in enumerate(rules):
         rows = table.filter(pc.equal(table["rule"], rule))
         spent, regret, low, high = (
-            rows[name].to_numpy()
+            rows[name].to_numpy().astype(float)
             for name in ("spent", "mean_regret", "mean_regret_lo", "mean_regret_hi")
         )
         look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)]}
         dashes = DASHES[number // len(COLOURS) % len(DASHES)]
-        axes.step(spent, regret, where="post", ls=dashes, lw=1.3, label=shown(rule), **look)
-        if len(rules) <= MOST_BANDS and not np.isnan(low.astype(float)).all():
-            axes.fill_between(spent, low, high, step="post", alpha=0.15, lw=0, **look)
+        at = _drawn(len(spent))
+        axes.plot(spent[at], regret[at], ls=dashes, lw=1.3, label=shown(rule), **look)
+        if len(rules) <= MOST_BANDS and not np.isnan(low).all():
+            axes.fill_between(spent[at], low[at], high[at], alpha=0.15, lw=0, **look)
         ended = rows["ended"].to_numpy(zero_copy_only=False)
         if ended.any():
-            first = int(np.argmax(ended))
-            axes.plot(spent[first], regret[first], marker="o", ms=4, **look)
+            axes.plot(spent[np.argmax(ended)], regret[-1], marker="o", ms=4, **look)
     _axes(axes, axis)
+
+
+def _drawn(budgets: int) -> npt.NDArray[np.int64]:
+    """Return which of the budgets are drawn, the first and the last among them."""
+    places = np.geomspace(1, budgets, min(POINTS, budgets))
+    return np.unique(np.round(places).astype(np.int64) - 1)
 
 
 def _axes(axes: Axes, axis: str) -> None:
@@ -105,7 +113,7 @@ def _note(table: pa.Table, rules: list[str]) -> str:
     workers, left_out = table["parallel"][0].as_py(), table["left_out"][0].as_py()
     note = f"{workers} workers, {100 * left_out:g} % of the candidates left out of each order. "
     note += "Until a model is trained and probed, the regret is the worst model's. "
-    note += "Dots: where a rule ends on average."
+    note += "Dots: what a rule has spent on average when it ends, and its final regret."
     if len(rules) <= MOST_BANDS and table["mean_regret_lo"].null_count < len(table):
         note += " Bands: 95 % intervals over candidates."
     return note

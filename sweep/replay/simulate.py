@@ -133,8 +133,12 @@ def _on_the_way(
     landscape: Landscape, looks: Sequence[float] | None, *, online: bool, early: bool
 ) -> dict[Stage, set[float]]:
     """Return the fractions below 1 at which the rule is shown each stage."""
-    stages: list[Stage] = ["measured"] * early + ["probed"] * online
-    return {stage: _nearest(_fractions(landscape, stage), looks) for stage in stages}
+    shown: dict[Stage, bool] = {"measured": early, "probed": online}
+    return {
+        stage: _nearest(_fractions(landscape, stage), looks)
+        for stage, is_on in shown.items()
+        if is_on
+    }
 
 
 def _fractions(landscape: Landscape, stage: Stage) -> set[float]:
