@@ -80,9 +80,9 @@ def _panel(axes: Axes, table: pa.Table, axis: str, rules: list[str]) -> None:
         look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)]}
         dashes = DASHES[number // len(COLOURS) % len(DASHES)]
         at = _drawn(len(spent))
-        axes.plot(spent[at], regret[at], ls=dashes, lw=1.3, label=shown(rule), **look)
+        axes.step(spent[at], regret[at], where="post", ls=dashes, label=shown(rule), **look)
         if len(rules) <= MOST_BANDS and not np.isnan(low).all():
-            axes.fill_between(spent[at], low[at], high[at], alpha=0.15, lw=0, **look)
+            axes.fill_between(spent[at], low[at], high[at], step="post", alpha=0.15, lw=0, **look)
         ended = rows["ended"].to_numpy(zero_copy_only=False)
         if ended.any():
             axes.plot(spent[np.argmax(ended)], regret[-1], marker="o", ms=4, **look)
