@@ -29,6 +29,9 @@ from sweep.replay.landscape import Landscape
 from sweep.replay.rule_specs import RuleSpec, rule_specs
 from sweep.replay.simulate import simulate
 
+NESTED = 4
+"""Orders of each draw, at least: with fewer, the chance of the orders widens the intervals more."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Results:
@@ -137,7 +140,7 @@ def play(
         ("table", first, min(chunk, orders - first)) for first in range(0, orders, chunk)
     ]
     of_table = len(tasks)
-    nested = max(2, orders // (3 * max(draws, 1)))
+    nested = min(orders, max(NESTED, orders // (2 * max(draws, 1))))
     tasks += [("draw", number, nested) for number in range(draws)]
     run = partial(_play, landscape, who, parallel, budget, leave_out, seed)
     results = _map(run, tasks, jobs or os.cpu_count() or 1)
