@@ -14,6 +14,7 @@ import numpy as np
 from sweep.core.history import Floats, History, Names
 from sweep.prediction.surrogate import scale, varies
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lengths:
     """Length scales.
@@ -24,9 +25,9 @@ class Lengths:
         other: of every other field, as a part of its range.
     """
 
-    d: float = 1.79
-    ratio: float = 0.70
-    other: float = 0.7
+    d: float = 2.4
+    ratio: float = 1.0
+    other: float = 0.31
 
 
 LENGTHS = Lengths()

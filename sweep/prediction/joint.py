@@ -29,6 +29,7 @@ from scipy.linalg import block_diag, cho_solve, solve_triangular
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Constants:
     """The constants of the process; standard deviations are in warped points.
@@ -42,13 +43,13 @@ class Constants:
         length: a factor of every length scale.
     """
 
-    shape: float = 0.94
-    shape_walk: float = 0.62
-    trial: float = 0.50
-    trial_walk: float = 0.62
+    shape: float = 6.2
+    shape_walk: float = 3.0
+    trial: float = 1.3
+    trial_walk: float = 1.7
     seed: float = 0.24
-    look: float = 0.12
-    power: float = 1.84
+    look: float = 0.38
+    power: float = 1.8
     length: float = 1.0
 
 
@@ -60,19 +61,19 @@ LIBRARY = tuple(
         trial_walk=scale * CONSTANTS.trial_walk,
         length=length,
     )
-    for length in (0.7, 1.4)
-    for scale in (1.0, 2.0, 3.5)
+    for length in (1.0,)
+    for scale in (0.3, 1.0, 2.5)
 )
 """What a trial has of its own differs two- to threefold between tables."""
 PRIOR_SHRINKS = 0.6
 """Factor of what like candidates share, where a prior curve explains a part of it."""
 PRIOR_FACTOR_SD = 0.5
 """Standard deviation of a prior curve's factor about 1."""
-STEP_SD, LEVEL_SD = 3.0, 10.0
+STEP_SD, LEVEL_SD = 5.0, 10.0
 """Of the mean's change from look to look, and of its level at the end, in points."""
-FREEDOM = 20.0
+FREEDOM = 1.0
 """Prior degrees of freedom of the scale, which is 1 a priori."""
-WARP = 3.0
+WARP = 20.0
 """Points below the best at which a difference counts half."""
 LIGHTEST = 0.02
 """Members of the library with a smaller weight are left out of the average."""
@@ -99,7 +100,7 @@ class Belief:
 def warp(points_HT: Floats) -> Floats:
     """Return accuracies in points with large distances from each look's best made smaller.
 
-    y -> b - 3 ln(1 + (b - y) / 3), with b the best at that look, so that collapsed models do not
+    y -> b - w ln(1 + (b - y) / w) with w = `WARP` and b the best at that look: collapsed models do not
     rule the fit. NaN stays NaN.
     """
     out_HT = points_HT.copy()
@@ -144,9 +145,7 @@ def believe(
     fit = partial(_member, y_n, rows, looks, np.asarray(fractions))
     members = [
         fit(constants, alike[constants.length], same_HH, name=name, curve_HT=curve_HT)
-        for constants, (name, curve_HT) in itertools.product(
-            library, [("", None), *priors.items()]
-        )
+        for constants, (name, curve_HT) in itertools.product(library, [("", None), *priors.items()])
     ]
     evidence = np.array([member.evidence for member in members])
     prior = np.array([0.5 if not member.name else 0.5 / len(priors) for member in members])
