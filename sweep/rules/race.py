@@ -19,9 +19,9 @@ from pydantic import Field
 
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict
-from sweep.prediction.axes import coordinates
+from sweep.prediction.axes import LENGTHS, Lengths, coordinates
 from sweep.prediction.earlier import Source, curves
-from sweep.prediction.joint import Belief, believe
+from sweep.prediction.joint import LIBRARY, Belief, Constants, believe
 from sweep.prediction.surrogate import Rows, whole_seconds
 
 FIRST_LOOKS = 4
@@ -59,6 +59,8 @@ class Race:
     seed: int = 0
     online: ClassVar[bool] = True
     begins: ClassVar[bool] = True
+    library: ClassVar[tuple[Constants, ...]] = LIBRARY
+    lengths: ClassVar[Lengths] = LENGTHS
 
     def __call__(self, history: History) -> Decision:
         ids, zone = history.trial_ids, history.zone
@@ -113,7 +115,7 @@ class Race:
         fractions = [f for f in history.fractions if f"accuracy@{f:g}" in history.columns]
         looks = [history.column(f"accuracy@{fraction:g}") for fraction in fractions]
         points_HT = 100 * np.stack([*looks, history.column("accuracy")], axis=1)
-        x_HF = coordinates(history)
+        x_HF = coordinates(history, self.lengths)
         belief = _cached(
             points_HT.tobytes(),
             (*fractions, 1.0),
@@ -122,6 +124,7 @@ class Race:
             history.column("seed").tobytes(),
             tuple(np.flatnonzero(history.state >= State.STOPPED)),
             self.seed,
+            self.library,
             self._priors(history, (*fractions, 1.0)),
         )
         return belief, points_HT
@@ -184,6 +187,7 @@ def _cached(
     seeds: bytes,
     gone: tuple[int, ...],
     seed: int,
+    library: tuple[Constants, ...],
     priors: _Curves,
 ) -> Belief:
     """Return the belief; the same history is asked about several times in a row."""
@@ -199,6 +203,7 @@ def _cached(
             name: np.frombuffer(curve).reshape(points_HT.shape)[kept] for name, curve in priors
         },
         draws_SH=_draws(count, seed)[:, kept],
+        library=library,
     )
     chance_H, mean_H = np.zeros(count), np.full(count, -np.inf)
     chance_H[kept], mean_H[kept] = belief.chance_H, belief.mean_H
