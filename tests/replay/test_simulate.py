@@ -71,11 +71,13 @@ def _ends(event: Observed) -> bool:
 
 
 def test_goldilocks_probes_less_than_the_paper_and_loses_no_more() -> None:
-    ours = "goldilocks:tolerance=0.001"
-    rows = compare(hump(60), [ours, "paper"], orders=6, draws=0, jobs=1)
-    fitted, paper = rows
-    assert fitted["probes"] < paper["probes"]
-    assert fitted["mean_regret"] <= paper["mean_regret"] + 0.5
+    names, probes = ["goldilocks:tolerance=0.001", "paper"], []
+    for seed in range(3):
+        table = hump(60, seed=seed)
+        fitted, paper = compare(table, names, orders=6, draws=0, jobs=1)
+        probes.append((fitted["probes"], paper["probes"]))
+        assert fitted["mean_regret"] <= paper["mean_regret"] + 0.5
+    assert sum(fitted for fitted, _ in probes) < 0.95 * sum(paper for _, paper in probes)
 
 
 def test_random_gets_as_many_probes_as_the_rule_it_is_held_against() -> None:
