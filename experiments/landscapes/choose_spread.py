@@ -57,10 +57,11 @@ def score(table: Landscape, spread: float, orders: int) -> float:
         kept = rng.permutation(len(table))[: round(KEPT * len(table))]
         part = table.part(kept.tolist())
         rule = goldilocks.Goldilocks(seed=order)
-        _, played = simulate(part, rule, range(len(part)), parallel=10)
-        regrets = [regret for _, regret in played.curve]
-        ours += [regrets[min(probes, len(regrets)) - 1] for probes in PROBES]
+        study, _ = simulate(part, rule, range(len(part)), parallel=10)
         accuracies = part.accuracies[~np.isnan(part.accuracies)]
+        probed = study.history.column("accuracy")[study.history.probed]
+        regrets = accuracies.max() - np.maximum.accumulate(probed)
+        ours += [regrets[min(probes, len(regrets)) - 1] for probes in PROBES]
         random += [expected_regret(accuracies, probes) for probes in PROBES]
     return float(np.mean(ours) / np.mean(random))
 

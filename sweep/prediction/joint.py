@@ -19,27 +19,53 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import block_diag, cho_solve, solve_triangular
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
-SHAPE_SD, SHAPE_WALK_SD = 0.94, 0.62
-"""What candidates with like fields share, in points: at the end, and of the walk."""
-TRIAL_SD, TRIAL_WALK_SD = 0.50, 0.62
-"""What a trial has of its own, in points: at the end, and of the walk."""
-SEED_SD, LOOK_SD = 0.24, 0.12
-"""What trials of one seed share, and the error of one look."""
-WALK_POWER = 1.84
-TRIAL_SCALES = (1.0, 2.0, 3.5)
-"""The library: `TRIAL_SD` and `TRIAL_WALK_SD` differ two- to threefold between tables."""
-LENGTH_SCALES = (0.7, 1.4)
-"""The library: factors of every length scale."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Constants:
+    """The constants of the process; standard deviations are in warped points.
+
+    Args:
+        shape, shape_walk: what candidates with like fields share, at the end and of the walk.
+        trial, trial_walk: what a trial has of its own, at the end and of the walk.
+        seed: what trials of one seed share, at the end and of the walk.
+        look: the error of one look.
+        power: p in L = (-log10 t)^p.
+        length: a factor of every length scale.
+    """
+
+    shape: float = 0.94
+    shape_walk: float = 0.62
+    trial: float = 0.50
+    trial_walk: float = 0.62
+    seed: float = 0.24
+    look: float = 0.12
+    power: float = 1.84
+    length: float = 1.0
+
+
+CONSTANTS = Constants()
+LIBRARY = tuple(
+    replace(
+        CONSTANTS,
+        trial=scale * CONSTANTS.trial,
+        trial_walk=scale * CONSTANTS.trial_walk,
+        length=length,
+    )
+    for length in (0.7, 1.4)
+    for scale in (1.0, 2.0, 3.5)
+)
+"""What a trial has of its own differs two- to threefold between tables."""
 PRIOR_SHRINKS = 0.6
-"""Factor of `SHAPE_SD` and `SHAPE_WALK_SD` where a prior curve explains a part of the shape."""
+"""Factor of what like candidates share, where a prior curve explains a part of it."""
 PRIOR_FACTOR_SD = 0.5
 """Standard deviation of a prior curve's factor about 1."""
 STEP_SD, LEVEL_SD = 3.0, 10.0
@@ -93,6 +119,7 @@ def believe(
     *,
     priors: dict[str, Floats],
     draws_SH: Floats,
+    library: Sequence[Constants] = LIBRARY,
 ) -> Belief:
     """Fit the process to what was seen, and draw the accuracies at the end.
 
@@ -104,6 +131,7 @@ def believe(
         seeds_H: the seed of each candidate, NaN where it has none.
         priors: name -> prior curves, [H, T], in warped points.
         draws_SH: standard normal numbers, the same in each call of a study.
+        library: the sets of constants that are averaged.
 
     Returns:
         The belief. Without any observation, the members of the library weigh the same.
@@ -111,15 +139,13 @@ def believe(
     y_HT = warp(points_HT)
     rows, looks = np.nonzero(~np.isnan(y_HT))
     y_n = y_HT[rows, looks]
-    walk_T = np.power(-np.log10(np.asarray(fractions)), WALK_POWER)
-    alike_LHH = [matern(x_HF / length, x_HF / length) for length in LENGTH_SCALES]
     same_HH = (seeds_H[:, None] == seeds_H[None, :]).astype(np.float64)
+    alike = {c.length: matern(x_HF / c.length, x_HF / c.length) for c in library}
+    fit = partial(_member, y_n, rows, looks, np.asarray(fractions))
     members = [
-        _member(
-            y_n, rows, looks, walk_T, alike_HH, same_HH, scale=scale, curve_HT=curve_HT, name=name
-        )
-        for alike_HH, scale, (name, curve_HT) in itertools.product(
-            alike_LHH, TRIAL_SCALES, [("", None), *priors.items()]
+        fit(constants, alike[constants.length], same_HH, name=name, curve_HT=curve_HT)
+        for constants, (name, curve_HT) in itertools.product(
+            library, [("", None), *priors.items()]
         )
     ]
     evidence = np.array([member.evidence for member in members])
@@ -154,6 +180,35 @@ def believe(
     return Belief(mean_H=mean_H, chance_H=chance_H, left=left, weights=weights)
 
 
+def evidence(
+    points_HT: Floats,
+    fractions: Sequence[float],
+    x_HF: Floats,
+    seeds_H: Floats,
+    constants: Constants,
+) -> float:
+    """Return the log evidence of a table for a set of constants, but for a constant of the table.
+
+    The arguments are those of `believe`.
+    """
+    y_HT = warp(points_HT)
+    rows, looks = np.nonzero(~np.isnan(y_HT))
+    alike_HH = matern(x_HF / constants.length, x_HF / constants.length)
+    same_HH = (seeds_H[:, None] == seeds_H[None, :]).astype(np.float64)
+    member = _member(
+        y_HT[rows, looks],
+        rows,
+        looks,
+        np.asarray(fractions),
+        constants,
+        alike_HH,
+        same_HH,
+        name="",
+        curve_HT=None,
+    )
+    return member.evidence
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Member:
     """One set of hyperparameters, fitted.
@@ -174,7 +229,7 @@ class _Member:
     name: str
     evidence: float
     level_HH: Floats
-    rows: npt.NDArray[np.int64]
+    rows: Integers
     root_nn: Floats
     residual_n: Floats
     offset_H: Floats
@@ -198,23 +253,24 @@ class _Member:
 
 def _member(
     y_n: Floats,
-    rows: npt.NDArray[np.int64],
-    looks: npt.NDArray[np.int64],
-    walk_T: Floats,
+    rows: Integers,
+    looks: Integers,
+    fractions_T: Floats,
+    constants: Constants,
     alike_HH: Floats,
     same_HH: Floats,
     *,
-    scale: float,
-    curve_HT: Floats | None,
     name: str,
+    curve_HT: Floats | None,
 ) -> _Member:
     """Fit one member of the library; see `believe`."""
     shrink = 1.0 if curve_HT is None else PRIOR_SHRINKS
-    level_HH, walk_HH = _level_and_walk(alike_HH, same_HH, shrink=shrink, scale=scale)
+    walk_T = np.power(-np.log10(fractions_T), constants.power)
+    level_HH, walk_HH = _level_and_walk(constants, alike_HH, same_HH, shrink)
     pairs = np.ix_(rows, rows)
     k_nn = level_HH[pairs]
     k_nn += np.minimum(walk_T[looks][:, None], walk_T[looks][None, :]) * walk_HH[pairs]
-    k_nn[np.diag_indices_from(k_nn)] += LOOK_SD**2
+    k_nn[np.diag_indices_from(k_nn)] += constants.look**2
     root_nn = _root(k_nn)
     # The basis: the mean of each look, and the prior curve's factor beyond 1.
     basis_nB = (looks[:, None] == np.arange(len(walk_T))[None, :]).astype(np.float64)
@@ -257,14 +313,14 @@ def _member(
 
 
 def _level_and_walk(
-    alike_HH: Floats, same_HH: Floats, *, shrink: float, scale: float
+    constants: Constants, alike_HH: Floats, same_HH: Floats, shrink: float
 ) -> tuple[Floats, Floats]:
     """Return the covariances [H, H] of the candidates at the end, and of their walk for L = 1."""
     diagonal = np.diag_indices_from(alike_HH)
-    level_HH = (shrink * SHAPE_SD) ** 2 * alike_HH + SEED_SD**2 * same_HH
-    level_HH[diagonal] += (scale * TRIAL_SD) ** 2
-    walk_HH = (shrink * SHAPE_WALK_SD) ** 2 * alike_HH + SEED_SD**2 * same_HH
-    walk_HH[diagonal] += (scale * TRIAL_WALK_SD) ** 2
+    level_HH = (shrink * constants.shape) ** 2 * alike_HH + constants.seed**2 * same_HH
+    level_HH[diagonal] += constants.trial**2
+    walk_HH = (shrink * constants.shape_walk) ** 2 * alike_HH + constants.seed**2 * same_HH
+    walk_HH[diagonal] += constants.trial_walk**2
     return level_HH, walk_HH
 
 
