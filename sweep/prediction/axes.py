@@ -14,6 +14,7 @@ import numpy as np
 from sweep.core.history import Floats, History, Names
 from sweep.prediction.surrogate import scale, varies
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lengths:
     """Length scales.

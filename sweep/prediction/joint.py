@@ -29,6 +29,7 @@ from scipy.linalg import block_diag, cho_solve, solve_triangular
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Constants:
     """The constants of the process; standard deviations are in warped points.
@@ -144,9 +145,7 @@ def believe(
     fit = partial(_member, y_n, rows, looks, np.asarray(fractions))
     members = [
         fit(constants, alike[constants.length], same_HH, name=name, curve_HT=curve_HT)
-        for constants, (name, curve_HT) in itertools.product(
-            library, [("", None), *priors.items()]
-        )
+        for constants, (name, curve_HT) in itertools.product(library, [("", None), *priors.items()])
     ]
     evidence = np.array([member.evidence for member in members])
     prior = np.array([0.5 if not member.name else 0.5 / len(priors) for member in members])

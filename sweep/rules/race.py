@@ -150,8 +150,9 @@ class Race:
             pending = [row for row in contenders if history.state[row] == State.PENDING]
             if pending and begun < max(history.workers, FIRST_LOOKS):
                 import os
-                mode=os.environ.get("MODE","far")
-                if self.sources and (mode=="prior" or (mode=="alt" and begun % 2 == 0)):
+
+                mode = os.environ.get("MODE", "far")
+                if self.sources and (mode == "prior" or (mode == "alt" and begun % 2 == 0)):
                     best = max(pending, key=lambda row: float(belief.mean_H[row]))
                     return best, "prior"
                 return _farthest(history, pending), f"among the first {FIRST_LOOKS} looks"
