@@ -7,7 +7,7 @@ learns direction and shape; it does not assume that the best alpha is near 1.
 
 - While models are being pretrained, none is probed. The choice of a probe is better when all
   features are known, and pretraining keeps every worker busy in the meantime.
-- Once all models are measured, the first probes are most of a round, spread over the features.
+- Once all models are measured, the first probes are half of a round, spread over the features.
   Then the models of largest expected improvement are probed, a few at a time, until another probe
   is expected to gain no more than `tolerance`. All other models are stopped.
 - While the fit predicts the probed models no better than their mean does (each left out in turn),
@@ -38,9 +38,9 @@ from sweep.prediction.response import Prediction, predict
 from sweep.prediction.spread import balanced_sample, distant_model
 from sweep.prediction.surrogate import Rows, features, fields, space
 
-SPREAD = 0.7
-"""Share of a round that is spread over the features before the first fit. Chosen among 0.5, 0.7
-and 0.9 by `experiments/landscapes/choose_spread.py`."""
+SPREAD = 0.5
+"""Share of a round that is spread over the features before the first fit. With any one of eleven
+tables left out, the others choose 0.5 (`experiments/landscapes/choose_spread.py`)."""
 FLAT = "flat: no number that is known without labels explains the accuracy"
 
 

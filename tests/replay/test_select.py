@@ -104,7 +104,7 @@ def test_columns_of_numbers_and_names_lead_to_the_best_model() -> None:
             selector.tell(suggestion.id, float(accuracies[asked[-1]]))
     assert len(asked) < 25
     assert accuracies[asked].max() > np.sort(accuracies)[-4]
-    assert reasons[0] == "among the first 7, which spread over all features"
+    assert reasons[0] == "among the first 5, which spread over all features"
     assert any("% of the fit by the varied fields" in reason for reason in reasons)
 
 
