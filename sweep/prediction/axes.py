@@ -25,19 +25,19 @@ class Lengths:
         other: of every other field, as a part of its range.
     """
 
-    d: float = 1.79
-    ratio: float = 0.70
-    other: float = 0.7
+    d: float = 2.4
+    ratio: float = 1.0
+    other: float = 0.31
 
 
 LENGTHS = Lengths()
 
 
-def coordinates(history: History) -> Floats:
-    """Return the coordinates of every candidate, [H, F]; F is 0 where nothing but the seed varies."""
+def coordinates(history: History, lengths: Lengths = LENGTHS) -> Floats:
+    """Return the coordinates of every candidate, [H, F]; F is 0 if nothing but the seed varies."""
     numbers = {name: history.column(name) for name in history.varied}
     names = {field: history.names(field) for field in history.named if field not in numbers}
-    return place(numbers, names)
+    return place(numbers, names, lengths)
 
 
 def place(

@@ -16,7 +16,7 @@ import numpy as np
 
 from sweep.core.history import Floats
 from sweep.prediction.axes import place
-from sweep.prediction.joint import CONSTANTS, matern, warp
+from sweep.prediction.joint import CONSTANTS, matern, warped
 
 SHAPE_VARIANCE, OWN_VARIANCE = 1.0, 0.5
 """Of a source's accuracies, in points: what its axes explain, and what they do not."""
@@ -57,7 +57,7 @@ def curves(source: Source, axes: Mapping[str, Floats], fractions: Sequence[float
     """
     names = source.common(tuple(axes))
     x_NF, x_HF = _coordinates(source.axes, axes, names)
-    points_NT = warp(100 * np.asarray(source.accuracies))
+    points_NT = warped(100 * np.asarray(source.accuracies))
     looks = [
         _smooth(x_NF, points_NT[:, i], x_HF)
         for i in range(points_NT.shape[1])
