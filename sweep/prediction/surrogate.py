@@ -17,8 +17,8 @@ from sweep.prediction.response import ranked
 
 Rows = npt.NDArray[np.int64]
 
-BOOKKEEPING = frozenset({"fraction", "device_seconds", "chance"})
-"""Columns of a history that are no features of a model."""
+BOOKKEEPING = ("fraction", "chance", "_seconds", "_images")
+"""Ends of the names of columns that a history keeps for itself: they are no measures of a model."""
 
 LOG_RATIO = 10.0
 """If a field's largest value is at least this many times its smallest, its logarithm is used."""
@@ -91,7 +91,7 @@ def _criteria(history: History, rows: Rows, at: str) -> dict[str, Floats]:
     known: dict[str, Floats] = {}
     for name in names:
         plain = "@" not in name and "accuracy" not in name
-        if plain and name not in BOOKKEEPING and name not in history.varied:
+        if plain and not name.endswith(BOOKKEEPING) and name not in history.varied:
             column = history.column(name + at)[rows]
             if varies(column) and _mostly_known(history, rows, ~np.isnan(column)):
                 known[name] = ranked([column])
