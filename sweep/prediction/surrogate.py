@@ -7,7 +7,7 @@ decide whether an expected gain is worth its cost.
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ from sweep.prediction.response import ranked
 
 Rows = npt.NDArray[np.int64]
 
-CRITERIA = ("alpha", "rankme", "alpha_r2", "loss")
+BOOKKEEPING = ("fraction", "chance", "_seconds", "_images")
+"""Ends of the names of columns that a history keeps for itself: they are no measures of a model."""
 
 LOG_RATIO = 10.0
 """If a field's largest value is at least this many times its smallest, its logarithm is used."""
@@ -28,9 +29,11 @@ MIN_COSTS = 3
 
 def fields(history: History, rows: Rows) -> dict[str, Floats]:
     """Return the feature sets that are known before a candidate is trained, each [len(rows), F]."""
-    groups = _groups(history, rows)
-    empty: Floats = np.zeros((len(rows), 0))
-    return {"nothing": empty} | {name: ranked(columns) for name, columns in groups.items()}
+    given = _fields(history, rows)
+    sets = {"nothing": _stacked([], len(rows))}
+    return sets | {
+        name: _stacked(group, len(rows)) for name, group in _groups(history, rows, given).items()
+    }
 
 
 def features(
@@ -38,43 +41,113 @@ def features(
 ) -> dict[str, Floats]:
     """Return the feature sets of measured models, each [len(rows), F], ranked among `rows`.
 
+    The sets are each feature alone, all criteria, all fields, alpha with the fields, and all
+    together; `sweep.prediction.response.predict` weighs them by the evidence.
+
     Args:
         history: the study's history.
         rows: rows of models whose criteria are known.
         at: "" for the end of training, or `@FRACTION` for a look during training.
-        everything: if true, the varied fields, the loss and the r2 of alpha's fit are used too;
-            otherwise only alpha and RankMe.
+        everything: if true, all numbers that are known without labels and the varied fields are
+            used; otherwise only alpha and RankMe.
     """
-    criteria = {name: history.column(name + at)[rows] for name in CRITERIA}
-    known = {name: c for name, c in criteria.items() if not np.isnan(c).all()}
-    spectral = {name: known[name] for name in ("alpha", "rankme") if name in known}
-    groups = _groups(history, rows)
-    sets: dict[str, list[Floats]] = {"nothing": []}
-    sets |= {name: [column] for name, column in spectral.items()}
+    criteria = _criteria(history, rows, at)
+    spectral = {name: criteria[name] for name in ("alpha", "rankme") if name in criteria}
+    groups: dict[str, list[Floats]] = {"nothing": []}
+    groups |= {name: [feature] for name, feature in spectral.items()}
     if len(spectral) == 2:
-        sets["alpha and rankme"] = list(spectral.values())
-    if not everything:
-        groups = {}
-    for name, columns in groups.items():
-        sets[name] = columns
-        if "alpha" in known:
-            sets[f"alpha and {name}"] = [known["alpha"], *columns]
-    if everything and len(known) > 2:
-        sets["everything"] = [*known.values(), *itertools.chain(*groups.values())]
-    empty: Floats = np.zeros((len(rows), 0))
-    return {name: ranked(columns) if columns else empty for name, columns in sets.items()}
+        groups["alpha and rankme"] = list(spectral.values())
+    if everything:
+        given = _fields(history, rows)
+        if len(criteria) > len(spectral):
+            groups["the criteria"] = list(criteria.values())
+        for name, group in _groups(history, rows, given).items():
+            groups[name] = group
+            if "alpha" in criteria:
+                groups[f"alpha and {name}"] = [criteria["alpha"], *group]
+        alone = {**criteria, **(given if len(given) > 1 else {})}
+        groups = {name: [feature] for name, feature in alone.items()} | groups
+        if given and len(criteria) > 1:
+            groups["everything"] = [*criteria.values(), *given.values()]
+    return {name: _stacked(group, len(rows)) for name, group in groups.items()}
 
 
-def _groups(history: History, rows: Rows) -> dict[str, list[Floats]]:
-    varied = {name: history.column(name)[rows] for name in history.varied if name != "seed"}
-    varied = {name: column for name, column in varied.items() if varies(column)}
-    groups = {"the varied fields": list(varied.values())} if varied else {}
-    if "d" in varied and "lambd" in varied:
+def space(history: History, rows: Rows, *, everything: bool = True) -> Floats:
+    """Return all features of measured models side by side, [len(rows), F], ranked among `rows`.
+
+    The arguments are those of `features`. F is 0 if no feature varies.
+    """
+    criteria = _criteria(history, rows, "")
+    if everything:
+        return _stacked([*criteria.values(), *_fields(history, rows).values()], len(rows))
+    return _stacked([criteria[n] for n in ("alpha", "rankme") if n in criteria], len(rows))
+
+
+def _criteria(history: History, rows: Rows, at: str) -> dict[str, Floats]:
+    """Return the features that were measured without labels, alpha first, each [len(rows), 1]."""
+    names = [column.removesuffix(at) for column in history.columns if column.endswith(at)]
+    ours = ("alpha", "rankme")
+    names = [name for name in ours if name in names] + [n for n in names if n not in ours]
+    known: dict[str, Floats] = {}
+    for name in names:
+        plain = "@" not in name and "accuracy" not in name
+        if plain and not name.endswith(BOOKKEEPING) and name not in history.varied:
+            column = history.column(name + at)[rows]
+            if varies(column) and _mostly_known(history, rows, ~np.isnan(column)):
+                known[name] = ranked([column])
+    return known
+
+
+def _fields(history: History, rows: Rows) -> dict[str, Floats]:
+    """Return the varied fields as features, [len(rows), 1], or one column for each name.
+
+    Two models that differ in a name are as far apart as the lowest and the highest of a number. A
+    name that most models have alone, such as a path, is not used.
+    """
+    given: dict[str, Floats] = {}
+    for name in history.varied:
+        column = history.column(name)[rows]
+        if name != "seed" and varies(column) and _mostly_known(history, rows, ~np.isnan(column)):
+            given[name] = ranked([column])
+    for name in history.named:
+        values = history.names(name)[rows]
+        levels = sorted(set(values))
+        if name in history.varied or not 1 < len(levels) <= len(rows) / 2:
+            continue
+        if _mostly_known(history, rows, values != ""):
+            given[name] = np.stack([values == level for level in levels], axis=1) / np.sqrt(2.0)
+    return given
+
+
+def _mostly_known(history: History, rows: Rows, known: npt.NDArray[np.bool_]) -> bool:
+    """True if a value is known for half of the models that were not probed.
+
+    A value that comes with a probe says nothing about the other models.
+    """
+    unprobed = ~np.isin(rows, history.probed)
+    return bool(known[unprobed].mean() >= 0.5) if unprobed.any() else True
+
+
+def _groups(history: History, rows: Rows, given: Mapping[str, Floats]) -> dict[str, list[Floats]]:
+    groups = {"the varied fields": list(given.values())} if given else {}
+    if "d" in given and "lambd" in given:
         # The accuracy depends on lambda * d more simply than on lambda: while d varies 128-fold,
         # the authors' best lambda keeps lambda * d between 1.5 and 6.6.
         with np.errstate(over="ignore"):  # infinity does no harm: only the ranks are used
-            groups["lambda * d"] = [varied["lambd"] * varied["d"]]
+            product = history.column("lambd")[rows] * history.column("d")[rows]
+        groups["lambda * d"] = [ranked([product])]
     return groups
+
+
+def _stacked(group: Sequence[Floats], count: int) -> Floats:
+    """Return features side by side, [count, F], so that `predict` takes each for one of them.
+
+    `predict` divides squared distances by the number of columns; a name has several.
+    """
+    if not group:
+        return np.zeros((count, 0))
+    side_by_side = np.concatenate(group, axis=1)
+    return np.asarray(side_by_side * np.sqrt(side_by_side.shape[1] / len(group)))
 
 
 def seconds(history: History, rows: Rows) -> Floats:

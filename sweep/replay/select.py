@@ -7,6 +7,7 @@ for suggestion in selector.ask(4):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -39,14 +40,16 @@ class Selector:
     Args:
         alphas: id -> alpha of each model. All alphas must come from the same window and the same
             kind of model.
-        criteria: name -> {id: value} of other numbers that are known without labels: `rankme`,
-            `loss`, or hyperparameters. A number that explains nothing gets almost no weight.
+        criteria: name -> {id: value} of whatever else is known without labels: `rankme`, `loss`,
+            hyperparameters as numbers, and names as texts or truth values. The rule `goldilocks`
+            uses what predicts the probed models; the rest gets almost no weight. It does not use
+            a value that fewer than half of the models have.
         images: number of images that an accuracy is measured on; it gives the accuracy's noise.
         rule: a rule, or its name with keys: `"goldilocks:tolerance=0.002"`.
 
     Raises:
-        DataError: fewer than two models, no alpha that is a number, or an id in `criteria` that
-            is not in `alphas`.
+        DataError: fewer than two models, no alpha that is a number, an id in `criteria` that is
+            not in `alphas`, or criteria of a name that is taken.
 
     Example:
         >>> selector = Selector({"a": 0.7, "b": 1.1, "c": 1.6, "d": 2.2})
@@ -59,7 +62,7 @@ class Selector:
         self,
         alphas: Mapping[str, float],
         *,
-        criteria: Mapping[str, Mapping[str, float]] | None = None,
+        criteria: Mapping[str, Mapping[str, float | str | bool]] | None = None,
         images: int | None = None,
         rule: str | Rule = "goldilocks",
     ) -> None:
@@ -71,18 +74,21 @@ class Selector:
         self._rule = RuleSpec.parse(rule).make_rule() if isinstance(rule, str) else rule
         self._study = Study(rule=_silent, log=MemoryLog())
         extra = criteria or {}
+        if taken := extra.keys() & {"alpha", "accuracy", "test_accuracy"}:
+            raise DataError(
+                f"criteria holds {min(taken)!r}, a name that is taken. Give alphas as the first "
+                "argument, and accuracies by `tell`."
+            )
         for name, values in extra.items():
             if unknown := values.keys() - alphas.keys():
                 raise DataError(unknown_name(f"{name}: the model", min(unknown), list(alphas)))
         for trial_id, alpha in alphas.items():
-            numbers = {
-                name: values[trial_id] for name, values in extra.items() if trial_id in values
-            }
-            point = {name: value for name, value in numbers.items() if name not in _MEASURES}
+            known = {name: values[trial_id] for name, values in extra.items() if trial_id in values}
+            point = {k: v for k, v in known.items() if k not in _MEASURES and _usable(v)}
             self._study.add(trial_id, point, {})
             self._study.start(trial_id)
             measures = [_measure("alpha", alpha, fatal=True)]
-            measures += [_measure(k, v) for k, v in numbers.items() if k in _MEASURES]
+            measures += [_measure(k, float(v)) for k, v in known.items() if k in _MEASURES]
             self._study.observe(
                 trial_id, Observation(stage="measured", step=1, measures=tuple(measures))
             )
@@ -94,13 +100,16 @@ class Selector:
 
     @classmethod
     def of(cls, landscape: Landscape, *, rule: str | Rule = "goldilocks") -> Selector:
-        """Return a selector of a table's models that knows the accuracies in the table."""
+        """Return a selector of a table's models that knows the accuracies in the table.
+
+        All columns that are known without labels are its criteria, names too.
+        """
         alphas: dict[str, float] = {}
-        criteria: dict[str, dict[str, float]] = {}
+        criteria: dict[str, dict[str, float | str | bool]] = {}
         images = None
         for candidate in landscape.candidates:
             alphas[candidate.trial_id] = float("nan")
-            for name, value in candidate.point.items():
+            for name, value in {**candidate.names, **candidate.point}.items():
                 criteria.setdefault(name, {})[candidate.trial_id] = value
             for observation in candidate.seen:
                 if not observation.final:
@@ -237,6 +246,11 @@ def _silent(history: History) -> Decision:
             for row in history.unanswered
         ),
     )
+
+
+def _usable(value: float | str | bool) -> bool:
+    """Return whether a value is a name or a finite number."""
+    return isinstance(value, str) or math.isfinite(value)
 
 
 def _measure(name: str, value: float, *, fatal: bool = False) -> Measure:

@@ -1,14 +1,17 @@
 """The default rule: fit the accuracy after each probe, and probe where most can be gained.
 
 A response with noise (`sweep.prediction.response`) is fitted to the accuracies that are known so
-far, as a function of alpha and RankMe or of everything that is known without labels. The fit
+far. Its features are all numbers that are known without labels and all varied fields, alone and
+together. Feature sets weigh as much as they predict each probed model from the others. The fit
 learns direction and shape; it does not assume that the best alpha is near 1.
 
 - While models are being pretrained, none is probed. The choice of a probe is better when all
-  alphas are known, and pretraining keeps every worker busy in the meantime.
-- Once all models are measured, the first probes are most of a round, spread over the range of
-  alpha. Then the models of largest expected improvement are probed, a few at a time, until
-  another probe is expected to gain no more than `tolerance`. All other models are stopped.
+  features are known, and pretraining keeps every worker busy in the meantime.
+- Once all models are measured, the first probes are half of a round, spread over the features.
+  Then the models of largest expected improvement are probed, a few at a time, until another probe
+  is expected to gain no more than `tolerance`. All other models are stopped.
+- While the fit predicts the probed models no better than their mean does (each left out in turn),
+  it chooses no model. Probes are then spread over the features, and the zone's note says so.
 - `eager` is for studies that can save pretraining (criteria at fractions of training, or a
   proposer). Each model is probed when it finishes, because a probe costs little compared with
   pretraining. The rule stops running trials, candidates that were not started, and finished
@@ -32,11 +35,13 @@ from pydantic import Field
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict, Zone
 from sweep.prediction.response import Prediction, predict
-from sweep.prediction.surrogate import Rows, features, fields
+from sweep.prediction.spread import balanced_sample, distant_model
+from sweep.prediction.surrogate import Rows, features, fields, space
 
-SPREAD = 0.7
-"""Share of a round that is spread over alpha before the first fit. With 0.5 the fit chose a wrong
-part of the zone more often (`cifar10_short`); 0.9 was not better than 0.7."""
+SPREAD = 0.5
+"""Share of a round that is spread over the features before the first fit. With any one of eleven
+tables left out, the others choose 0.5 (`experiments/landscapes/choose_spread.py`)."""
+FLAT = "flat: no number that is known without labels explains the accuracy"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,17 +49,18 @@ class Goldilocks:
     """Probe the models whose expected improvement is largest.
 
     Args:
-        round: M, a number of probes. `SPREAD` of it is spread over alpha; the rule does not end
-            before M models are probed.
+        round: M, a number of probes. `SPREAD` of it is spread over the features; the rule does
+            not end before M models are probed.
         batch: number of probes that run at once after the spread; by default a third of `round`.
         tolerance: expected gain of a probe at which the rule ends, in accuracy, 0 to 1.
         confidence: probability that the zone holds the best model.
         risk: largest probability that the best model is stopped early; with 0 no model is.
         eager: if true, probe while other models are still being pretrained. By default a study
             fills it in: true where trials are measured on the way, or a proposer orders them.
-        features: the features of the fit, alpha and RankMe (`criteria`) or `everything`. With
-            the varied fields the fit is too certain: on two of three tables the rule is then
-            worse than chance.
+        features: the features among which the fit chooses: `everything` that is known without
+            labels (all criteria, and all varied fields, names too), or only alpha and RankMe
+            (`criteria`).
+        seed: of the study, for the spread.
     """
 
     round: Annotated[int, Field(ge=4)] = 10
@@ -63,7 +69,8 @@ class Goldilocks:
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     risk: Annotated[float, Field(ge=0, lt=1)] = 0.05
     eager: bool | None = None
-    features: Literal["criteria", "everything"] = "criteria"
+    features: Literal["criteria", "everything"] = "everything"
+    seed: int = 0
     needs: ClassVar[frozenset[str]] = frozenset({"alpha"})
 
     def __call__(self, history: History) -> Decision:
@@ -80,7 +87,7 @@ class Goldilocks:
                 history.waiting, "a probe costs little compared with pretraining"
             )
         elif paid < self.spread or len(probed) == 0:
-            chosen = _spread(history, allowed)
+            chosen = self._spread_out(history, allowed)
         if len(probed) and (zone.through < len(probed) or (allowed and not chosen)):
             zone, best, other_reason = self._best(history, 0 if chosen else allowed)
             chosen = chosen or best
@@ -121,37 +128,66 @@ class Goldilocks:
         """
         rows = np.flatnonzero(~np.isnan(history.column("alpha")))
         index = {int(row): i for i, row in enumerate(rows)}
-        sets = features(history, rows, everything=self.features == "everything")
+        sets = features(history, rows, everything=self._everything)
         probed = history.probed
         known = np.array([index[int(row)] for row in probed])
         accuracies = history.column("accuracy")[probed]
         best = float(accuracies.max())
-        fit = predict(sets, known, accuracies)
+        fit = predict(sets, known, accuracies, held_out=True)
         zone = self._zone(history, rows, fit, known, best)
         waiting = np.array([index[row] for row in history.waiting], dtype=np.int64)
         running = [index[int(row)] for row in history.rows(State.PROBING)]
         chosen: dict[int, str] = {}
         gain = float(fit.improvement(best)[waiting].max()) if len(waiting) else 0.0
         other_reason = f"a probe would gain {100 * gain:.2f} points at most"
+        rng = self._rng(history)
         for _ in range(count):
             if not len(waiting):
                 break
             # Running probes count as if they returned the expected accuracy.
             assumed = np.concatenate([known, np.array(running, dtype=np.int64)])
             values = np.concatenate([accuracies, fit.mean[running]])
-            updated = predict(sets, assumed, values) if running else fit
+            updated = predict(sets, assumed, values, held_out=True) if running else fit
             gains = updated.improvement(best)[waiting]
             top = int(np.argmax(gains))
             if gains[top] <= self.tolerance and len(assumed) >= self.round:
                 break
-            model = int(waiting[top])
-            chosen[int(rows[model])] = (
-                f"expected accuracy {fit.mean[model]:.4f} +- {fit.sd[model]:.4f}: a probe gains "
-                f"{100 * gains[top]:.2f} points over {best:.4f}"
-            )
+            if fit.skill > 0:
+                model = int(waiting[top])
+                reason = (
+                    f"expected accuracy {fit.mean[model]:.4f} +- {fit.sd[model]:.4f}: a probe "
+                    f"gains {100 * gains[top]:.2f} points over {best:.4f} ({_evidence(fit)})"
+                )
+            else:
+                x_mF = space(history, rows, everything=self._everything)
+                model = distant_model(x_mF, assumed, waiting, rng)
+                reason = (
+                    "far from the probed models: no feature predicts a probed model better than "
+                    "the mean of the others does"
+                )
+            chosen[int(rows[model])] = reason
             running.append(model)
-            waiting = np.delete(waiting, top)
+            waiting = waiting[waiting != model]
         return zone, chosen, other_reason
+
+    def _spread_out(self, history: History, count: int) -> dict[int, str]:
+        """Choose `count` waiting models that are spread over the features; row -> reason."""
+        rows = np.array(history.waiting, dtype=np.int64)
+        if count == 0 or len(rows) == 0:
+            return {}
+        x_mF = space(history, rows, everything=self._everything)
+        sample = balanced_sample(x_mF, count, self._rng(history))
+        reason = f"among the first {count}, which spread over all features"
+        return {int(rows[model]): reason for model in sample}
+
+    @property
+    def _everything(self) -> bool:
+        return self.features == "everything"
+
+    def _rng(self, history: History) -> np.random.Generator:
+        """Return the random numbers of this decision, the same for the same history."""
+        paid = history.count(State.PROBING, State.PROBED)
+        return np.random.default_rng([self.seed, paid])
 
     def _zone(
         self, history: History, rows: Rows, fit: Prediction, known: Rows, best: float
@@ -250,22 +286,20 @@ def _shares(history: History) -> tuple[Floats, float]:
     return share, scale
 
 
-def _spread(history: History, count: int) -> dict[int, str]:
-    """Choose `count` waiting models, each the middle one of an equal part of the sorted alphas."""
-    if count == 0:
-        return {}
-    alphas = history.column("alpha")
-    ordered = sorted(history.waiting, key=lambda row: alphas[row])
-    middles = {round((i + 0.5) / count * len(ordered) - 0.5) for i in range(count)}
-    reason = f"among the first {count}, which spread over the range of alpha"
-    return {ordered[min(max(middle, 0), len(ordered) - 1)]: reason for middle in middles if ordered}
+def _evidence(fit: Prediction) -> str:
+    """Return the feature set of the largest weight, and its weight, as words."""
+    shares = {name: share for name, share in fit.shares().items() if name != "nothing"}
+    best = max(shares, key=lambda name: shares[name])
+    return f"{100 * shares[best]:.0f} % of the fit by {best}"
 
 
 def _shape(alphas: Floats, fit: Prediction) -> str:
     """Return a note on the shape of the response over alpha; "" if it has one clear hump."""
     shares = fit.shares()
+    if fit.skill <= 0:
+        return f"{FLAT} of a held-out model better than the mean; probes are spread"
     if shares.get("nothing", 0.0) > 0.5:
-        return "flat: no number that is known without labels explains the accuracy"
+        return FLAT
     is_alpha = np.array([name == "alpha" for name in fit.names])
     if sum(share for name, share in shares.items() if "alpha" in name) < 0.2 or len(alphas) < 4:
         return ""

@@ -62,3 +62,63 @@ def test_expected_improvement_and_exceedance_agree_with_a_large_sample() -> None
     assert fit.exceeds(0.6)[20] == pytest.approx((drawn > 0.6).mean(), abs=0.01)
     assert fit.mean[20] == pytest.approx(drawn.mean(), abs=0.002)
     assert fit.sd[20] == pytest.approx(drawn.std(), rel=0.02)
+
+
+def test_held_out_residuals_equal_those_of_a_fit_without_each_accuracy() -> None:
+    """Equations 5.10 to 5.12 of Rasmussen and Williams, against the fit that is done anew."""
+    from sweep.prediction.response import _Fit, _kernel
+
+    rng = np.random.default_rng(0)
+    x_n1, y_n = rng.random((6, 1)), 0.5 + 0.1 * rng.normal(size=6)
+    fit = _Fit.of(_kernel(x_n1, x_n1, 0.6)[None], y_n)
+    kernel_nn = _kernel(x_n1, x_n1, 0.6) + 1.0
+    z_n = y_n - y_n.mean()
+    for row in range(6):
+        rest = np.delete(np.arange(6), row)
+        noisy = kernel_nn[np.ix_(rest, rest)] + 0.1 * np.eye(5)
+        weights = np.linalg.solve(noisy, kernel_nn[rest, row])
+        assert fit.residual_Ckn[0, 1, row] == pytest.approx(z_n[row] - weights @ z_n[rest])
+        quadratic = z_n[rest] @ np.linalg.solve(noisy, z_n[rest])
+        scale = (y_n.std() ** 2 + quadratic) / 7  # one pseudo-observation, and five accuracies
+        variance = kernel_nn[row, row] + 0.1 - weights @ kernel_nn[rest, row]
+        assert fit.spread_Ckn[0, 1, row] == pytest.approx(np.sqrt(scale * variance))
+
+
+def test_skill_is_high_for_a_smooth_response_and_about_zero_for_noise() -> None:
+    known = np.arange(0, 41, 3)
+    sets = {"alpha": X, "nothing": np.zeros((41, 0))}
+    smooth = predict(sets, known, 0.6 - 0.3 * (X[known, 0] - 0.4) ** 2, held_out=True)
+    assert smooth.skill > 0.9
+    rng = np.random.default_rng(2)
+    skills = [
+        predict(sets, known, 0.5 + 0.02 * rng.normal(size=14), held_out=True).skill
+        for _ in range(40)
+    ]
+    assert np.mean(np.array(skills) <= 0) > 0.5
+    assert abs(np.median(skills)) < 0.1
+
+
+def test_without_features_held_out_accuracies_are_predicted_by_the_mean_of_the_others() -> None:
+    y_n = np.array([0.4, 0.6, 0.5, 0.55, 0.3])
+    fit = predict({"nothing": np.zeros((9, 0))}, np.arange(5), y_n, held_out=True)
+    assert fit.skill == pytest.approx(0.0)
+
+
+def test_of_many_features_the_held_out_weights_find_the_one_that_explains() -> None:
+    rng = np.random.default_rng(3)
+    sets = {f"noise{i}": ranked([rng.normal(size=41)]) for i in range(12)}
+    sets |= {"alpha": X, "nothing": np.zeros((41, 0))}
+    known = np.arange(0, 41, 4)
+    fit = predict(sets, known, 0.6 - 0.3 * (X[known, 0] - 0.4) ** 2, held_out=True)
+    assert fit.shares()["alpha"] > 0.9
+
+
+def test_standard_deviations_are_widened_to_the_errors_of_held_out_accuracies() -> None:
+    """A smooth response that ends in a cliff: its last accuracy surprises every smooth fit."""
+    known = np.arange(0, 41, 4)
+    y_n = 0.6 - 0.01 * X[known, 0]
+    y_n[-1] = 0.2
+    sets = {"alpha": X, "nothing": np.zeros((41, 0))}
+    fit = predict(sets, known, y_n, held_out=True)
+    z_n = (y_n - fit.mean[known]) / fit.sd[known]
+    assert np.sqrt((z_n**2).mean()) < 1.2

@@ -31,11 +31,11 @@ TOTALS: dict[str, dict[str, float]] = {
         "wall_seconds": 27.935753718331398,
     },
     "goldilocks": {
-        "mean_regret": 0.1999999999999965,
-        "probes": 11.0,
+        "mean_regret": 0.0,
+        "probes": 22.0,
         "pretrain_seconds": 453.5986413909838,
-        "probe_seconds": 18.07115821567216,
-        "wall_seconds": 59.69970300199687,
+        "probe_seconds": 38.08923541234132,
+        "wall_seconds": 69.64546285199988,
     },
     "paper": {
         "mean_regret": 0.03333333333333337,
@@ -52,8 +52,9 @@ TOTALS: dict[str, dict[str, float]] = {
         "wall_seconds": 63.56275292733335,
     },
 }
-"""What the accounting by whole segments gave (commit 6c5a27b), and where its curves reached half a
-point: `compare(load(DIGITS), [*TOTALS], orders=3, draws=0, leave_out=0.15)`."""
+"""What the accounting by whole segments gave (commit 6c5a27b; `goldilocks`: commit 5dbf7be with
+`SPREAD` 0.5), and where its curves reached half a point:
+`compare(load(DIGITS), [*TOTALS], orders=3, draws=0, leave_out=0.15)`."""
 HALF_BY_SEGMENTS = {"paper": 0.34394, "tpe": 0.10345}
 
 
@@ -66,11 +67,13 @@ def test_totals_are_those_of_whole_segments_and_the_curve_is_not(name: str) -> N
 
 
 def test_goldilocks_probes_less_than_the_paper_and_loses_no_more() -> None:
-    ours = "goldilocks:tolerance=0.001"
-    rows = compare(hump(60), [ours, "paper"], orders=6, draws=0, jobs=1)
-    fitted, paper = rows
-    assert fitted["probes"] < paper["probes"]
-    assert fitted["mean_regret"] <= paper["mean_regret"] + 0.5
+    names, probes = ["goldilocks:tolerance=0.001", "paper"], []
+    for seed in range(3):
+        table = hump(60, seed=seed)
+        fitted, paper = compare(table, names, orders=6, draws=0, jobs=1)
+        probes.append((fitted["probes"], paper["probes"]))
+        assert fitted["mean_regret"] <= paper["mean_regret"] + 0.5
+    assert sum(fitted for fitted, _ in probes) < 0.95 * sum(paper for _, paper in probes)
 
 
 def test_random_gets_as_many_probes_as_the_rule_it_is_held_against() -> None:

@@ -46,6 +46,35 @@ def test_a_flat_response_is_noted() -> None:
     assert "flat" in study.history.zone.note
 
 
+def test_the_first_probes_are_spread_over_the_fields_as_well_as_over_alpha() -> None:
+    lows = []
+    for seed in range(20):
+        study = study_of(Goldilocks(seed=seed), 40)  # d is the trial's number, and alpha is noise
+        rng = np.random.default_rng(seed)
+        order = measure_then_probe(study, rng.permutation(ALPHAS).tolist(), [0.5] * 40)
+        lows.append(sum(number < 20 for number in order[:5]))
+    assert np.std(lows) < 0.8  # 1.06 if they were drawn at random
+    assert 2 < np.mean(lows) < 3
+
+
+def test_while_no_feature_predicts_better_than_the_mean_probes_are_spread_and_that_is_said() -> (
+    None
+):
+    study = study_of(Goldilocks(seed=1), 60)
+    rng = np.random.default_rng(7)
+    for number in range(60):
+        study.start(f"t{number}")
+        study.observe(f"t{number}", measured(float(rng.uniform(1, 2))))
+    notes = []
+    while (trial_id := study.next()) is not None:
+        study.start(trial_id)
+        study.observe(trial_id, probed(0.5 + 0.02 * float(rng.normal())))
+        notes.append(study.history.zone.note)
+    spread = [e.reason for e in study.events() if isinstance(e, Decided) and "far from" in e.reason]
+    assert spread
+    assert any("better than the mean; probes are spread" in note for note in notes)
+
+
 def test_two_humps_are_noted() -> None:
     accuracies = [
         0.6 - 0.5 * min((alpha - 0.7) ** 2, (alpha - 2.0) ** 2 + 0.01) for alpha in ALPHAS
