@@ -269,7 +269,7 @@ def compare(
     if not 0 <= leave_out < 1:
         raise ConfigError(f"leave_out is {leave_out:g}, but must be >= 0 and < 1.")
     landscape = landscape.complete()
-    who = rule_specs(rules)
+    who = rule_specs(rules, landscape)
     nested = max(1, orders // (5 * max(draws, 1)))
     chunk = max(1, min(25, orders // 4))
     tasks: list[_Task] = [

@@ -102,7 +102,8 @@ class Base:
 
 def bound(factory: Callable[..., Any], seed: int = 0, **keys: Any) -> plugins.Bound[Product]:
     name = f"{__name__}:{factory.__name__}"
-    return plugins.bind("The rule", name, {}, keys, where="rule", seed=seed, common={"name"})
+    filled = {"seed": seed}
+    return plugins.bind("The rule", name, {}, keys, where="rule", filled=filled, common={"name"})
 
 
 def test_keys_that_are_not_given_have_the_defaults() -> None:
