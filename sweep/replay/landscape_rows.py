@@ -124,7 +124,7 @@ def _method_in(metadata: bytes) -> str:
     """Return the method that a table's metadata names, "" where there is none."""
     try:
         about = json.loads(metadata)
-    except ValueError:
+    except (ValueError, RecursionError):  # not JSON, or nested too deep
         return ""
     if not isinstance(about, dict):
         return ""

@@ -128,6 +128,25 @@ def test_the_seed_is_the_studys_and_no_key() -> None:
         plugins.bind("The rule", plan.name, {}, {"margin": 2, "seed": 3}, where="rule")
 
 
+def sourced(*, margin: float = 1.0, sources: tuple[object, ...] = ()) -> Product:
+    return lambda: {"margin": margin, "sources": sources}
+
+
+def test_what_the_study_fills_in_is_no_key_and_may_be_any_object() -> None:
+    name, thing = f"{__name__}:sourced", object()
+    filled = {"seed": 1, "sources": (thing,)}
+    plan: plugins.Bound[Product] = plugins.bind(
+        "The rule", name, {}, {}, where="rule", filled=filled
+    )
+    assert plan.keys == {"margin": 1.0}
+    assert plan.make()() == {"margin": 1.0, "sources": (thing,)}
+    assert plugins.keys_of("The rule", name, {}, filled) == {"margin"}
+    with pytest.raises(ConfigError, match=r"rule\.sources is no key of"):
+        plugins.bind("The rule", name, {}, {"sources": []}, where="rule", filled=filled)
+    plain_seam: plugins.Bound[Product] = plugins.bind("The rule", name, {}, {}, where="rule")
+    assert plain_seam.keys == {"margin": 1.0, "sources": []}
+
+
 def test_a_key_may_be_named_as_an_attribute_of_a_model() -> None:
     plan = bound(shadows, copy=9, model_dump=8)
     assert plan.keys == {"copy": 9, "json": 2, "schema": 3, "model_dump": 8, "model_config": 5}
