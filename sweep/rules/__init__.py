@@ -58,6 +58,10 @@ RULES: Mapping[str, Callable[..., Rule]] = {
 }
 
 
+FILLED = frozenset({"seed", "sources"})
+"""Parameters of rules that the study fills in, and that are no keys."""
+
+
 def bind(
     config: RuleConfig,
     *,
@@ -78,8 +82,7 @@ def bind(
         ConfigError: no such rule, or a key or value that it does not take.
     """
     keys: dict[str, Any] = config.parameters
-    filled = {"seed": seed, "sources": sources}
-    known = plugins.keys_of("The rule", config.name, RULES, filled)
+    known = plugins.keys_of("The rule", config.name, RULES, FILLED)
     if keys.get("eager") is None and "eager" in known:
         keys["eager"] = eager
     return plugins.bind(
@@ -88,6 +91,6 @@ def bind(
         RULES,
         keys,
         where="rule",
-        filled=filled,
+        filled={"seed": seed, "sources": sources},
         common=RuleConfig.model_fields,
     )
