@@ -101,14 +101,13 @@ def _coordinates(
     """Return both sets of candidates in the same coordinates, [N, F] and [H, F]."""
     columns = list[tuple[Floats, Floats]]()
     rest = list(names)
-    above_0 = {name for name in names if min(old[name].min(), new[name].min()) > 0}
-    if "lambd" in above_0:
+    if "lambd" in names:
         rest.remove("lambd")
         ratio = [
-            side["lambd"] * side["d"] if "d" in above_0 else side["lambd"] for side in (old, new)
+            side["lambd"] * side["d"] if "d" in names else side["lambd"] for side in (old, new)
         ]
         columns.append((np.log10(ratio[0]) / RATIO_DECADES, np.log10(ratio[1]) / RATIO_DECADES))
-    if "d" in above_0:
+    if "d" in names:
         rest.remove("d")
         columns.append((np.log10(old["d"]) / D_DECADES, np.log10(new["d"]) / D_DECADES))
     for name in rest:

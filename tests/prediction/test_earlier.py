@@ -54,10 +54,3 @@ def test_what_says_nothing_is_a_flat_curve() -> None:
         curves(given, {"lambd": some}, fractions),
     ):
         assert np.array_equal(flat, np.zeros((12, 2)))
-
-
-def test_a_lambda_of_zero_is_a_number_like_another() -> None:
-    given = source()
-    zero = replace(given, axes={"lambd": np.r_[0.0, LAMBD[1:]]})
-    assert np.isfinite(curves(zero, {"lambd": LAMBD}, (0.5, 1.0))).all()
-    assert np.isfinite(curves(given, {"lambd": np.r_[0.0, LAMBD[1:]]}, (0.5, 1.0))).all()
