@@ -14,6 +14,7 @@ from sweep.log import study_folder
 from sweep.storage.location import Location
 
 if TYPE_CHECKING:
+    from sweep.replay.compare import Results
     from sweep.replay.landscape import Landscape
 
 Columns = Annotated[
@@ -23,8 +24,12 @@ Columns = Annotated[
 
 
 def landscape(
-    table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A study, or a .parquet or .csv file.")
+    tables: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TABLE...",
+            help="A study, or a .parquet or .csv file. Several are slices of one table.",
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the table to this .parquet file.")
@@ -39,12 +44,18 @@ def landscape(
 
     Example: sweep landscape digits -o digits.parquet --plot digits.svg
     """
+    from sweep.replay.join import Slice, join
     from sweep.replay.landscape_files import write
     from sweep.replay.statistics import correlations, main_fields, pivot
 
-    if output is not None and output.resolve() == Path(table).resolve():
+    if output is not None and output.resolve() in [Path(table).resolve() for table in tables]:
         raise UserError(f"{output} is the table itself. Give -o another name.")
-    recorded = _table(table, results, columns)
+    slices = [
+        Slice(landscape=_table(table, results, columns), about=_about(table, results))
+        for table in tables
+    ]
+    table = join(output.stem if output else slices[0].landscape.name, slices)
+    recorded = table.landscape
     correlated = correlations(recorded)
     if plot is not None:
         from sweep.replay.plot import write as draw
@@ -52,7 +63,7 @@ def landscape(
         draw(recorded, correlated, plot)
         echo(f"Drew {plot}.")
     if output is not None:
-        write(recorded, output, about=_about(table, results))
+        write(recorded, output, about=table.about)
         echo(f"Wrote {output}: {len(recorded)} candidates.")
     echo("\nRank correlation with accuracy:")
     echo_table(correlated, "table")
@@ -83,7 +94,7 @@ def replay(
     ] = 1000,
     draws: Annotated[
         int,
-        typer.Option(min=0, help="How many bootstrap draws of the candidates, for the intervals."),
+        typer.Option(min=0, help="How many draws of half of the candidates, for the intervals."),
     ] = 100,
     columns: Columns = None,
     leave_out: Annotated[
@@ -93,6 +104,13 @@ def replay(
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the rows to this .parquet file, too."),
+    ] = None,
+    frontier: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the mean regret over all budgets: a .svg, .png or .pdf file. "
+            "The numbers go to the .parquet file of the same name."
+        ),
     ] = None,
     results: ResultsDir = RESULTS,
     as_json: Json = False,
@@ -104,7 +122,7 @@ def replay(
     Example: sweep replay digits.parquet --rules goldilocks,paper,random --orders 100 --json
     """
     from sweep.core.plugins import importable
-    from sweep.replay import simulate as engine
+    from sweep.replay import compare as engine
 
     form = form_of(as_json, as_csv, as_table)
     if verify:
@@ -116,13 +134,13 @@ def replay(
             if check.difference is not None:
                 raise StudyError(f"{name} differs: {check.difference}.")
         return
+    if frontier is not None:
+        _check_frontier(frontier, tables, output)
     landscapes = [_table(name, results, columns) for name in tables]
     importable(Path.cwd())
     names = [name.replace("+", ",") for name in rules.split(",")]
-    rows = [
-        row
-        for landscape in landscapes
-        for row in engine.compare(
+    played = [
+        engine.play(
             landscape,
             names,
             parallel=parallel,
@@ -131,8 +149,36 @@ def replay(
             seed=seed,
             leave_out=leave_out,
         )
+        for landscape in landscapes
     ]
+    if frontier is not None:
+        _draw_frontier(played, frontier)
+    rows = [row for of_table in played for row in engine.rows(of_table)]
     echo_table(engine.to_table(rows, output, brief=form == "table"), form)
+
+
+def _check_frontier(picture: Path, tables: list[str], output: Path | None) -> None:
+    """Raise `UserError`, before a long replay, where its files would overwrite others."""
+    from sweep.replay.picture import form_of
+
+    form_of(picture)
+    numbers = picture.with_suffix(".parquet").resolve()
+    if numbers in [Path(name).resolve() for name in tables]:
+        raise UserError(
+            f"{picture.with_suffix('.parquet')} is a table. Give --frontier another name."
+        )
+    if output is not None and numbers == output.resolve():
+        raise UserError(f"-o and --frontier both write {output}. Give one of them another name.")
+
+
+def _draw_frontier(played: list[Results], picture: Path) -> None:
+    from sweep.replay.compare import write_table
+    from sweep.replay.frontier import frontiers
+    from sweep.replay.frontier_plot import write
+
+    table = frontiers(played)
+    write_table(table, picture.with_suffix(".parquet"))
+    write(table, picture)
 
 
 def select(
@@ -181,8 +227,10 @@ def _about(name: str, results: Location) -> dict[str, Any]:
 
     Tables are shared with others, so only the last part of the images' path is kept.
     """
+    from sweep.replay.landscape_files import about
+
     if _is_file(name):
-        return {"table": Path(name).name}
+        return {"table": Path(name).name, **about(Path(name))}
     from sweep.tables.results import load
 
     config = load(name, results=results).config.model_dump(mode="json")

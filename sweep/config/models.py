@@ -187,7 +187,7 @@ class TrainConfig(Model):
         weight_decay: L2 added to the gradient; for LARS, weights of two or more axes only.
         warmup_epochs: epochs of linear warm-up; then the rate follows half a cosine to 0.
         precision: `bfloat16` (autocast), `float32`, or `auto`: bfloat16 if the device multiplies
-            matrices in bfloat16.
+            matrices in bfloat16. On a GPU, torch rounds the inputs of float32 convolutions to TF32.
         channels_last: memory layout of images; by default true if it is faster on the device.
         compile: pass the encoder through torch.compile.
     """

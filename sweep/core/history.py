@@ -161,8 +161,9 @@ class History:
         Args:
             name: of a varied field or a measure. A measure during training is `NAME@FRACTION`.
                 Further columns: `fraction`, the share of training after which a trial was last
-                looked at; `device_seconds`, what the trial has taken so far; `chance`, the
-                probability that a stopped trial is the best, as the rule gave it.
+                looked at; `device_seconds`, what the trial has taken so far; `look_seconds`,
+                what it had taken at that look; `chance`, the probability that a stopped trial
+                is the best, as the rule gave it.
         """
         if name not in self._columns:
             return np.full(len(self), np.nan)
@@ -271,7 +272,8 @@ class History:
             self.broken[trial_id] = why
         at = ""
         if observation.stage != "pretrain":
-            self._put(row, [("fraction", observation.fraction)])
+            spent = before + observation.cost.device_seconds
+            self._put(row, [("fraction", observation.fraction), ("look_seconds", spent)])
         if observation.stage in ("measured", "probed"):
             at = "" if observation.final else f"@{observation.fraction:g}"
             if at and observation.fraction not in self.fractions:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sweep.core.history import Floats
-from sweep.prediction.axes import D_DECADES, RANGES, RATIO_DECADES
-from sweep.prediction.joint import WALK_POWER, matern, warp
+from sweep.prediction.axes import place
+from sweep.prediction.joint import CONSTANTS, matern, warped
 
 SHAPE_VARIANCE, OWN_VARIANCE = 1.0, 0.5
 """Of a source's accuracies, in points: what its axes explain, and what they do not."""
@@ -67,7 +67,7 @@ def curves(source: Source, axes: Mapping[str, Floats], fractions: Sequence[float
     if not names or np.isnan(source.accuracies).all():
         return np.zeros((len(next(iter(axes.values()), ())), len(fractions)))
     x_NF, x_HF = _coordinates(source.axes, axes, names)
-    points_NT = warp(100 * np.asarray(source.accuracies))
+    points_NT = warped(100 * np.asarray(source.accuracies))
     looks = [
         _smooth(x_NF, points_NT[:, i], x_HF)
         for i in range(points_NT.shape[1])
@@ -78,8 +78,8 @@ def curves(source: Source, axes: Mapping[str, Floats], fractions: Sequence[float
         for i, fraction in enumerate(source.fractions)
         if not np.isnan(points_NT[:, i]).all()
     ]
-    walk_known = -np.power(-np.log10(np.asarray(known)), WALK_POWER)
-    walk = -np.power(-np.log10(np.asarray(fractions)), WALK_POWER)
+    walk_known = -np.power(-np.log10(np.asarray(known)), CONSTANTS.power)
+    walk = -np.power(-np.log10(np.asarray(fractions)), CONSTANTS.power)
     at_looks = np.stack(looks)
     return np.stack([np.interp(walk, walk_known, curve) for curve in at_looks.T])
 
@@ -99,22 +99,7 @@ def _coordinates(
     old: Mapping[str, Floats], new: Mapping[str, Floats], names: Sequence[str]
 ) -> tuple[Floats, Floats]:
     """Return both sets of candidates in the same coordinates, [N, F] and [H, F]."""
-    columns = list[tuple[Floats, Floats]]()
-    rest = list(names)
-    if "lambd" in names:
-        rest.remove("lambd")
-        ratio = [
-            side["lambd"] * side["d"] if "d" in names else side["lambd"] for side in (old, new)
-        ]
-        columns.append((np.log10(ratio[0]) / RATIO_DECADES, np.log10(ratio[1]) / RATIO_DECADES))
-    if "d" in names:
-        rest.remove("d")
-        columns.append((np.log10(old["d"]) / D_DECADES, np.log10(new["d"]) / D_DECADES))
-    for name in rest:
-        both = np.concatenate([old[name], new[name]])
-        if both.min() > 0 and both.max() / both.min() >= 10:
-            both = np.log10(both)
-        span = float(np.ptp(both[len(old[name]) :])) or float(np.ptp(both)) or 1.0
-        both = both / (RANGES * span)
-        columns.append((both[: len(old[name])], both[len(old[name]) :]))
-    return np.stack([a for a, _ in columns], 1), np.stack([b for _, b in columns], 1)
+    both = {name: np.concatenate([old[name], new[name]]) for name in names}
+    x = place(both, {})
+    split = len(old[names[0]])
+    return x[:split], x[split:]

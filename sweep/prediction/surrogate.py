@@ -80,23 +80,44 @@ def _groups(history: History, rows: Rows) -> dict[str, list[Floats]]:
 def seconds(history: History, rows: Rows) -> Floats:
     """Return predicted device-seconds of candidates, [len(rows)]; ones until three are probed.
 
-    The logarithm of the seconds of probed trials is fitted by ridge regression, linear in the
-    varied fields, because a large d makes a projector costly while lambda costs nothing. The
-    prediction is kept between the smallest and the largest observed value.
+    They are fitted to the seconds that probed trials took, probes and measures included.
     """
     probed = history.rows(State.PROBED)
     spent = history.column("device_seconds")[probed]
     probed, spent = probed[spent > 0], spent[spent > 0]
     if len(probed) < MIN_COSTS:
         return np.ones(len(rows))
+    return _fitted_seconds(history, probed, spent)[rows]
+
+
+def whole_seconds(history: History) -> Floats:
+    """Return the device-seconds of each candidate's whole training, predicted, [H].
+
+    They are fitted to what the trials took up to their last look, divided by the fraction of that
+    look; ones until `MIN_COSTS` trials had a look.
+    """
+    fraction, spent = history.column("fraction"), history.column("look_seconds")
+    known = np.flatnonzero((fraction > 0) & (spent > 0))
+    if len(known) < MIN_COSTS:
+        return np.ones(len(history))
+    return _fitted_seconds(history, known, spent[known] / fraction[known])
+
+
+def _fitted_seconds(history: History, known: Rows, spent: Floats) -> Floats:
+    """Return the predicted seconds of every candidate, [H], given those of a few.
+
+    The logarithm is fitted by ridge regression, linear in the varied fields, because a large d
+    makes a projector costly while lambda costs nothing. The prediction is kept between the
+    smallest and the largest value that is known.
+    """
     names = [name for name in history.varied if varies(history.column(name))]
     scaled = [scale(history.column(name), history.column(name)) for name in names]
     x_HF = np.stack([np.ones(len(history)), *scaled], axis=1)
-    x_nF, target_n = x_HF[probed], np.log(spent)
+    x_nF, target_n = x_HF[known], np.log(spent)
     centre = target_n.mean()
     ridge_FF = 0.1 * np.diag([0.0] + [1.0] * len(names)) + 1e-9 * np.eye(x_nF.shape[1])
     weight_F = np.linalg.solve(x_nF.T @ x_nF + ridge_FF, x_nF.T @ (target_n - centre))
-    fitted = x_HF[rows] @ weight_F + centre
+    fitted = x_HF @ weight_F + centre
     return np.asarray(np.exp(np.clip(fitted, target_n.min(), target_n.max())))
 
 

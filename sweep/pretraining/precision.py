@@ -1,7 +1,9 @@
-"""The number format in which a device multiplies matrices, and the autocast that sets it."""
+"""The number format in which a device multiplies matrices, and the order in which it adds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -31,3 +33,18 @@ def autocast(precision: Precision, device: str) -> torch.autocast:
     return torch.autocast(
         torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16"
     )
+
+
+@contextmanager
+def deterministic_convolutions() -> Iterator[None]:
+    """Let cuDNN choose only algorithms that add in a fixed order.
+
+    Without this, cuDNN's gradients of float32 convolutions differ from run to run: on an H200 the
+    weights of `small_conv` differed by 2 to 7 % after 40 equal steps. In bfloat16 they were equal.
+    """
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before

@@ -30,7 +30,12 @@ from sweep.methods.base import Batch, Facts, Loss, Method
 from sweep.pretraining.augment import augment
 from sweep.pretraining.cpu.convolution import SmallMaps
 from sweep.pretraining.optim import learning_rate, make_optimizer
-from sweep.pretraining.precision import Precision, autocast, resolve_precision
+from sweep.pretraining.precision import (
+    Precision,
+    autocast,
+    deterministic_convolutions,
+    resolve_precision,
+)
 from sweep.pretraining.seeds import generator
 
 COLLAPSED_RATIO = 1e-6
@@ -262,8 +267,11 @@ def pretrain(
             done=run.step / steps,
             labels=None if labels is None else labels[rows_B].to(device, non_blocking=True),
         )
-        with autocast(run.precision, device), small_maps:
-            loss = run.method(batch)
+        with deterministic_convolutions():
+            with autocast(run.precision, device), small_maps:
+                loss = run.method(batch)
+            run.optimizer.zero_grad()
+            torch.autograd.backward(loss.value)
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(
                 run.step,
@@ -271,8 +279,6 @@ def pretrain(
                 warmup_steps=train.warmup_epochs * per_epoch,
                 steps=steps,
             )
-        run.optimizer.zero_grad()
-        torch.autograd.backward(loss.value)
         run.optimizer.step()
         run.step += 1
         run.parts.append({name: part.detach() for name, part in loss.parts.items()})

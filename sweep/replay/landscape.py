@@ -135,23 +135,19 @@ class Landscape:
         """Return some of the candidates, in the order of `rows`."""
         return replace(self, candidates=tuple(self.candidates[row] for row in rows))
 
-    def resampled(self, rng: np.random.Generator) -> Landscape:
-        """Return as many candidates, drawn with replacement; seeds of one point stay together.
+    def points(self) -> list[list[int]]:
+        """Return the candidates' numbers, the seeds of one point together.
 
         A field that names each candidate differently, such as a path, does not part seeds.
         """
         shared = self._shared_names()
-        groups: dict[tuple[Any, ...], list[Recorded]] = {}
-        for candidate in self.candidates:
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for number, candidate in enumerate(self.candidates):
             point = {name: value for name, value in candidate.point.items() if name != "seed"}
             names = {name: candidate.names[name] for name in shared & candidate.names.keys()}
             key = (*sorted(point.items()), *sorted(names.items())) or (candidate.trial_id,)
-            groups.setdefault(key, []).append(candidate)
-        several = list(groups.values())
-        drawn: list[Recorded] = []
-        for copy, which in enumerate(rng.integers(len(several), size=len(several))):
-            drawn += [replace(c, trial_id=f"{c.trial_id}.{copy}") for c in several[int(which)]]
-        return replace(self, candidates=tuple(drawn))
+            groups.setdefault(key, []).append(number)
+        return list(groups.values())
 
     def _shared_names(self) -> set[str]:
         """Return the fields whose values are names, of which some candidates share one."""

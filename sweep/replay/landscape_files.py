@@ -5,6 +5,7 @@ The columns of a file: `sweep.replay.landscape_rows`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,22 @@ def write(landscape: Landscape, path: Path, *, about: Mapping[str, Any]) -> None
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise UserError(f"{path} cannot be written: {error}.") from error
+
+
+def about(path: Path) -> dict[str, Any]:
+    """Return what `write` was told about a Parquet table; nothing for a CSV or a foreign table.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if path.suffix == ".csv":
+        return {}
+    try:
+        metadata = pyarrow.parquet.read_schema(reader(locate(path).read())).metadata or {}
+        known = json.loads(metadata.get(b"sweep", b"{}"))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as a table: {error}.") from error
+    return known if isinstance(known, dict) else {}
 
 
 def of_events(name: str, events: Sequence[Event]) -> Landscape:

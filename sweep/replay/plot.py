@@ -1,13 +1,10 @@
 """Plot a landscape: accuracy and alpha over two fields, and accuracy against the criteria.
 
-Matplotlib draws it without pyplot and without the user's own settings, so that equal tables give
-equal files. The correlations come from `sweep.replay.statistics`.
+The correlations come from `sweep.replay.statistics`, and `sweep.replay.picture` writes the file.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -15,25 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from sweep.core.errors import DataError, UserError
-from sweep.core.text import one_line
+from sweep.core.errors import DataError
 from sweep.replay.landscape import Landscape
+from sweep.replay.picture import save, shown
 from sweep.replay.statistics import at_end, cells, main_fields, varied
-from sweep.storage.location import locate
 
 Floats = npt.NDArray[np.float64]
 
-UNDATED: Mapping[str, dict[str, Any]] = {
-    "svg": {"Date": None},
-    "png": {},
-    "pdf": {"CreationDate": None},
-}
-"""File formats, and the metadata that leaves the date out."""
 MAPS = {"accuracy": "validation accuracy (%)", "alpha": "alpha"}
 CRITERIA = {"alpha": "alpha", "loss": "loss at the end of training", "rankme": "RankMe"}
 ROWS = "the table's rows"
@@ -44,14 +33,6 @@ BLUE = "#0072B2"  # of the palette of Okabe and Ito
 DOTS: dict[str, Any] = {"s": 16, "color": BLUE, "linewidths": 0, "zorder": 3}
 BARS: dict[str, Any] = {"fmt": "none", "ecolor": "0.7", "elinewidth": 0.8}
 CROSS: dict[str, Any] = {"marker": "X", "ls": "", "ms": 6, "mfc": "white", "mec": "black"}
-STYLE = {
-    "svg.hashsalt": "sweep",  # without it the ids in each file are random
-    "font.size": 8.5,
-    "axes.titlesize": "medium",
-    "figure.titlesize": "x-large",
-    "figure.constrained_layout.w_pad": 0.08,  # inches
-    "figure.constrained_layout.h_pad": 0.06,
-}
 MOST_LABELS = 12
 """If a field has at most this number of values, each value gets a label on the axis."""
 LOG_AXIS_RATIO = 4.0
@@ -70,16 +51,7 @@ def write(landscape: Landscape, table: pa.Table, path: Path) -> None:
         UserError: the path has another ending, or cannot be written.
         DataError: no candidate was probed.
     """
-    form = path.suffix.lower().removeprefix(".")
-    if form not in UNDATED:
-        raise UserError(f"{path} does not end in .svg, .png or .pdf.")
-    sink = io.BytesIO()
-    with style.context(["default", STYLE]):
-        draw(landscape, table).savefig(sink, format=form, dpi=150, metadata=UNDATED[form])
-    try:
-        locate(path).write(sink.getvalue())
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error}.") from error
+    save(lambda: draw(landscape, table), path)
 
 
 def draw(landscape: Landscape, table: pa.Table) -> Figure:
@@ -96,7 +68,7 @@ def draw(landscape: Landscape, table: pa.Table) -> Figure:
     correlations = {row["criterion"]: row for row in table.to_pylist()}
     for axes, name in zip(below.subplots(1, len(CRITERIA)), CRITERIA, strict=True):
         _against(axes, landscape, name, correlations.get(name))
-    figure.suptitle(_shown(landscape.name), parse_math=False)
+    figure.suptitle(shown(landscape.name), parse_math=False)
     note = fill(_note(landscape), 150)
     figure.supxlabel(note, x=0.01, ha="left", fontsize="medium", parse_math=False)
     return figure
@@ -109,7 +81,7 @@ def _map(axes: Axes, landscape: Landscape, name: str) -> None:
     """Draw a measure over two fields, as cells of a grid or as dots; or over one field."""
     fields = _fields(landscape)
     values, broken = _column(landscape, name), _broken(landscape)
-    axes.set_title(f"{name} over {' and '.join(map(_shown, fields))}", parse_math=False)
+    axes.set_title(f"{name} over {' and '.join(map(shown, fields))}", parse_math=False)
     if np.isnan(values).all():
         _nothing(axes, f"no {name} known")
         return
@@ -205,10 +177,10 @@ def _note(landscape: Landscape) -> str:
         note += "Bars: one standard error of accuracy. "
     if len(fields) == 2:
         lost = sum(not {*fields} <= c.point.keys() for c in all_)
-        names, grid = " or ".join(map(_shown, fields)), _is_grid(landscape, fields)
+        names, grid = " or ".join(map(shown, fields)), _is_grid(landscape, fields)
         note += f"Not on the maps, without {names}: {lost}. " if lost else ""
         note += "Grey cells: not known. " if grid and (broken or probed < len(all_)) else ""
-        others = [_shown(name) for name in varied(landscape) if name not in fields]
+        others = [shown(name) for name in varied(landscape) if name not in fields]
         note += f"Cells are means over {', '.join(others)}." if grid and others else ""
     return note
 
@@ -231,7 +203,7 @@ def _scale(axes: Axes, which: str, name: str, values: Floats) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log" if on_log else "linear"})
     unit = " (projector dimensions)" if name == "d" else ""
-    axis.set_label_text(_shown(name) + unit, parse_math=False)
+    axis.set_label_text(shown(name) + unit, parse_math=False)
     if few:
         axis.set_major_locator(FixedLocator(list(values)))
         axis.set_tick_params(rotation=45 if which == "x" and len(values) > 6 else 0)
@@ -275,9 +247,3 @@ def _broken(landscape: Landscape) -> npt.NDArray[np.bool_]:
 def _number(value: float) -> str:
     whole = value == round(value) and abs(value) < 1e6
     return f"{value:.0f}" if whole else f"{value:.3g}"
-
-
-def _shown(text: str) -> str:
-    """Return a name for display: on one line, at most 48 characters, `lambda` for `lambd`."""
-    text = "lambda" if text == "lambd" else one_line(text)
-    return text if len(text) <= 48 else text[:47] + "…"

@@ -121,11 +121,6 @@ class RuleSpec:
         return proposers.bind(self.proposer, seed=seed).make()
 
     @property
-    def online(self) -> bool:
-        """True if the rule decides by the online probe, and pays for it."""
-        return bool(getattr(self.make_rule(), "online", False))
-
-    @property
     def baseline(self) -> bool:
         """True if the rule uses no criterion."""
         return bool(getattr(self.make_rule(), "baseline", False))

@@ -13,6 +13,10 @@ A rule may declare what it needs, as attributes:
     online: True if it decides by probes at fractions of training (`probe.at`).
     begins: True if it chooses which candidate begins (`Decision.begin`), in place of a proposer,
         and may let a worker idle. It is then also asked when a trial starts.
+    early: True if it decides by the criteria at fractions of training (`criteria.at`).
+    looks: the fractions of training, above 0 and below 1, at which it wants to see a trial; a
+        replay shows and charges only the nearest ones of the table. None: all of them.
+    sources: the earlier studies that it uses; see below.
     needs_labels: False if it probes nothing.
     baseline, matched: how it takes part in a replay; see `sweep.replay.rule_specs`.
     doubts(candidates): warnings about a study that can run but may not be what the user wants.

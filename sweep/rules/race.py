@@ -19,13 +19,15 @@ from pydantic import Field
 
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict
-from sweep.prediction.axes import coordinates
+from sweep.prediction.axes import LENGTHS, Lengths, coordinates
 from sweep.prediction.earlier import Source, curves
-from sweep.prediction.joint import Belief, believe
-from sweep.prediction.surrogate import Rows, seconds
+from sweep.prediction.joint import LIBRARY, Belief, Constants, believe
+from sweep.prediction.surrogate import Rows, whole_seconds
 
 FIRST_LOOKS = 4
 """Looks that are needed before the model chooses."""
+LEAST_REMAINS = 0.02
+"""Part of a training that a trial counts as having before it, so that no chance is divided by 0."""
 DRAWS = 256
 """Joint draws of all accuracies, from which chances are counted."""
 
@@ -42,6 +44,8 @@ class Race:
         tolerance_points: expected gain in points of accuracy at which the study ends.
         save: `device`: workers may idle, which saves device-seconds; `time`: no worker idles,
             for machines that are paid for in any case.
+        looks: the fractions of training at which the rule probes, in a replay; in a study, its
+            `probe.at` says so. None is every fraction that the table has.
         focus: a worker idles where the best trial it could take has less than this part of the
             largest chance per device-second of the trials at work.
         prior: earlier studies that the rule learns from: addresses of studies, tables or files of
@@ -53,12 +57,15 @@ class Race:
 
     tolerance_points: Annotated[float, Field(gt=0, lt=100)] = 0.01
     save: Literal["device", "time"] = "device"
+    looks: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
     focus: Annotated[float, Field(ge=0, le=1)] = 0.5
     prior: str | tuple[str, ...] = "shipped"
     sources: tuple[Source, ...] = ()
     seed: int = 0
     online: ClassVar[bool] = True
     begins: ClassVar[bool] = True
+    library: ClassVar[tuple[Constants, ...]] = LIBRARY
+    lengths: ClassVar[Lengths] = LENGTHS
 
     def __call__(self, history: History) -> Decision:
         ids, zone = history.trial_ids, history.zone
@@ -113,7 +120,7 @@ class Race:
         fractions = [f for f in history.fractions if f"accuracy@{f:g}" in history.columns]
         looks = [history.column(f"accuracy@{fraction:g}") for fraction in fractions]
         points_HT = 100 * np.stack([*looks, history.column("accuracy")], axis=1)
-        x_HF = coordinates(history)
+        x_HF = coordinates(history, self.lengths)
         belief = _cached(
             points_HT.tobytes(),
             (*fractions, 1.0),
@@ -122,6 +129,7 @@ class Race:
             history.column("seed").tobytes(),
             tuple(np.flatnonzero(history.state >= State.STOPPED)),
             self.seed,
+            self.library,
             self._priors(history, (*fractions, 1.0)),
         )
         return belief, points_HT
@@ -184,6 +192,7 @@ def _cached(
     seeds: bytes,
     gone: tuple[int, ...],
     seed: int,
+    library: tuple[Constants, ...],
     priors: _Curves,
 ) -> Belief:
     """Return the belief; the same history is asked about several times in a row."""
@@ -199,6 +208,7 @@ def _cached(
             name: np.frombuffer(curve).reshape(points_HT.shape)[kept] for name, curve in priors
         },
         draws_SH=_draws(count, seed)[:, kept],
+        library=library,
     )
     chance_H, mean_H = np.zeros(count), np.full(count, -np.inf)
     chance_H[kept], mean_H[kept] = belief.chance_H, belief.mean_H
@@ -239,16 +249,8 @@ def _farthest(history: History, pending: list[int]) -> int:
 def _remaining_seconds(history: History, rows: Rows) -> Floats:
     """Return the device-seconds that each trial still takes to its end, predicted."""
     fraction = np.nan_to_num(history.column("fraction"))
-    spent = history.column("device_seconds")
-    begun = np.flatnonzero((fraction > 0) & (spent > 0))
-    whole = np.full(len(history), np.nan)
-    whole[begun] = spent[begun] / fraction[begun]
-    predicted = seconds(history, rows)
-    own = whole[rows]
-    typical = float(np.nanmedian(whole)) if len(begun) else 1.0
-    total = np.where(np.isnan(own), typical, own)
-    del predicted
-    return np.asarray(np.maximum(total * (1 - fraction[rows]), 1e-3 * total))
+    whole = whole_seconds(history)
+    return np.asarray(whole[rows] * np.maximum(1 - fraction[rows], LEAST_REMAINS))
 
 
 def _wind_up(history: History, contenders: list[int], running: list[int]) -> Decision:

@@ -15,6 +15,7 @@ from PIL import Image
 from sweep.cli import app
 from sweep.config.study import StudyConfig
 from sweep.launch import launch
+from sweep.replay.landscape_files import load
 
 TINY = """
 [data]
@@ -127,6 +128,27 @@ def test_of_equal_accuracies_the_first_candidate_comes_first_in_every_list(
     header, _, row = repeated.split("ties-repeats:\n")[1].splitlines()
     cells = dict(zip(header.split(), row.split(), strict=True))
     assert int(cells["options.number"]) == equals[winner]
+
+
+def test_slices_of_a_table_are_joined(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tomllib
+
+    points = ({"d": 8, "lambd": 0.005}, {"d": 32, "lambd": 0.1})
+    for number, point in enumerate(points):
+        tree = {**tomllib.loads(TINY), "name": f"part-{number}", "space": {"points": [point]}}
+        launch.run(StudyConfig.parse(tree), results=tmp_path, warn=lambda sentence: None)
+    table = tmp_path / "both.parquet"
+    words = ["part-0", "part-1", "--results", tmp_path, "-o", table]
+    code, out, _ = call("landscape", *words, capsys=capsys)
+    assert code == 0
+    assert "both.parquet: 2 candidates" in out
+    whole = {candidate.trial_id for candidate in load(done / "tiny").candidates}
+    assert {candidate.trial_id for candidate in load(table).candidates} < whole
+    code, _, error = call("landscape", "part-0", table, "--results", tmp_path, capsys=capsys)
+    assert code == 2
+    assert "both hold the candidate" in error
 
 
 def test_a_finished_study_becomes_a_table_over_which_rules_are_replayed(

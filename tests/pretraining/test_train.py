@@ -13,7 +13,7 @@ from sweep.config.models import AugmentConfig
 from sweep.core.errors import ConfigError, DataError
 from sweep.methods import Batch, Loss, Method
 from sweep.methods.two_views import TwoViews
-from sweep.pretraining.train import AVERAGED_STEPS, Run, Views, pretrain, total_steps
+from sweep.pretraining.train import AVERAGED_STEPS, Run, Views, begin, pretrain, total_steps
 from tests.runs import IMAGES, SHAPE, fresh, going, same, trained, trial, weights
 
 
@@ -124,6 +124,48 @@ def test_a_run_restored_from_disk_goes_on_bit_for_bit(optimizer: str, stop: int)
     rest = list(going(restored, config))
     assert [progress.step for progress in rest] == list(range(stop + 1, 16))
     assert same(restored, whole)
+
+
+def test_convolutions_are_deterministic_during_a_step_only() -> None:
+    seen: list[bool] = []
+
+    class Watched(Method):
+        def __init__(self, encoder: nn.Module) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, batch: Batch) -> Loss:
+            seen.append(torch.backends.cudnn.deterministic)
+            features = self.encoder(batch.view())
+            features.register_hook(lambda grad: seen.append(torch.backends.cudnn.deterministic))
+            return Loss(value=features.square().mean())
+
+    config = trial()
+    run = fresh(config)
+    run.method = Watched(run.encoder)
+    assert not torch.backends.cudnn.deterministic
+    for _ in going(run, config):
+        assert not torch.backends.cudnn.deterministic
+    assert seen == [True, True] * 15
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_seed_gives_the_same_weights_on_a_gpu(precision: str) -> None:
+    config = trial(train={"precision": precision})
+    runs = [begin(config, SHAPE, "cuda", images=len(IMAGES)) for _ in range(2)]
+    for run in runs:
+        steps = pretrain(
+            run,
+            IMAGES.cuda(),
+            config,
+            device="cuda",
+            mean=[0.5] * 3,
+            std=[0.25] * 3,
+            heartbeat_seconds=1e9,
+        )
+        assert [progress.status for progress in steps] == ["ok"]
+    assert same(*runs)
 
 
 def test_it_reports_at_marks_and_at_the_end() -> None:

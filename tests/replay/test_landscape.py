@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -14,7 +13,7 @@ def test_an_incomplete_table_is_refused_and_says_what_is_missing() -> None:
         of_table("mine", table).complete()
 
 
-def test_a_draw_keeps_the_seeds_of_a_point_together() -> None:
+def test_a_point_has_all_its_seeds() -> None:
     table = pa.table(
         {
             "d": [1, 1, 2, 2],
@@ -23,12 +22,7 @@ def test_a_draw_keeps_the_seeds_of_a_point_together() -> None:
             "accuracy": [0.1, 0.2, 0.3, 0.4],
         }
     )
-    drawn = of_table("mine", table).resampled(np.random.default_rng(0))
-    assert len(drawn) == 4
-    assert len({c.trial_id for c in drawn.candidates}) == 4
-    points = [(c.point["d"], c.point["seed"]) for c in drawn.candidates]
-    assert points[0][0] == points[1][0]
-    assert {points[0][1], points[1][1]} == {0.0, 1.0}
+    assert of_table("mine", table).points() == [[0, 1], [2, 3]]
 
 
 def test_an_accuracy_has_a_standard_error_where_its_images_are_known() -> None:
@@ -48,7 +42,4 @@ def test_a_name_parts_seeds_only_where_candidates_share_it() -> None:
         "alpha": [1.0, 1.1, 2.0, 2.1],
         "accuracy": [0.1, 0.2, 0.3, 0.4],
     }
-    drawn = of_table("mine", pa.table(columns)).resampled(np.random.default_rng(0))
-    methods = [candidate.names["method.name"] for candidate in drawn.candidates]
-    assert len(methods) == 4
-    assert (methods[0], methods[2]) == (methods[1], methods[3])
+    assert of_table("mine", pa.table(columns)).points() == [[0, 1], [2, 3]]

@@ -11,10 +11,10 @@ import pytest
 import sweep
 from sweep.cli import app
 from sweep.core.errors import ConfigError
+from sweep.replay.compare import compare
 from sweep.replay.landscape_files import write
 from sweep.replay.rule_specs import RuleSpec
 from sweep.replay.select import Selector
-from sweep.replay.simulate import compare
 from sweep.rules.paper import Paper
 from tests.landscapes import hump
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from sweep.config.models import BudgetConfig
-from sweep.core.errors import ConfigError, DataError
 from sweep.core.events import Observed, TrialStarted
+from sweep.core.history import History
+from sweep.core.records import Decision
 from sweep.replay.landscape import Landscape
-from sweep.replay.rule_specs import rule_specs
-from sweep.replay.simulate import compare, simulate
+from sweep.replay.simulate import simulate
 from sweep.rules import RULES, Rule
 from sweep.rules.baselines import ProbeAll
 from tests.landscapes import hump, recorded
@@ -70,27 +69,6 @@ def _ends(event: Observed) -> bool:
     return event.observation.stage == "probed" and event.observation.final
 
 
-def test_goldilocks_probes_less_than_the_paper_and_loses_no_more() -> None:
-    ours = "goldilocks:tolerance=0.001"
-    rows = compare(hump(60), [ours, "paper"], orders=6, draws=0, jobs=1)
-    fitted, paper = rows
-    assert fitted["probes"] < paper["probes"]
-    assert fitted["mean_regret"] <= paper["mean_regret"] + 0.5
-
-
-def test_random_gets_as_many_probes_as_the_rule_it_is_held_against() -> None:
-    rows = compare(hump(40), ["random", "paper"], orders=4, draws=2, jobs=1)
-    assert [row["rule"] for row in rows] == ["random", "paper"]
-    assert rows[0]["matched"] == "paper"
-    assert rows[0]["probes"] == pytest.approx(rows[1]["probes"])
-    assert rows[0]["p_within_1_lo"] <= rows[0]["p_within_1_hi"]
-
-
-def test_the_same_seed_gives_the_same_figures_in_one_process_or_two() -> None:
-    one, two = (compare(hump(20), ["paper"], orders=8, draws=2, jobs=jobs) for jobs in (1, 2))
-    assert one == two
-
-
 def test_a_budget_ends_a_replay_as_it_ends_a_study() -> None:
     budget = BudgetConfig(device_seconds=200)
     study, played = simulate(hump(40), ProbeAll(), range(40), parallel=2, budget=budget)
@@ -107,60 +85,47 @@ def test_all_alphas_equal_and_one_candidate_only_come_to_an_end() -> None:
             assert study.next() is None
 
 
-def test_an_incomplete_table_is_not_played() -> None:
-    whole = hump(10)
-    first = replace(whole.candidates[0], seen=whole.candidates[0].seen[:-1])
-    with pytest.raises(DataError, match="not complete"):
-        compare(replace(whole, candidates=(first, *whole.candidates[1:])), ["paper"], orders=1)
+@dataclass(frozen=True)
+class Looks:
+    looks: tuple[float, ...] | None
+
+    def __call__(self, history: History) -> Decision:
+        return ProbeAll()(history)
 
 
 @pytest.mark.parametrize(
-    ("names", "says"),
+    ("looks", "seen"),
     [
-        (["golden"], "golden.*goldilocks"),
-        (["paper:round=2"], r"rule\.round is 2: input should be greater than or equal to 4"),
-        (["paper:round"], "'round' is not key=value"),
-        (["paper:eta=2"], r"rule\.eta is no key of paper\..* Keys of paper: round, sync"),
-        (["paper:name=all"], r"the rule's name stands before its keys, as 'paper' does"),
-        (["nowhere:mine:margin=1"], "'nowhere:mine': No module named 'nowhere'"),
-        (["all:proposer=best"], r"The proposer 'best' is not known"),
-        (["random"], "needs a number of probes"),
-        (["random:as=paper"], "needs a number of probes"),
+        (None, {0.25, 0.5, 1.0}),
+        ((), {1.0}),
+        ((0.3,), {0.25, 1.0}),
+        ((0.37,), {0.5, 1.0}),  # nearer by its ratio, though not by its difference
+        ((0.9, 0.001, 0.2), {0.25, 0.5, 1.0}),
     ],
 )
-def test_a_contender_that_cannot_be_gets_a_sentence(names: list[str], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        rule_specs(names)
+def test_a_rule_is_shown_the_looks_nearest_to_those_that_it_names(
+    looks: tuple[float, ...] | None, seen: set[float]
+) -> None:
+    for stage in ("probed", "measured"):
+        study, _ = simulate(
+            hump(5),
+            Looks(looks),
+            range(5),
+            parallel=2,
+            online=stage == "probed",
+            early=stage == "measured",
+        )
+        shown = {
+            event.observation.fraction
+            for event in study.events()
+            if isinstance(event, Observed) and event.observation.stage == stage
+        }
+        assert shown == seen
 
 
-def test_results_stay_in_the_table(tmp_path: Path) -> None:
-    from sweep.replay.simulate import to_table
-
-    rows = compare(hump(20), ["paper"], orders=2, draws=0, jobs=1)
-    table = to_table(rows, tmp_path / "rows.parquet", brief=False)
-    needed = {"table", "rule", "orders", "p_within_1", "mean_regret", "worst_regret", "probes"}
-    assert needed | {"device_seconds_fraction"} <= set(table.column_names)
-    assert (tmp_path / "rows.parquet").exists()
-
-
-def test_orders_that_leave_candidates_out_end_differently_for_who_ignores_order() -> None:
-    landscape = hump(40)
-    whole, part = (
-        compare(landscape, ["alpha_one"], orders=8, draws=0, jobs=1, leave_out=share)[0]
-        for share in (0.0, 0.3)
+def test_a_table_without_looks_has_none_to_show() -> None:
+    bare = tuple(replace(c, seen=tuple(s for s in c.seen if s.final)) for c in hump(5).candidates)
+    study, _ = simulate(
+        Landscape(name="bare", candidates=bare), Looks((0.5,)), range(5), parallel=2, online=True
     )
-    assert whole["worst_regret"] == pytest.approx(whole["mean_regret"])
-    assert part["worst_regret"] > part["mean_regret"]
-    assert part["left_out"] == 0.3
-
-
-def test_a_table_in_which_one_candidate_was_probed_survives_being_left_out() -> None:
-    broken = [recorded(f"b{i}", None, 0.0) for i in range(5)]
-    landscape = Landscape(name="ruin", candidates=(*broken, recorded("a", 1.0, 0.5)))
-    (row,) = compare(landscape, ["all"], orders=4, draws=2, jobs=1, leave_out=0.5)
-    assert row["mean_regret"] == 0
-
-
-def test_all_but_everything_may_be_left_out() -> None:
-    with pytest.raises(ConfigError, match=r"leave_out is 1, but must be >= 0 and < 1\."):
-        compare(hump(4), ["all"], leave_out=1.0)
+    assert study.history.fractions == ()
