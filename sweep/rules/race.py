@@ -48,6 +48,10 @@ class Race:
             `probe.at` says so. None is every fraction that the table has.
         focus: a worker idles where the best trial it could take has less than this part of the
             largest chance per device-second of the trials at work.
+        prior: earlier studies that the rule learns from: addresses of studies, tables or files of
+            `sweep prior`. `shipped` is the prior of the study's method that comes with sweep,
+            where there is one; `none`, or no address, is no prior.
+        sources: what the prior says; the study reads them.
         seed: of the draws.
     """
 
@@ -55,6 +59,7 @@ class Race:
     save: Literal["device", "time"] = "device"
     looks: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
     focus: Annotated[float, Field(ge=0, le=1)] = 0.5
+    prior: str | tuple[str, ...] = "shipped"
     sources: tuple[Source, ...] = ()
     seed: int = 0
     online: ClassVar[bool] = True
