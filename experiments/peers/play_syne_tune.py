@@ -143,6 +143,11 @@ def made(cls: Any, *, in_order: bool = False, metric: str = "metric", **others: 
     return make
 
 
+def hyperband(part: Table, seed: int, keys: dict[str, Any]) -> TrialScheduler:
+    brackets = len(part.rungs(3)) - 1
+    return made(ASHA, in_order=True, brackets=brackets)(part, seed, keys)
+
+
 def median_stopping(part: Table, seed: int, keys: dict[str, Any]) -> TrialScheduler:
     inner = made(RandomSearch, in_order=True, metric="metrics")(part, seed, {})
     return MedianStoppingRule(
@@ -202,7 +207,7 @@ def peers(table: Table, others: list[Table]) -> dict[str, command.Play]:
         "BOTorch": play(made(BOTorch), rungs="end"),
         "ASHA": play(made(ASHA, in_order=True), rungs="geometric"),
         "ASHA every look": play(made(ASHA, in_order=True), rungs="every"),
-        "Hyperband": play(made(ASHA, in_order=True, brackets=2), rungs="geometric"),
+        "Hyperband": play(hyperband, rungs="geometric"),
         "BOHB": play(made(BOHB), rungs="geometric"),
         "ASHABORE": play(made(ASHABORE), rungs="geometric"),
         "ASHACQR": play(made(ASHACQR), rungs="geometric"),
@@ -215,4 +220,5 @@ def peers(table: Table, others: list[Table]) -> dict[str, command.Play]:
 
 
 if __name__ == "__main__":
+    syne.quiet()
     command.run(peers, __doc__ or "")

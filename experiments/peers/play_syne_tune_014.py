@@ -181,6 +181,15 @@ def made(cls: Any, *, in_order: bool = False, end: str = "max_t", **others: Any)
     return make
 
 
+def in_brackets(cls: Any, **others: Any) -> Make:
+    """Return a maker of a scheduler with one bracket for each rung."""
+
+    def make(part: Table, seed: int, last: int) -> Any:
+        return made(cls, brackets=len(part.rungs(3)) - 1, **others)(part, seed, last)
+
+    return make
+
+
 def evaluations(part: Table, others: list[Table]) -> dict[str, Any]:
     """Return the final accuracies of other tables, each at the nearest candidate's point."""
     unit_CA = part.unit()
@@ -233,15 +242,13 @@ def peers(table: Table, others: list[Table]) -> dict[str, command.Play]:
         "ASHA promotion": play(made(ASHA, in_order=True, **promote), rungs="geometric"),
         "ASHA stopping every look": play(made(ASHA, in_order=True, **stop), rungs="every"),
         "ASHA promotion every look": play(made(ASHA, in_order=True, **promote), rungs="every"),
-        "Hyperband promotion": play(
-            made(ASHA, in_order=True, brackets=2, **promote), rungs="geometric"
-        ),
+        "Hyperband promotion": play(in_brackets(ASHA, in_order=True, **promote), rungs="geometric"),
         "SyncHyperband": play(
             made(SyncHyperband, in_order=True, end="max_resource_level"), rungs="geometric"
         ),
         "BayesianOptimization": play(made(BayesianOptimization, end=""), rungs="end"),
         "MOBSTER": play(made(MOBSTER, **promote), rungs="geometric"),
-        "HyperTune": play(made(HyperTune, brackets=2, **promote), rungs="geometric"),
+        "HyperTune": play(in_brackets(HyperTune, **promote), rungs="geometric"),
         "DyHPO": play(made(DyHPO, rung_increment=1), rungs="linear"),
     }
     if known:
@@ -253,4 +260,5 @@ def peers(table: Table, others: list[Table]) -> dict[str, command.Play]:
 
 
 if __name__ == "__main__":
+    syne.quiet()
     command.run(peers, __doc__ or "")

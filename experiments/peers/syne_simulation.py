@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,6 +53,12 @@ class Record(SimulatorCallback):
 
     def on_tuning_end(self) -> None:
         """Leave out the file of results that the parent writes."""
+
+
+def quiet() -> None:
+    """Hide the warnings and the log lines of Syne Tune, one or more for each decision."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
 
 
 def space(part: Table, **others: Any) -> dict[str, Any]:
@@ -110,7 +117,6 @@ def simulate(
         tuner_sleep_time=sleep,
         simulator_config=SimulatorConfig(DELAY, DELAY, DELAY, DELAY, DELAY),
     )
-    logging.getLogger("syne_tune").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         os.environ["SYNETUNE_FOLDER"] = folder
         tuner = Tuner(

@@ -33,9 +33,7 @@ class SamplerProposer:
 
     def __call__(self, history: History) -> int | None:
         pending = history.rows(State.PENDING)
-        names = [
-            name for name in history.varied if name != "seed" and varies(history.column(name))
-        ]
+        names = [name for name in history.varied if name != "seed" and varies(history.column(name))]
         if len(pending) == 0 or not names:
             return None
         import optuna  # slow to import, and most studies do not use it
