@@ -2,7 +2,8 @@
 
 A sampler gets every candidate that has begun: a probed model with its accuracy, a stopped or failed
 model as pruned, and any other model as running. The sampler then gives a point in the ranges of the
-varied fields. The pending candidate nearest to that point is next. Optuna is imported when a
+varied fields. The pending candidate nearest to that point is next. The field `seed` is left out:
+it says nothing about accuracy, and a sampler would look for good seeds. Optuna is imported when a
 sampler first chooses.
 """
 
@@ -32,7 +33,7 @@ class SamplerProposer:
 
     def __call__(self, history: History) -> int | None:
         pending = history.rows(State.PENDING)
-        names = [name for name in history.varied if varies(history.column(name))]
+        names = [name for name in history.varied if name != "seed" and varies(history.column(name))]
         if len(pending) == 0 or not names:
             return None
         import optuna  # slow to import, and most studies do not use it

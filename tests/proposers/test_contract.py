@@ -80,6 +80,19 @@ def test_a_sampler_that_learns_looks_near_the_best(name: str) -> None:
     assert np.mean(near) > share
 
 
+@pytest.mark.parametrize("name", ["tpe", "gp", "random"])
+def test_a_sampler_pays_no_attention_to_the_seed(name: str) -> None:
+    orders = []
+    for first in (0.0, 1.0):
+        study = Study(rule=ProbeAll(), log=MemoryLog(), proposer=proposer_of(name))
+        for number in range(40):
+            d, lambd = 2.0 ** (4 + number // 2 % 5), 10.0 ** (-4 + number // 10)
+            seed = first if number % 2 else 1.0 - first
+            study.add(f"t{number}", {"d": d, "lambd": lambd, "seed": seed}, {})
+        orders.append(play(study, 20))
+    assert orders[0] == orders[1]
+
+
 def test_nothing_that_varies_leaves_the_order_alone() -> None:
     study = Study(rule=ProbeAll(), log=MemoryLog(), proposer=proposer_of("tpe"))
     study.add("a", {}, {})
