@@ -37,6 +37,8 @@ training that a checkpoint can serve. A study without such a fraction cannot be 
 FIRST_STEP = 10
 """Steps of training before the first look, at least: an own choice. Earlier, an encoder is still
 close to its random weights."""
+FEWEST_CANDIDATES = 4
+"""With fewer candidates every model is probed: `race` needs as many looks before it chooses."""
 DEAR = 1 / 5
 """Part of a trial's time from which a look is too dear to be taken during training."""
 TIMED_SECONDS = 1.0
@@ -48,6 +50,7 @@ class Facts:
     """What the choice depends on.
 
     Args:
+        candidates: how many there are.
         own_trial: the training code is the user's own.
         labels: all splits of the probe's data have labels.
         per_model: labels are bought for each model.
@@ -61,6 +64,7 @@ class Facts:
         look_seconds: of a probe of that candidate; None if not timed.
     """
 
+    candidates: int
     own_trial: bool = False
     labels: bool = True
     per_model: bool = False
@@ -86,6 +90,7 @@ class Facts:
         """True if only timings can tell which rule is chosen."""
         return (
             self.labels
+            and self.candidates >= FEWEST_CANDIDATES
             and not (self.own_trial or self.per_model or self.proposer)
             and self.given is None
             and self.pausable
@@ -173,6 +178,8 @@ def decide(facts: Facts) -> Choice:
         return _choice(facts, "goldilocks", "sweep cannot pause your own training code at a look")
     if not facts.labels:
         return _choice(facts, "none", "there are no labels, so models are only measured")
+    if facts.candidates < FEWEST_CANDIDATES:
+        return _choice(facts, "all", "there are too few candidates to choose among them")
     if facts.proposer:
         return _choice(
             facts, "goldilocks", "space.proposer names the next candidate, and race would choose it"
@@ -292,11 +299,12 @@ def gather(
         sizes: trial_id -> size of each candidate.
         prior: `race` would have a prior.
     """
-    if data is None or not candidates:
-        return Facts(own_trial=data is None, labels=data is None or _labelled(config, data))
+    if data is None:
+        return Facts(candidates=len(candidates), own_trial=True)
     ordered = sorted(candidates, key=lambda candidate: sizes[candidate.trial_id].cost)
     timed = ordered[len(ordered) // 2]
     facts = Facts(
+        candidates=len(candidates),
         labels=_labelled(config, data),
         per_model=config.probe.labels == "per_model",
         proposer=config.space.proposer.name != "order",
