@@ -13,6 +13,7 @@ A group holds the tables of one data set and method that could tell on each othe
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from multiprocessing import Pool
@@ -123,7 +124,11 @@ def judge(job: tuple[str, list[Path], bool]) -> str:
     """Return a line: the constants that are fitted without a group, and what they come to."""
     group, paths, replays = job
     landscapes = {path.stem: load(path) for path in paths}
-    others = [table_of(l) for name, l in landscapes.items() if GROUPS.get(name, name) != group]
+    others = [
+        table_of(landscape)
+        for name, landscape in landscapes.items()
+        if GROUPS.get(name, name) != group
+    ]
     with threadpool_limits(1):
         values = fit(others)
         line = f"without {group or 'nothing'}: " + ", ".join(
@@ -146,7 +151,7 @@ def main() -> None:
     jobs = [(group, paths, arguments.replay) for group in ("", *groups)]
     with Pool() as pool:
         for line in pool.imap(judge, jobs):
-            print(line, flush=True)
+            sys.stdout.write(f"{line}\n")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,6 @@ class Constants:
         step, level: of the mean's change from look to look, and of its level at the end.
         freedom: prior degrees of freedom of a factor of all these, which is 1 a priori.
         warp: points below the best at which a difference counts half; see `warped`.
-        prior_part: factor of `shape` and `shape_walk` where a prior curve explains a part of them.
         prior_factor: standard deviation of a prior curve's factor about 1.
     """
 
@@ -58,13 +57,15 @@ class Constants:
     level: float = 10.0
     freedom: float = 1.0
     warp: float = 20.0
-    prior_part: float = 0.6
     prior_factor: float = 0.5
 
 
 CONSTANTS = Constants()
 TRIAL_SCALES = (0.3, 1.0, 2.5)
 """What a trial has of its own differs that much between tables."""
+SHAPE_SCALES = (1.0, 0.5)
+"""So does what like candidates share, and a good prior curve leaves less of it. The members without
+a prior curve have the same scales: else a wrong curve would win by its scale alone."""
 LIGHTEST = 0.02
 """Members of the library with a smaller weight are left out of the average."""
 
@@ -72,8 +73,15 @@ LIGHTEST = 0.02
 def library(constants: Constants = CONSTANTS) -> tuple[Constants, ...]:
     """Return the sets of constants that are averaged."""
     return tuple(
-        replace(constants, trial=s * constants.trial, trial_walk=s * constants.trial_walk)
-        for s in TRIAL_SCALES
+        replace(
+            constants,
+            shape=shared * constants.shape,
+            shape_walk=shared * constants.shape_walk,
+            trial=own * constants.trial,
+            trial_walk=own * constants.trial_walk,
+        )
+        for shared in SHAPE_SCALES
+        for own in TRIAL_SCALES
     )
 
 
@@ -264,9 +272,8 @@ def _member(
     curve_HT: Floats | None,
 ) -> _Member:
     """Fit one member of the library; see `believe`."""
-    shrink = 1.0 if curve_HT is None else constants.prior_part
     walk_T = np.power(-np.log10(fractions_T), constants.power)
-    level_HH, walk_HH = _level_and_walk(constants, alike_HH, same_HH, shrink)
+    level_HH, walk_HH = _level_and_walk(constants, alike_HH, same_HH)
     pairs = np.ix_(rows, rows)
     k_nn = level_HH[pairs]
     k_nn += np.minimum(walk_T[looks][:, None], walk_T[looks][None, :]) * walk_HH[pairs]
@@ -313,13 +320,13 @@ def _member(
 
 
 def _level_and_walk(
-    constants: Constants, alike_HH: Floats, same_HH: Floats, shrink: float
+    constants: Constants, alike_HH: Floats, same_HH: Floats
 ) -> tuple[Floats, Floats]:
     """Return the covariances [H, H] of the candidates at the end, and of their walk for L = 1."""
     diagonal = np.diag_indices_from(alike_HH)
-    level_HH = (shrink * constants.shape) ** 2 * alike_HH + constants.seed**2 * same_HH
+    level_HH = constants.shape**2 * alike_HH + constants.seed**2 * same_HH
     level_HH[diagonal] += constants.trial**2
-    walk_HH = (shrink * constants.shape_walk) ** 2 * alike_HH + constants.seed**2 * same_HH
+    walk_HH = constants.shape_walk**2 * alike_HH + constants.seed**2 * same_HH
     walk_HH[diagonal] += constants.trial_walk**2
     return level_HH, walk_HH
 

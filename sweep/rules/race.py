@@ -21,6 +21,7 @@ from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict
 from sweep.prediction.axes import LENGTHS, Lengths, coordinates
 from sweep.prediction.earlier import Source, curves
+from sweep.prediction.few_labels import LOOK, SPECTRUM, finish_few
 from sweep.prediction.joint import LIBRARY, Belief, Constants, believe
 from sweep.prediction.surrogate import Rows, whole_seconds
 
@@ -44,8 +45,12 @@ class Race:
         tolerance_points: expected gain in points of accuracy at which the study ends.
         save: `device`: workers may idle, which saves device-seconds; `time`: no worker idles,
             for machines that are paid for in any case.
-        looks: the fractions of training at which the rule probes, in a replay; in a study, its
-            `probe.at` says so. None is every fraction that the table has.
+        labels: `looks`: labels are read at each look; `end`: only fully trained models are
+            probed, `models` of them at most, and a first look of every candidate reads no label.
+        models: the largest number of models that `labels = "end"` finishes.
+        at: the fractions of training of the looks, in a replay; in a study `probe.at` says them,
+            or `criteria.at` with `labels = "end"`. By default a replay has every look of its
+            table, or one look at 1/16 with `labels = "end"`.
         focus: a worker idles where the best trial it could take has less than this part of the
             largest chance per device-second of the trials at work.
         prior: earlier studies that the rule learns from: addresses of studies, tables or files of
@@ -57,17 +62,40 @@ class Race:
 
     tolerance_points: Annotated[float, Field(gt=0, lt=100)] = 0.01
     save: Literal["device", "time"] = "device"
-    looks: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
+    labels: Literal["looks", "end"] = "looks"
+    models: Annotated[int, Field(gt=0)] = 10
+    at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
     focus: Annotated[float, Field(ge=0, le=1)] = 0.5
     prior: str | tuple[str, ...] = "shipped"
     sources: tuple[Source, ...] = ()
     seed: int = 0
-    online: ClassVar[bool] = True
     begins: ClassVar[bool] = True
     library: ClassVar[tuple[Constants, ...]] = LIBRARY
     lengths: ClassVar[Lengths] = LENGTHS
 
+    @property
+    def online(self) -> bool:
+        """True if it decides by probes at fractions of training."""
+        return self.labels == "looks"
+
+    @property
+    def early(self) -> bool:
+        """True if it decides by measures without labels at a fraction of training."""
+        return self.labels == "end"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The criteria by which it decides."""
+        return frozenset(SPECTRUM if self.early else ())
+
+    @property
+    def looks(self) -> tuple[float, ...] | None:
+        """The fractions at which a replay shows the trials; None is all."""
+        return self.at or ((LOOK,) if self.early else None)
+
     def __call__(self, history: History) -> Decision:
+        if self.early:
+            return finish_few(history, models=self.models)
         ids, zone = history.trial_ids, history.zone
         if rows := self._finished(history):
             reason = "it is trained to the end"

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from sweep.replay import landscape_files
-from sweep.replay.simulate import _in_order
+from sweep.replay.compare import _in_order
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 MODULES = ("tables", "ledger", "report")

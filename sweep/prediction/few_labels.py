@@ -1,0 +1,127 @@
+"""Which few models to finish and label, by what one early look without labels tells of all.
+
+A fixed map turns the ranks of alpha and RankMe at a look in the first tenth of training into a
+score. The map was fitted to complete tables of other studies, so that the models of a new study
+need no label to be ordered. The score has its top inside the range of both numbers rather than at
+their ends. `experiments/landscapes/fit_few_labels.py` fits the map, and shows for each data set
+what the map comes to that was fitted without it. Pure numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sweep.core.history import Floats, History, State
+from sweep.core.records import Action, Decision, Verdict
+from sweep.prediction.response import ranked
+from sweep.prediction.surrogate import Rows
+
+SPECTRUM = ("alpha", "rankme")
+"""The criteria that the map needs."""
+LOOK = 1 / 16
+"""The fraction of training of the look. Later looks tell less, and cost more."""
+MAP = (0.48, 0.28, -0.20, 0.11, -0.16)
+"""Factors of a, r, a^2, a r and r^2, where a and r are the ranks of alpha and RankMe, scaled to
+mean 0 and standard deviation 1; fitted to nine tables at 1/16 and 1/8 of training."""
+
+
+def score(alpha_m: Floats, rankme_m: Floats) -> Floats:
+    """Return the score of each model, [m]; the model of the largest score is the most promising.
+
+    Args:
+        alpha_m, rankme_m: of all models at one look, [m]; NaN is as the median.
+    """
+    # Ranks of 0 to 1 have mean 1/2 and standard deviation 1 / sqrt 12.
+    scaled_m2 = np.sqrt(12.0) * (ranked([alpha_m, rankme_m]) - 0.5)
+    a_m, r_m = scaled_m2.T
+    terms_m5 = np.stack([a_m, r_m, a_m**2, a_m * r_m, r_m**2], axis=1)
+    return np.asarray(terms_m5 @ np.array(MAP))
+
+
+def finish_few(history: History, *, models: int) -> Decision:
+    """Return the decision of a rule that labels fully trained models only.
+
+    Every candidate is trained to its first look, without a label. Then the models of the largest
+    scores are trained to the end and probed, as many at once as there are workers.
+
+    Args:
+        history: of the study.
+        models: the largest number of models to finish and probe.
+    """
+    ids, zone = history.trial_ids, history.zone
+    if rows := history.unanswered if history.probes_left == 0 else history.waiting:
+        reason = "it is trained to the end"
+        return Decision(zone=zone, verdicts=_verdicts(history, rows, "continue", reason))
+    first = min(history.fractions, default=1.0)
+    fraction = np.nan_to_num(history.column("fraction"))
+    at_work = [int(row) for row in history.rows(State.TRAINING, State.PROBING)]
+    paused = [int(row) for row in history.rows(State.PAUSED)]
+    arrived = history.arrived
+    if arrived is not None and fraction[arrived] <= first:
+        at_work.remove(arrived)
+        paused.append(arrived)
+    else:
+        arrived = None  # at a later look, which it only passes
+    pending = [int(row) for row in history.rows(State.PENDING)]
+    may_begin = history.may_begin and not history.closed and bool(pending)
+    if may_begin or any(fraction[row] == 0 for row in at_work):
+        begins = may_begin and len(at_work) < history.workers
+        holds = [] if arrived is None else [arrived]
+        return Decision(
+            zone=zone,
+            verdicts=_verdicts(history, holds, "hold", "every candidate has its first look first"),
+            begin=ids[pending[0]] if begins else None,
+            reason="every candidate has a look without labels" if begins else "",
+            idle="" if begins or not at_work else "others are on their way to their first look",
+        )
+    chosen, reason = _choose(history, paused, len(at_work), f"@{first:g}", models)
+    if not chosen and not at_work:
+        return Decision(
+            zone=zone, verdicts=_verdicts(history, sorted({*paused, *pending}), "stop", reason)
+        )
+    going = [row for row in chosen if row != arrived]
+    held = [] if arrived is None or arrived in chosen else [arrived]
+    return Decision(
+        zone=zone,
+        verdicts=(
+            *_verdicts(history, held, "hold", reason),
+            *_verdicts(history, going, "continue", reason),
+        ),
+        idle="" if chosen else reason,
+    )
+
+
+def _choose(
+    history: History, paused: list[int], at_work: int, at: str, models: int
+) -> tuple[list[int], str]:
+    """Return the models to finish now, and why these, or why none."""
+    paid = at_work + history.count(State.PROBED)
+    if history.probes_left == 0 or (not history.may_train and paid > 0):
+        return [], "the budget is spent"
+    alpha, rankme = (history.column(name + at) for name in SPECTRUM)
+    known = ~(np.isnan(alpha) & np.isnan(rankme))
+    usable = [
+        row for row in paused if known[row]
+    ] or paused  # a collapsed model is not worth a label
+    if paid >= models or not usable:
+        return [], f"{paid} of at most {models} models are finished, or on their way"
+    count = min(history.workers - at_work, models - paid)
+    if history.probes_left is not None:
+        count = min(count, history.probes_left - history.count(State.TRAINING))
+    if count < 1:
+        return [], "every worker is taken"
+    rows = np.flatnonzero(known) if known.any() else np.arange(len(history))
+    scores = np.full(len(history), -np.inf)
+    scores[rows] = score(alpha[rows], rankme[rows])
+    ordered = sorted(usable, key=lambda row: (-scores[row], row))
+    return ordered[:count], "its alpha and RankMe at the look are among the most promising"
+
+
+def _verdicts(
+    history: History, rows: Sequence[int] | Rows, action: Action, reason: str
+) -> tuple[Verdict, ...]:
+    return tuple(
+        Verdict(trial_id=history.trial_ids[row], action=action, reason=reason) for row in rows
+    )
