@@ -22,6 +22,7 @@ from sweep.core.errors import ConfigError
 from sweep.datasets.cache import Data, load
 from sweep.launch.buildable import Size
 from sweep.launch.timed import time_look, time_steps
+from sweep.prediction.few_labels import LOOK, SPECTRUM
 from sweep.pretraining.train import look_step
 
 AUTO = "auto"
@@ -31,7 +32,7 @@ LOOKS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
 """Fractions of training at which `race` probes without a prior."""
 LOOKS_WITH_A_PRIOR = (1 / 8, 1 / 4, 1 / 2)
 """Fractions of training at which `race` probes with a prior."""
-END_LOOKS = (1 / 8, 1 / 4, 1 / 2)
+END_LOOKS = (LOOK, 1 / 8, 1 / 4, 1 / 2)
 """If only finished models are probed, all models are measured at the first of these fractions of
 training that a checkpoint can serve. A study without such a fraction cannot be paused."""
 FIRST_STEP = 10
@@ -56,6 +57,7 @@ class Facts:
         per_model: labels are bought for each model.
         proposer: the user named a proposer.
         prior: `race` would have a prior.
+        criteria: names of the criteria.
         probe_at, criteria_at: as the user gave them.
         given: `rule.labels`, if the user gave it.
         fewest_steps: of the shortest training of all candidates.
@@ -70,6 +72,7 @@ class Facts:
     per_model: bool = False
     proposer: bool = False
     prior: bool = False
+    criteria: tuple[str, ...] = ("alpha", "rankme")
     probe_at: tuple[float, ...] = ()
     criteria_at: tuple[float, ...] = ()
     given: Literal["looks", "end"] | None = None
@@ -181,16 +184,12 @@ def decide(facts: Facts) -> Choice:
     if facts.candidates < FEWEST_CANDIDATES:
         return _choice(facts, "all", "there are too few candidates to choose among them")
     if facts.proposer:
-        return _choice(
-            facts, "goldilocks", "space.proposer names the next candidate, and race would choose it"
-        )
+        return _unpaused(facts, "space.proposer names the next candidate, and race would choose it")
     if facts.given != "end" and not facts.per_model and facts.probe_at:
         return _race(facts, facts.probe_at, "probe.at is given")
     if not facts.pausable:
-        return _choice(
-            facts,
-            "goldilocks",
-            f"a trial of {facts.fewest_steps} steps is too short to pause at a look",
+        return _unpaused(
+            facts, f"a trial of {facts.fewest_steps} steps is too short to pause at a look"
         )
     if facts.given == "end":
         return _race_to_the_end(facts, 'rule.labels = "end" is given')
@@ -216,6 +215,13 @@ def _choice(facts: Facts, rule: str, why: str) -> Choice:
     )
 
 
+def _unpaused(facts: Facts, why: str) -> Choice:
+    """Return the rule for trials that are all trained to the end."""
+    if "alpha" in facts.criteria:
+        return _choice(facts, "goldilocks", why)
+    return _choice(facts, "all", f"{why}, and goldilocks needs alpha in criteria.names")
+
+
 def _race(facts: Facts, looks: tuple[float, ...], why: str) -> Choice:
     return Choice(
         rule="race",
@@ -228,6 +234,9 @@ def _race(facts: Facts, looks: tuple[float, ...], why: str) -> Choice:
 
 
 def _race_to_the_end(facts: Facts, why: str) -> Choice:
+    if not {*SPECTRUM} <= {*facts.criteria} and facts.given is None:
+        needed = " and ".join(SPECTRUM)
+        return _unpaused(facts, f"{why}, and race needs {needed} in criteria.names for that")
     return Choice(
         rule="race",
         keys={"labels": "end"},
@@ -293,7 +302,7 @@ def gather(
     """Return the facts, with timings if the choice depends on them.
 
     Args:
-        config: of the study, its keys checked.
+        config: of the study, its keys checked, with no other key of the rule than the user's.
         candidates: in the study's order.
         data: the images; None for the user's own training code.
         sizes: trial_id -> size of each candidate.
@@ -309,6 +318,7 @@ def gather(
         per_model=config.probe.labels == "per_model",
         proposer=config.space.proposer.name != "order",
         prior=prior,
+        criteria=config.criteria.names,
         probe_at=config.probe.at,
         criteria_at=config.criteria.at,
         given=config.rule.parameters.get("labels"),

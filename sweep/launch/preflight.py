@@ -112,8 +112,7 @@ def _chosen(config: StudyConfig) -> auto.Choice:
     """Return the rule of a study whose rule is `auto`; its config holds `race` for now."""
     rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
     data, data_digest = _images(config)
-    config = _filled_in(config, rule, proposer)
-    space = candidates(config, data_digest, binder())
+    space = candidates(_filled_in(config, rule, proposer), data_digest, binder())
     sizes = {} if data is None else sizes_of(space, data)
     prior = _prior(config, rule, space)
     return auto.decide(auto.gather(config, space, data, sizes, prior=bool(prior.sources)))

@@ -25,7 +25,7 @@ def splits(train: list[int], validation: list[int]) -> Splits:
 
 def counts(part: Split) -> list[int]:
     assert part.labels is not None
-    return np.bincount(part.labels).tolist()
+    return [int(count) for count in np.bincount(part.labels)]
 
 
 def test_both_parts_shrink_in_proportion_and_keep_the_shares_of_their_classes() -> None:

@@ -10,7 +10,7 @@ import pytest
 from sweep.cli import app
 from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError, StudyError
-from sweep.core.events import StudyBegan
+from sweep.core.events import Observed, StudyBegan
 from sweep.launch import launch
 from sweep.launch.auto import (
     DEAR,
@@ -62,6 +62,10 @@ def facts(**changed: Any) -> Facts:
         ({"own_trial": True, "candidates": 1}, "goldilocks", {}, (), ()),
         ({"proposer": True}, "goldilocks", {}, (), ()),
         ({"proposer": True, "criteria_at": (0.5,)}, "goldilocks", {}, (), (0.5,)),
+        ({"proposer": True, "criteria": ("rankme",)}, "all", {}, (), ()),
+        ({"look_seconds": 20.0, "criteria": ("alpha",)}, "goldilocks", {}, (), ()),
+        ({"per_model": True, "criteria": ("rankme",)}, "all", {}, (), ()),
+        ({"criteria": ("rankme",)}, "race", {}, LOOKS, ()),
         ({"labels": False}, "none", {}, (), ()),
         ({"labels": False, "proposer": True}, "none", {}, (), ()),
         ({"candidates": 3}, "all", {}, (), ()),
@@ -153,6 +157,23 @@ def test_what_cannot_be_raced_gets_another_rule_and_says_so() -> None:
         auto_study(unlabelled, "encoder.name=tests.tiny:layer", "criteria.names=['rankme']")
     )
     assert unlabelled_study.config.rule.name == "none"
+
+
+def test_labels_that_are_bought_are_read_at_the_end_only(tmp_path: Path) -> None:
+    config = auto_study("probe.labels=per_model", "rule.models=2", "rule.prior=none")
+    outcome = launch.run(config, results=tmp_path, warn=lambda sentence: None)
+    assert outcome.probes_paid == 2
+    first = began(locate(tmp_path / "small"))
+    assert first.chosen["rule"]["keys"] == {"labels": "end"}
+    assert first.chosen["rule"]["look_seconds"] is None
+    assert (first.config["criteria"]["at"], first.config["probe"]["at"]) == ([0.5], [])
+    probed = [
+        event.observation
+        for event in read_log(locate(tmp_path / "small"))
+        if isinstance(event, Observed) and event.observation.stage == "probed"
+    ]
+    assert [observation.fraction for observation in probed] == [1.0, 1.0]
+    assert verify_study(locate(tmp_path / "small")).difference is None
 
 
 def test_a_named_rule_is_never_replaced() -> None:
