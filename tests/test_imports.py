@@ -35,6 +35,7 @@ images = 500
 d = [8, 32]
 lambd = [0.005, 0.1]
 [rule]
+name = "goldilocks"
 round = 4
 """
 

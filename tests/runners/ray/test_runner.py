@@ -285,6 +285,7 @@ images = 300
 d = [8, 32, 64]
 lambd = [0.005, 0.1]
 [rule]
+name = "goldilocks"
 round = 4
 [resources]
 parallel = 2
