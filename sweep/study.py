@@ -107,6 +107,7 @@ class Study:
         self._begins = bool(getattr(rule, "begins", False))
         self._question = 0  # seq of the last event after which the rule may answer anew
         self._idle = -1  # seq of the question that the rule answered by idling
+        self._begun: str | None = None  # the candidate that the rule began and no runner started
         self._due: dict[str, None] = {}  # told to go on, in the order of the verdicts
         for event in log.read():
             self._fold(event)
@@ -280,6 +281,8 @@ class Study:
                 self._due[event.trial_id] = None
             case Suggested(begin=None):
                 self._idle = self._question
+            case Suggested():
+                self._begun = event.begin
             case BudgetChanged():
                 self.budget = BudgetConfig(**event.config["budget"])
             case TrialFailed():
@@ -354,9 +357,14 @@ class Study:
         return True
 
     def _release(self) -> None:
-        """Let every held trial continue: nothing runs, so nothing else could decide it."""
+        """Let every held trial continue: nothing runs, so nothing else could decide it.
+
+        A trial that is paused during its training waits for a larger budget if there is no more.
+        """
         reason = "released: nothing else runs that could decide it"
-        for row in [*self.history.rows(State.PAUSED), *self.history.waiting]:
+        goes_on = self.history.may_train and self.history.probes_left != 0
+        paused = self.history.rows(State.PAUSED).tolist() if goes_on else []
+        for row in [*paused, *self.history.waiting]:
             trial_id = self.history.trial_ids[row]
             self._decide(Verdict(trial_id=trial_id, action="continue", reason=reason))
 
@@ -383,8 +391,13 @@ class Study:
     def _suggestion(self) -> str | None:
         """Return the candidate that the rule begins now, or None; record the rule's answer.
 
-        A rule that idles is not asked again before an event to which it may answer anew.
+        A rule that idles is not asked again before an event to which it may answer anew. A
+        candidate that it began, and that no runner started before a crash, is not asked for again.
         """
+        if self._begun is not None:
+            if self.history.state_of(self._begun) == State.PENDING and self.history.may_begin:
+                return self._begun
+            self._begun = None
         if self._idle == self._question and self.working:
             return None
         decision = self.rule(self.history)
