@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from sweep.cli import read, replay, run, tools
+from sweep.cli import prior, read, replay, run, tools
 from sweep.cli.output import echo, note
 from sweep.core.errors import StudyWarning, SweepError, UserError
 from sweep.runners.interrupt import EXIT_INTERRUPTED, Interrupted
@@ -43,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "landscape": replay.landscape,
     "replay": replay.replay,
     "select": replay.select,
+    "prior": prior.prior,
     "doctor": tools.doctor,
     "bench": tools.bench,
 }

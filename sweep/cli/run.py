@@ -176,6 +176,11 @@ def _dry_run(study: StudyConfig, plugins: Path) -> None:
         point = "  ".join(f"{name}={value}" for name, value in candidate.point.items())
         echo(one_line(f"{number:4}  {candidate.trial_id}  {point}"))
     echo(f"\n{len(prepared.candidates)} candidates, {trial_devices.parallel} at once")
+    if sources := prepared.prior.sources:
+        several = ", ".join(f"{s.name} ({len(s.accuracies)} models)" for s in sources)
+        echo(one_line(f"prior       {several}"))
+    elif "prior" in prepared.config.rule.parameters:
+        echo("prior       none")
     for sentence in doubts(prepared):
         note(sentence)
     estimated = estimate(prepared, trial_devices)

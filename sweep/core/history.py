@@ -161,9 +161,9 @@ class History:
         Args:
             name: of a varied field or a measure. A measure during training is `NAME@FRACTION`.
                 Further columns: `fraction`, the share of training after which a trial was last
-                looked at; `device_seconds`, what the trial has taken so far; `look_seconds`, what it
-                had taken at that look; `chance`, the
-                probability that a stopped trial is the best, as the rule gave it.
+                looked at; `device_seconds`, what the trial has taken so far; `look_seconds`,
+                what it had taken at that look; `chance`, the probability that a stopped trial
+                is the best, as the rule gave it.
         """
         if name not in self._columns:
             return np.full(len(self), np.nan)

@@ -2,7 +2,8 @@
 
 A member is a factory `name(*, key=default) -> what the seam calls`. Its keyword-only parameters
 are its config keys: their annotations are the types and ranges, their defaults the defaults, and
-nothing else lists them. A parameter `seed` is filled from the study and is no key.
+nothing else lists them. Some parameters are filled in by the study and are no keys: `seed` in
+every seam, and what a seam adds to it.
 
 A plug-in, `"package.module:name"`, may lie beside the config. That folder joins the import path
 once a plug-in is named, and as its last entry. So a config that names no plug-in runs no code of
@@ -25,9 +26,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from sweep.core.errors import ConfigError, SweepError, in_a_line, nearest, unknown_name
-from sweep.core.signatures import SEED, signature_of
+from sweep.core.signatures import signature_of
 
 T = TypeVar("T")
+
+NO_SEED: Mapping[str, Any] = {"seed": 0}
+"""What is filled in where no study is known: the seed 0."""
 
 _FOLDERS: list[str] = []
 
@@ -81,7 +85,7 @@ class Bound(Generic[T]):
         name: as the config gives it.
         keys: every key of the member with its value, as JSON; what the log keeps.
         factory: the member.
-        arguments: the keys' values as the factory takes them, `seed` included.
+        arguments: the keys' values as the factory takes them, and what the study fills in.
         ours: whether the member is one of the package's.
     """
 
@@ -130,7 +134,7 @@ def bind(
     keys: Mapping[str, Any],
     *,
     where: str,
-    seed: int = 0,
+    filled: Mapping[str, Any] = NO_SEED,
     common: Collection[str] = (),
 ) -> Bound[T]:
     """Check the keys of a member against its signature, and fill in its defaults.
@@ -141,14 +145,15 @@ def bind(
         table: the seam's own members.
         keys: as the config gives them.
         where: the config's table that holds the keys, for the sentences: `encoder`.
-        seed: of the study, for a member that has a parameter `seed`.
+        filled: parameter -> value, for a member that has the parameter. The study fills it in, so
+            it is no key.
         common: keys of that table which no member may declare.
 
     Raises:
         ConfigError: no such member, an unknown key, a wrong type, or a value out of range.
     """
     factory = resolve(kind, name, table)
-    signature = signature_of(kind, name, factory)
+    signature = signature_of(kind, name, factory, filled)
     known = signature.keys
     _check_known(keys, known, name, where)
     if taken := sorted(set(known) & set(common)):
@@ -163,8 +168,7 @@ def bind(
         faults = [_fault(where, fault, names) for fault in error.errors()]
         raise ConfigError(" ".join(faults)) from error
     arguments = {key: getattr(values, field) for key, field in known.items()}
-    if signature.takes_seed:
-        arguments[SEED] = seed
+    arguments |= {name: filled[name] for name in signature.filled}
     return Bound(
         kind=kind,
         name=name,
@@ -175,9 +179,14 @@ def bind(
     )
 
 
-def keys_of(kind: str, name: str, table: Mapping[str, Callable[..., Any]]) -> frozenset[str]:
-    """Return the keys that a member declares; raise `ConfigError`."""
-    return frozenset(signature_of(kind, name, resolve(kind, name, table)).keys)
+def keys_of(
+    kind: str,
+    name: str,
+    table: Mapping[str, Callable[..., Any]],
+    filled: Collection[str] = NO_SEED,
+) -> frozenset[str]:
+    """Return the keys that a member declares; raise `ConfigError`. Arguments as for `bind`."""
+    return frozenset(signature_of(kind, name, resolve(kind, name, table), filled).keys)
 
 
 def filled_in(
@@ -196,7 +205,7 @@ def filled_in(
     Raises:
         ConfigError: no such member, or an unknown key.
     """
-    signature = signature_of(kind, name, resolve(kind, name, table))
+    signature = signature_of(kind, name, resolve(kind, name, table), NO_SEED)
     _check_known(keys, signature.keys, name, where)
     fields = signature.model.model_fields
     given = {f: v.get_default(call_default_factory=True) for f, v in fields.items()}

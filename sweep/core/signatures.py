@@ -7,16 +7,13 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from sweep.core.errors import ConfigError, in_a_line
-
-SEED = "seed"
-"""The parameter that the study fills in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,28 +24,36 @@ class Signature:
         model: its fields check the keys; each has a key as its alias, because a key may be named
             as an attribute of a model is: `copy`, `json`.
         keys: key -> field of the model.
-        takes_seed: whether the factory has a parameter `seed`.
+        filled: the factory's parameters that the study fills in; they are no keys.
     """
 
     model: type[BaseModel]
     keys: Mapping[str, str]
-    takes_seed: bool
+    filled: frozenset[str]
 
 
-_SIGNATURES: dict[tuple[str, int], tuple[Callable[..., Any], Signature]] = {}
-"""(name, id of a factory) -> the factory and its signature. Kept, the factory keeps its id."""
+_SIGNATURES: dict[tuple[str, int, frozenset[str]], tuple[Callable[..., Any], Signature]] = {}
+"""(name, id of a factory, names that the study fills in) -> the factory and its signature. The
+factory is kept, so that no other object gets its id."""
 
 
-def signature_of(kind: str, name: str, factory: Callable[..., Any]) -> Signature:
+def signature_of(
+    kind: str, name: str, factory: Callable[..., Any], filled: Collection[str]
+) -> Signature:
     """Return what a factory declares; each factory is read once.
+
+    Args:
+        kind, name: for the sentences.
+        factory: of a member.
+        filled: names of the parameters that the study fills in, if the factory has them.
 
     Raises:
         ConfigError: a parameter that is not keyword-only, or an annotation that cannot be read.
     """
-    place = (name, id(factory))
+    place = (name, id(factory), frozenset(filled))
     if place not in _SIGNATURES:
         try:
-            _SIGNATURES[place] = (factory, _read(kind, name, factory))
+            _SIGNATURES[place] = (factory, _read(kind, name, factory, filled))
         except ConfigError:
             raise
         except Exception as error:  # whatever a plug-in's annotations raise
@@ -58,7 +63,7 @@ def signature_of(kind: str, name: str, factory: Callable[..., Any]) -> Signature
     return _SIGNATURES[place][1]
 
 
-def _read(kind: str, name: str, factory: Callable[..., Any]) -> Signature:
+def _read(kind: str, name: str, factory: Callable[..., Any], filled: Collection[str]) -> Signature:
     """Return the model whose fields are the factory's keyword-only parameters."""
     parameters = inspect.signature(factory).parameters
     for parameter in parameters.values():
@@ -69,12 +74,13 @@ def _read(kind: str, name: str, factory: Callable[..., Any]) -> Signature:
                 f"def {name.rpartition(':')[2]}(*, key=default)."
             )
     types = _types(factory, parameters)
-    keys = {key: f"key_{number}" for number, key in enumerate(k for k in parameters if k != SEED)}
+    given = [key for key in parameters if key not in filled]
+    keys = {key: f"key_{number}" for number, key in enumerate(given)}
     fields: dict[str, Any] = {
         field: (types[key], _default(factory, parameters[key])) for key, field in keys.items()
     }
     model = create_model(name, __config__=_STRICT, **fields)
-    return Signature(model=model, keys=keys, takes_seed=SEED in parameters)
+    return Signature(model=model, keys=keys, filled=frozenset(parameters).intersection(filled))
 
 
 def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:

@@ -43,7 +43,7 @@ def bind(config: CriteriaConfig, *, seed: int = 0) -> list[plugins.Bound[Criteri
             CRITERIA,
             config.parameters_of(name),
             where=f"criteria.{name}",
-            seed=seed,
+            filled={"seed": seed},
         )
         for name in config.names
     ]

@@ -54,6 +54,6 @@ def bind(config: DataConfig, *, where: str = "data") -> plugins.Bound[Dataset]:
         DATASETS,
         config.parameters,
         where=where,
-        seed=config.seed,
+        filled={"seed": config.seed},
         common=DataConfig.model_fields,
     )

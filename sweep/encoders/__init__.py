@@ -48,7 +48,7 @@ def bind(config: EncoderConfig, *, seed: int = 0) -> plugins.Bound[Encoder]:
         ENCODERS,
         config.parameters,
         where="encoder",
-        seed=seed,
+        filled={"seed": seed},
         common=EncoderConfig.model_fields,
     )
 

@@ -30,7 +30,7 @@ from sweep.core.plugins import importable
 from sweep.core.records import Outcome
 from sweep.launch.preflight import Prepared, doubts, prepare
 from sweep.launch.retention import Keeper
-from sweep.log import study_folder
+from sweep.log import prior_copy, study_folder
 from sweep.log.log import Log
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import test_trial
@@ -122,7 +122,8 @@ def run(
         _check_conditions(folder, warn)
         with study_folder.open_log(folder) as log, Snapshots(log) as snapshots:
             study = _study(prepared, log, backend, snapshots)
-            study.record(_beginning(prepared, path))
+            chosen = prior_copy.write(folder, prepared.prior.sources)
+            study.record(_beginning(prepared, path, chosen))
             _session(study, config, backend)
             return _drive(study, prepared, folder, backend, watch)
 
@@ -159,7 +160,7 @@ def resume(
     change = before.model_dump(mode="json")
     config = StudyConfig.parse(change, overrides, source="the change", warn=warn)
     _only_allowed_changes(before, config)
-    prepared = prepare(config)
+    prepared = prepare(config, sources=prior_copy.read(folder, beginning))
     if prepared.data_digest != beginning.data_digest:
         raise StudyError(
             f"The images at {config.data.path or config.data.name} are not those that the study "
@@ -319,7 +320,7 @@ def _session(study: Study, config: StudyConfig, backend: Backend) -> None:
     )
 
 
-def _beginning(prepared: Prepared, path: Path | None) -> StudyBegan:
+def _beginning(prepared: Prepared, path: Path | None, chosen: dict[str, Any]) -> StudyBegan:
     config = prepared.config.model_dump(mode="json")
     return StudyBegan(
         name=prepared.config.name,
@@ -333,6 +334,7 @@ def _beginning(prepared: Prepared, path: Path | None) -> StudyBegan:
             "python": platform.python_version(),
             **{name: _version(name) for name in ("sweep", "torch", "torchvision", "numpy", "ray")},
         },
+        chosen=chosen,
     )
 
 

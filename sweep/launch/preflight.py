@@ -16,8 +16,11 @@ from sweep.core.errors import ConfigError, DataError
 from sweep.core.plugins import Bound, resolve
 from sweep.datasets.cache import Data, fingerprint, load
 from sweep.launch.buildable import weights_of
+from sweep.prediction.earlier import Source
 from sweep.pretraining.members import bind_criteria, bind_data, bind_probe, binder
 from sweep.proposers import Proposer
+from sweep.replay.landscape_rows import is_number
+from sweep.replay.priors import Prior, Target, choose
 from sweep.rules import Rule
 from sweep.runners.worker import TRIALS
 
@@ -30,6 +33,7 @@ class Prepared:
         config: as given, with the keys of its members filled in.
         candidates: in the study's order.
         rule, proposer: made from the config.
+        prior: the earlier studies that the rule learns from.
         data_digest: of the images; "" for the user's own training code without `data.path`.
         data: the images; None for the user's own training code.
         weights: trial_id -> number of weights of its method; empty for the user's own code.
@@ -39,13 +43,19 @@ class Prepared:
     candidates: list[Candidate]
     rule: Rule
     proposer: Proposer
+    prior: Prior
     data_digest: str
     data: Data | None
     weights: Mapping[str, int]
 
 
-def prepare(config: StudyConfig) -> Prepared:
+def prepare(config: StudyConfig, *, sources: tuple[Source, ...] | None = None) -> Prepared:
     """Check a config against its data and this machine.
+
+    Args:
+        config: of the study.
+        sources: of the prior of a study that has begun; by default they are read from where
+            `rule.prior` says.
 
     Raises:
         ConfigError: a wrong name, key, window or space.
@@ -62,6 +72,9 @@ def prepare(config: StudyConfig) -> Prepared:
         data_digest = fingerprint(config.data) if config.data.path else ""
     config = _filled_in(config, rule, proposer)
     space = candidates(config, data_digest, binder())
+    prior = _prior(config, rule, space) if sources is None else Prior(sources=sources)
+    if prior.sources:
+        prepared_rule = bind_rule(config, sources=prior.sources).make()
     weights: dict[str, int] = {}
     if data is not None:
         weights = weights_of(space, data)
@@ -72,16 +85,32 @@ def prepare(config: StudyConfig) -> Prepared:
         candidates=space,
         rule=prepared_rule,
         proposer=prepared_proposer,
+        prior=prior,
         data_digest=data_digest,
         data=data,
         weights=weights,
     )
 
 
-def bind_rule(config: StudyConfig) -> Bound[Rule]:
+def bind_rule(config: StudyConfig, *, sources: tuple[Source, ...] = ()) -> Bound[Rule]:
     """Return the rule of a study; it is eager if the study saves pretraining."""
     eager = bool(config.criteria.at) or config.space.proposer.name != "order"
-    return rules.bind(config.rule, seed=config.seed, eager=eager)
+    return rules.bind(config.rule, seed=config.seed, eager=eager, sources=sources)
+
+
+def _prior(config: StudyConfig, rule: Bound[Rule], space: list[Candidate]) -> Prior:
+    """Return the earlier studies that the rule learns from, chosen for these candidates."""
+    if "sources" not in rule.arguments or not space:
+        return Prior()
+    methods = {candidate.config.method.name for candidate in space}
+    method = methods.pop() if len(methods) == 1 else None
+    d = space[0].config.method.parameters.get("d")
+    target = Target(
+        points=[candidate.point for candidate in space],
+        method=method if config.trial in TRIALS else "",
+        d=float(d) if d is not None and is_number(d) else None,
+    )
+    return choose(rule.keys.get("prior", "none"), target)
 
 
 def _filled_in(config: StudyConfig, rule: Bound[Rule], proposer: Bound[Proposer]) -> StudyConfig:
@@ -110,6 +139,7 @@ def doubts(prepared: Prepared) -> list[str]:
     """Return warnings about settings that can run but may not be what the user wants."""
     rule_doubts = getattr(prepared.rule, "doubts", None)
     sentences = list(rule_doubts(len(prepared.candidates))) if rule_doubts else []
+    sentences += prepared.prior.unused
     if prepared.data is not None and prepared.data.splits.undecodable:
         names = prepared.data.splits.undecodable
         more = ", ..." if len(names) > 3 else ""

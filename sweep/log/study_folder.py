@@ -2,6 +2,7 @@
 
 RESULTS/NAME/events.jsonl       the log: a file on a disk, a folder on an object store
 RESULTS/NAME/driver.json, .lock the lease of the driver (`sweep.storage.lease`)
+RESULTS/NAME/prior.json         what the rule knows from earlier studies (`sweep.log.prior_copy`)
 RESULTS/NAME/stop.request       the request to stop (`sweep stop`)
 RESULTS/NAME/tables/            Parquet snapshots of the tables
 RESULTS/NAME/trials/TRIAL/      the files of one trial
@@ -20,6 +21,7 @@ from sweep.storage.location import Location, locate
 from sweep.storage.symlinks import refuse_links
 
 EVENTS = "events.jsonl"
+PRIOR = "prior.json"
 TABLES = "tables"
 TRIALS = "trials"
 
@@ -35,6 +37,11 @@ def trial_folder(folder: Location, trial_id: str) -> Location:
 def tables_folder(folder: Location) -> Location:
     """Return the folder of a study's Parquet snapshots."""
     return folder / TABLES
+
+
+def prior_file(folder: Location) -> Location:
+    """Return the copy of a study's prior."""
+    return folder / PRIOR
 
 
 def stop_file(folder: Location) -> Location:
@@ -110,7 +117,7 @@ def check_vacant(results: Location, name: str) -> Location:
             f"The study {folder} exists already. `sweep resume {folder}` goes on with it; "
             "name=NAME begins another."
         )
-    if others := set(folder.names()) - {EVENTS, LOCK, NOTE}:
+    if others := set(folder.names()) - {EVENTS, LOCK, NOTE, PRIOR}:
         raise StudyError(
             f"{folder} is not a study but holds {min(others)!r}. Choose another name=NAME."
         )

@@ -50,7 +50,7 @@ def bind(config: MethodConfig, *, seed: int = 0) -> plugins.Bound[Builder]:
         METHODS,
         config.parameters,
         where="method",
-        seed=seed,
+        filled={"seed": seed},
         common=MethodConfig.model_fields,
     )
 

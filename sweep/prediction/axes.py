@@ -33,11 +33,11 @@ class Lengths:
 LENGTHS = Lengths()
 
 
-def coordinates(history: History) -> Floats:
-    """Return the coordinates of every candidate, [H, F]; F is 0 where nothing but the seed varies."""
+def coordinates(history: History, lengths: Lengths = LENGTHS) -> Floats:
+    """Return the coordinates of every candidate, [H, F]; F is 0 if nothing but the seed varies."""
     numbers = {name: history.column(name) for name in history.varied}
     names = {field: history.names(field) for field in history.named if field not in numbers}
-    return place(numbers, names)
+    return place(numbers, names, lengths)
 
 
 def place(

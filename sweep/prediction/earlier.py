@@ -10,13 +10,13 @@ Shapes: N candidates of a source, H of the new study, T looks of either, F axes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sweep.core.history import Floats
 from sweep.prediction.axes import place
-from sweep.prediction.joint import CONSTANTS, matern, warp
+from sweep.prediction.joint import CONSTANTS, matern, warped
 
 SHAPE_VARIANCE, OWN_VARIANCE = 1.0, 0.5
 """Of a source's accuracies, in points: what its axes explain, and what they do not."""
@@ -28,11 +28,14 @@ class Source:
 
     Args:
         name: for reports.
-        digest: of the table.
+        digest: of the table's candidates and accuracies.
         method: by which its models were trained, "" if unknown.
-        axes: name -> value of each of its N candidates, for every varied number but the seed.
+        axes: name -> value of each of its N candidates, for every varied number but the seed;
+            and d where lambda varies, because the accuracy depends on lambda * d.
         fractions: of training, T of them, ascending; the last is 1.
         accuracies: of N candidates at T looks, parts of 1, NaN where there is none.
+        measures: name -> label-free measure of N candidates at T looks, NaN where there is none:
+            alpha, rankme, loss and whatever else was measured.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Source:
     axes: Mapping[str, Floats]
     fractions: tuple[float, ...]
     accuracies: Floats
+    measures: Mapping[str, Floats] = field(default_factory=dict)
 
     def common(self, names: Sequence[str]) -> list[str]:
         """Return the axes of the source that are among `names`."""
@@ -51,13 +55,19 @@ def curves(source: Source, axes: Mapping[str, Floats], fractions: Sequence[float
     """Return the prior curves of candidates, [H, T], in warped points.
 
     Args:
-        source: with an axis in common.
+        source: an earlier study.
         axes: name -> value of each of H candidates, for every varied number.
         fractions: T of them, ascending, the last 1.
+
+    Returns:
+        Zeros where the source has no accuracy, or shares no axis that all candidates have. Beyond
+        the last look of the source, its last curve goes on.
     """
-    names = source.common(tuple(axes))
+    names = [name for name in source.common(tuple(axes)) if np.isfinite(axes[name]).all()]
+    if not names or np.isnan(source.accuracies).all():
+        return np.zeros((len(next(iter(axes.values()), ())), len(fractions)))
     x_NF, x_HF = _coordinates(source.axes, axes, names)
-    points_NT = warp(100 * np.asarray(source.accuracies))
+    points_NT = warped(100 * np.asarray(source.accuracies))
     looks = [
         _smooth(x_NF, points_NT[:, i], x_HF)
         for i in range(points_NT.shape[1])

@@ -5,7 +5,7 @@ alike where their varied fields are alike. A trial's deviation from its neighbou
 its looks, and what changes between a look and the end is a random walk in L = (-log10 t)^p, where t
 is the fraction of training, so that L = 0 at the end. The model is fitted under a small library of
 hyperparameters, with and without prior curves of earlier studies, and the members of the library
-are averaged with weights by their evidence. A prior curve has a factor of its own, N(1, 0.5^2), so
+are averaged with weights by their evidence. A prior curve has a factor of its own, about 1, so
 that one that is wrong is scaled down or turned round. Pure numpy.
 
 Source of the parts: Swersky, Snoek, Adams 2014 (freeze-thaw: processes over curves, and when to go
@@ -40,7 +40,11 @@ class Constants:
         seed: what trials of one seed share, at the end and of the walk.
         look: the error of one look.
         power: p in L = (-log10 t)^p.
-        length: a factor of every length scale.
+        step, level: of the mean's change from look to look, and of its level at the end.
+        freedom: prior degrees of freedom of a factor of all these, which is 1 a priori.
+        warp: points below the best at which a difference counts half; see `warped`.
+        prior_part: factor of `shape` and `shape_walk` where a prior curve explains a part of them.
+        prior_factor: standard deviation of a prior curve's factor about 1.
     """
 
     shape: float = 6.2
@@ -50,33 +54,30 @@ class Constants:
     seed: float = 0.24
     look: float = 0.38
     power: float = 1.8
-    length: float = 1.0
+    step: float = 5.0
+    level: float = 10.0
+    freedom: float = 1.0
+    warp: float = 20.0
+    prior_part: float = 0.6
+    prior_factor: float = 0.5
 
 
 CONSTANTS = Constants()
-LIBRARY = tuple(
-    replace(
-        CONSTANTS,
-        trial=scale * CONSTANTS.trial,
-        trial_walk=scale * CONSTANTS.trial_walk,
-        length=length,
-    )
-    for length in (1.0,)
-    for scale in (0.3, 1.0, 2.5)
-)
-"""What a trial has of its own differs two- to threefold between tables."""
-PRIOR_SHRINKS = 0.6
-"""Factor of what like candidates share, where a prior curve explains a part of it."""
-PRIOR_FACTOR_SD = 0.5
-"""Standard deviation of a prior curve's factor about 1."""
-STEP_SD, LEVEL_SD = 5.0, 10.0
-"""Of the mean's change from look to look, and of its level at the end, in points."""
-FREEDOM = 1.0
-"""Prior degrees of freedom of the scale, which is 1 a priori."""
-WARP = 20.0
-"""Points below the best at which a difference counts half."""
+TRIAL_SCALES = (0.3, 1.0, 2.5)
+"""What a trial has of its own differs that much between tables."""
 LIGHTEST = 0.02
 """Members of the library with a smaller weight are left out of the average."""
+
+
+def library(constants: Constants = CONSTANTS) -> tuple[Constants, ...]:
+    """Return the sets of constants that are averaged."""
+    return tuple(
+        replace(constants, trial=s * constants.trial, trial_walk=s * constants.trial_walk)
+        for s in TRIAL_SCALES
+    )
+
+
+LIBRARY = library()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,18 +98,18 @@ class Belief:
     weights: dict[str, float]
 
 
-def warp(points_HT: Floats) -> Floats:
+def warped(points_HT: Floats, warp: float = CONSTANTS.warp) -> Floats:
     """Return accuracies in points with large distances from each look's best made smaller.
 
-    y -> b - w ln(1 + (b - y) / w) with w = `WARP` and b the best at that look: collapsed models do not
-    rule the fit. NaN stays NaN.
+    y -> b - w ln(1 + (b - y) / w), where b is the best at that look and w is `warp`, so that
+    collapsed models do not rule the fit. NaN stays NaN.
     """
     out_HT = points_HT.copy()
     for column in out_HT.T:
         seen = ~np.isnan(column)
         if seen.any():
             best = column[seen].max()
-            column[seen] = best - WARP * np.log1p((best - column[seen]) / WARP)
+            column[seen] = best - warp * np.log1p((best - column[seen]) / warp)
     return out_HT
 
 
@@ -137,14 +138,14 @@ def believe(
     Returns:
         The belief. Without any observation, the members of the library weigh the same.
     """
-    y_HT = warp(points_HT)
+    y_HT = warped(points_HT, library[0].warp)
     rows, looks = np.nonzero(~np.isnan(y_HT))
     y_n = y_HT[rows, looks]
     same_HH = (seeds_H[:, None] == seeds_H[None, :]).astype(np.float64)
-    alike = {c.length: matern(x_HF / c.length, x_HF / c.length) for c in library}
+    alike_HH = matern(x_HF, x_HF)
     fit = partial(_member, y_n, rows, looks, np.asarray(fractions))
     members = [
-        fit(constants, alike[constants.length], same_HH, name=name, curve_HT=curve_HT)
+        fit(constants, alike_HH, same_HH, name=name, curve_HT=curve_HT)
         for constants, (name, curve_HT) in itertools.product(library, [("", None), *priors.items()])
     ]
     evidence = np.array([member.evidence for member in members])
@@ -190,9 +191,9 @@ def evidence(
 
     The arguments are those of `believe`.
     """
-    y_HT = warp(points_HT)
+    y_HT = warped(points_HT, constants.warp)
     rows, looks = np.nonzero(~np.isnan(y_HT))
-    alike_HH = matern(x_HF / constants.length, x_HF / constants.length)
+    alike_HH = matern(x_HF, x_HF)
     same_HH = (seeds_H[:, None] == seeds_H[None, :]).astype(np.float64)
     member = _member(
         y_HT[rows, looks],
@@ -263,7 +264,7 @@ def _member(
     curve_HT: Floats | None,
 ) -> _Member:
     """Fit one member of the library; see `believe`."""
-    shrink = 1.0 if curve_HT is None else PRIOR_SHRINKS
+    shrink = 1.0 if curve_HT is None else constants.prior_part
     walk_T = np.power(-np.log10(fractions_T), constants.power)
     level_HH, walk_HH = _level_and_walk(constants, alike_HH, same_HH, shrink)
     pairs = np.ix_(rows, rows)
@@ -274,26 +275,26 @@ def _member(
     # The basis: the mean of each look, and the prior curve's factor beyond 1.
     basis_nB = (looks[:, None] == np.arange(len(walk_T))[None, :]).astype(np.float64)
     basis_HB = np.tile(np.arange(len(walk_T)) == len(walk_T) - 1, (len(alike_HH), 1)).astype(float)
-    precision_BB = _look_precision(len(walk_T))
+    precision_BB = _look_precision(len(walk_T), constants)
     target_n, offset_H = y_n, np.zeros(len(alike_HH))
     if curve_HT is not None:
         target_n, offset_H = y_n - curve_HT[rows, looks], curve_HT[:, -1]
         basis_nB = np.column_stack([basis_nB, curve_HT[rows, looks]])
         basis_HB = np.column_stack([basis_HB, curve_HT[:, -1]])
-        precision_BB = block_diag(precision_BB, PRIOR_FACTOR_SD**-2)
+        precision_BB = block_diag(precision_BB, constants.prior_factor**-2)
     centre = float(target_n.mean()) if len(target_n) else 0.0
     whitened = _solve(root_nn, np.column_stack([target_n - centre, basis_nB]))
     target_n, basis_nB = whitened[:, 0], whitened[:, 1:]
     root_BB = _root(basis_nB.T @ basis_nB + precision_BB)
     factor_B = cho_solve((root_BB, True), basis_nB.T @ target_n)
     residual_n = target_n - basis_nB @ factor_B
-    square = FREEDOM + float(residual_n @ residual_n + factor_B @ precision_BB @ factor_B)
+    square = constants.freedom + float(residual_n @ residual_n + factor_B @ precision_BB @ factor_B)
     n = len(y_n)
     evidence = (
         0.5 * float(np.linalg.slogdet(precision_BB)[1])
         - float(np.log(np.diag(root_nn)).sum())
         - float(np.log(np.diag(root_BB)).sum())
-        - 0.5 * (FREEDOM + n) * np.log(square)
+        - 0.5 * (constants.freedom + n) * np.log(square)
     )
     return _Member(
         name=name,
@@ -307,7 +308,7 @@ def _member(
         basis_HB=basis_HB,
         factor_B=factor_B,
         root_BB=root_BB,
-        variance=square / (FREEDOM + n),
+        variance=square / (constants.freedom + n),
     )
 
 
@@ -323,12 +324,12 @@ def _level_and_walk(
     return level_HH, walk_HH
 
 
-def _look_precision(looks: int) -> Floats:
-    """Return the precision [T, T] of the looks' means: N(0, LEVEL_SD^2) at the end, and steps."""
+def _look_precision(looks: int, constants: Constants) -> Floats:
+    """Return the precision [T, T] of the looks' means: N(0, level^2) at the end, and steps."""
     precision = np.zeros((looks, looks))
-    precision[-1, -1] = LEVEL_SD**-2
+    precision[-1, -1] = constants.level**-2
     for i in range(looks - 1):
-        precision[i : i + 2, i : i + 2] += STEP_SD**-2 * np.array([[1.0, -1.0], [-1.0, 1.0]])
+        precision[i : i + 2, i : i + 2] += constants.step**-2 * np.array([[1.0, -1.0], [-1.0, 1.0]])
     return precision
 
 

@@ -41,6 +41,6 @@ def bind(config: ProbeConfig, *, seed: int = 0) -> plugins.Bound[Probe]:
         PROBES,
         config.parameters,
         where="probe",
-        seed=seed,
+        filled={"seed": seed},
         common=ProbeConfig.model_fields,
     )

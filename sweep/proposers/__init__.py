@@ -42,6 +42,6 @@ def bind(config: ProposerConfig, *, seed: int) -> plugins.Bound[Proposer]:
         PROPOSERS,
         config.parameters,
         where="space.proposer",
-        seed=seed,
+        filled={"seed": seed},
         common=ProposerConfig.model_fields,
     )

@@ -132,7 +132,7 @@ def play(
     if not 0 <= leave_out < 1:
         raise ConfigError(f"leave_out is {leave_out:g}, but must be >= 0 and < 1.")
     landscape = landscape.complete()
-    who = rule_specs(rules)
+    who = rule_specs(rules, landscape)
     points = len(landscape.points())
     draws = draws if drawn_points(points) else 0
     chunk = max(1, min(10, orders // 4))

@@ -51,7 +51,10 @@ def join(name: str, slices: Sequence[Slice]) -> Slice:
                 )
         owners |= {c.trial_id: part.landscape.name for c in part.landscape.candidates}
     candidates = tuple(c for part in slices for c in part.landscape.candidates)
-    return Slice(landscape=Landscape(name=name, candidates=candidates), about=_about(name, slices))
+    methods = {part.landscape.method for part in slices}
+    method = methods.pop() if len(methods) == 1 else ""
+    joined = Landscape(name=name, candidates=candidates, method=method)
+    return Slice(landscape=joined, about=_about(name, slices))
 
 
 def _check_config(first: Slice, other: Slice) -> None:

@@ -87,10 +87,12 @@ class Landscape:
     Args:
         name: for reports.
         candidates: in the table's order.
+        method: by which the models were trained; "" if it is not known, or varies.
     """
 
     name: str
     candidates: tuple[Recorded, ...]
+    method: str = ""
 
     def __len__(self) -> int:
         return len(self.candidates)

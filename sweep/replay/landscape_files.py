@@ -16,21 +16,24 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from sweep.core.errors import DataError, UserError
-from sweep.core.events import CandidateAdded, Event, Observed
+from sweep.core.events import CandidateAdded, Event, Observed, StudyBegan
 from sweep.core.records import Cost, Observation
 from sweep.log.study_folder import read_log
 from sweep.replay.landscape import Landscape, Recorded
-from sweep.replay.landscape_rows import is_name, is_number, of_table, to_table
+from sweep.replay.landscape_rows import is_name, is_number, method_of, of_table, to_table
 from sweep.storage.location import Address, locate
 from sweep.tables.arrow import reader
 
 
-def load(source: Address, *, columns: Mapping[str, str] | None = None) -> Landscape:
+def load(
+    source: Address, *, columns: Mapping[str, str] | None = None, unfinished: bool = False
+) -> Landscape:
     """Read a study's folder, a Parquet or a CSV file.
 
     Args:
         source: the path; or the address of a study on an object store.
         columns: name here -> name in the file, where they differ.
+        unfinished: whether candidates of a file may lack a row at the end of training.
 
     Raises:
         DataError: the table cannot be read, lacks a column, holds a candidate twice, or holds
@@ -52,7 +55,7 @@ def load(source: Address, *, columns: Mapping[str, str] | None = None) -> Landsc
         raise DataError(f"There is no table {location}.") from None
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError(f"{location} cannot be read as a table: {error}.") from error
-    return of_table(location.path.stem, table, columns=columns)
+    return of_table(location.path.stem, table, columns=columns, unfinished=unfinished)
 
 
 def write(landscape: Landscape, path: Path, *, about: Mapping[str, Any]) -> None:
@@ -86,8 +89,11 @@ def of_events(name: str, events: Sequence[Event]) -> Landscape:
     """Return what a study's trials reported, failures left out."""
     points: dict[str, Mapping[str, Any]] = {}
     seen: dict[str, dict[tuple[str, int], Observation]] = {}
+    method = ""
     for event in events:
         match event:
+            case StudyBegan():
+                method = method_of(event.config)
             case CandidateAdded():
                 points[event.trial_id] = event.point
             case Observed(observation=observation) if observation.stage != "tested":
@@ -105,6 +111,7 @@ def of_events(name: str, events: Sequence[Event]) -> Landscape:
             for trial_id, point in points.items()
             if trial_id in seen
         ),
+        method=method,
     )
 
 

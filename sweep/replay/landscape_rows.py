@@ -40,11 +40,15 @@ REPLAYED_STEPS = 1000
 
 
 def to_table(landscape: Landscape, about: Mapping[str, Any] | None = None) -> pa.Table:
-    """Return the table, as `of_table` reads it; `about` goes into the schema's metadata."""
+    """Return the table, as `of_table` reads it.
+
+    The method and `about` go into the schema's metadata.
+    """
     rows = [row for candidate in landscape.candidates for row in _rows(candidate)]
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = pa.table({name: [row.get(name) for row in rows] for name in names})
-    return table.replace_schema_metadata({"sweep": json.dumps(about or {})})
+    metadata = {"method": landscape.method, **(about or {})}
+    return table.replace_schema_metadata({"sweep": json.dumps(metadata)})
 
 
 def _rows(candidate: Recorded) -> Iterator[dict[str, Any]]:
@@ -72,13 +76,27 @@ def _rows(candidate: Recorded) -> Iterator[dict[str, Any]]:
 # From a table ------------------------------------------------------------------------
 
 
-def of_table(name: str, table: pa.Table, *, columns: Mapping[str, str] | None = None) -> Landscape:
-    """Return the candidates of a table; see the module's docstring for its columns."""
+def of_table(
+    name: str,
+    table: pa.Table,
+    *,
+    columns: Mapping[str, str] | None = None,
+    unfinished: bool = False,
+) -> Landscape:
+    """Return the candidates of a table; see the module's docstring for its columns.
+
+    Args:
+        name: of the table.
+        table: its rows.
+        columns: name here -> name in the table, where they differ.
+        unfinished: whether candidates may lack a row at the end of training, and the table a
+            column of a criterion.
+    """
     rows = _renamed(name, table, columns or {}).to_pylist()
     if not rows:
         raise DataError(f"{name} has no row.")
     known = {*CRITERIA, *ACCURACIES, *SECONDS, "trial_id", "fraction", "accuracy_images"}
-    if not {"alpha", "rankme", "loss"} & rows[0].keys():
+    if not unfinished and not {"alpha", "rankme", "loss"} & rows[0].keys():
         raise DataError(
             f"{name} has no criterion: no column alpha, rankme or loss. Name it with "
             "--column alpha=NAME. Columns there: " + ", ".join(rows[0])
@@ -94,8 +112,34 @@ def of_table(name: str, table: pa.Table, *, columns: Mapping[str, str] | None = 
     varied = [key for key in other if all(is_number(row[key]) or is_name(row[key]) for row in rows)]
     for number, row in enumerate(rows, start=1):
         by_key.setdefault(_key(row, varied, number), []).append(row)
-    candidates = [_candidate(name, key, some, other, scale) for key, some in by_key.items()]
-    return Landscape(name=name, candidates=tuple(candidates))
+    candidates = [
+        _candidate(name, key, some, other, scale, unfinished=unfinished)
+        for key, some in by_key.items()
+    ]
+    method = _method_in((table.schema.metadata or {}).get(b"sweep", b"{}"))
+    return Landscape(name=name, candidates=tuple(candidates), method=method)
+
+
+def _method_in(metadata: bytes) -> str:
+    """Return the method that a table's metadata names, "" where there is none."""
+    try:
+        about = json.loads(metadata)
+    except (ValueError, RecursionError):  # not JSON, or nested too deep
+        return ""
+    if not isinstance(about, dict):
+        return ""
+    return str(about.get("method") or method_of(about.get("config")))
+
+
+def method_of(config: Any) -> str:
+    """Return the method's name in a study's config, "" for training code of the user's own.
+
+    Tables of an earlier version name the method `objective`.
+    """
+    if not isinstance(config, Mapping) or config.get("trial", "pretrain") != "pretrain":
+        return ""
+    table = config.get("method", config.get("objective"))
+    return str(table.get("name") or "") if isinstance(table, Mapping) else ""
 
 
 def _renamed(name: str, table: pa.Table, columns: Mapping[str, str]) -> pa.Table:
@@ -121,7 +165,13 @@ def _key(row: Mapping[str, Any], varied: Sequence[str], number: int) -> str:
 
 
 def _candidate(
-    name: str, key: str, rows: list[dict[str, Any]], other: Sequence[str], scale: float
+    name: str,
+    key: str,
+    rows: list[dict[str, Any]],
+    other: Sequence[str],
+    scale: float,
+    *,
+    unfinished: bool,
 ) -> Recorded:
     rows = sorted(rows, key=lambda row: _fraction(name, key, row))
     fractions = [_fraction(name, key, row) for row in rows]
@@ -130,7 +180,7 @@ def _candidate(
             f"{name} holds the candidate {key} twice. Give each its own trial_id, or remove one."
         )
     diverged = "loss" in rows[-1] and not is_number(rows[-1]["loss"])
-    if fractions[-1] < 1 and not diverged:
+    if fractions[-1] < 1 and not diverged and not unfinished:
         raise DataError(f"{name} has no row of the candidate {key} at the end, fraction 1.")
     fixed = {k: rows[0][k] for k in other if all(row[k] == rows[0][k] for row in rows)}
     point = {k: float(value) for k, value in fixed.items() if is_number(value)}
@@ -148,7 +198,7 @@ def _candidate(
         before = costs["pretrain_seconds"]
         criteria = [c for c in FATAL if c in row]
         criteria += [c for c in ("rankme", *other) if c not in point and is_number(row.get(c))]
-        last = row is rows[-1]
+        last = row is rows[-1] and (fraction == 1 or diverged)
         seen += _observations(row, fraction, criteria, scale, _costs(costs, trained), last=last)
     return Recorded(trial_id=key, point=point, names=names, seen=tuple(seen))
 

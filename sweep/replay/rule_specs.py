@@ -10,9 +10,15 @@ from sweep import proposers, rules
 from sweep.config.models import ProposerConfig, RuleConfig
 from sweep.config.text import value_of
 from sweep.core.errors import ConfigError
-from sweep.core.plugins import resolve
+from sweep.core.plugins import Bound, resolve
+from sweep.prediction.earlier import Source
 from sweep.proposers import Proposer
+from sweep.replay.landscape import Landscape
+from sweep.replay.priors import Target, choose
 from sweep.rules import RULES, Rule
+
+LISTS = ("prior", "without")
+"""Keys whose values are lists of texts: `prior=A,B`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +31,8 @@ class RuleSpec:
         matched: the label of another rule, whose number of probes this one gets, run by run.
         early: whether criteria on the way are looked at.
         proposer: which candidate is pretrained next.
+        without: names of the prior's sources that are left out.
+        sources: of the prior, for the table that is replayed.
     """
 
     label: str
@@ -32,14 +40,17 @@ class RuleSpec:
     matched: str | None = None
     early: bool = False
     proposer: ProposerConfig = field(default_factory=ProposerConfig)
+    without: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> RuleSpec:
         """Read `NAME` or `NAME:key=value,key=value`; raise `ConfigError`.
 
         NAME is of a member or `package.module:name`. Keys are the rule's own, and `early`,
-        `proposer`, and `as` for `random`. `tpe` is `all:proposer=tpe`: every model is probed as
-        soon as it is trained.
+        `proposer`, `as` for `random`, and `without` for a rule that has a prior. `prior` and
+        `without` may hold several values, `prior=A,B`. `tpe` is `all:proposer=tpe`: every model is
+        probed as soon as it is trained.
         """
         name, keys = _split(text)
         if name == "tpe":
@@ -51,13 +62,19 @@ class RuleSpec:
         matched = str(keys.pop("as")) if "as" in keys else None
         early = str(keys.pop("early", "no")).lower() in ("true", "1", "yes")
         proposer = ProposerConfig(name=str(keys.pop("proposer", "order")))
+        without = tuple(keys.pop("without", ()))
         spec = cls(
             label=text,
             rule=RuleConfig(name=name).with_parameters(keys),
             matched=matched,
             early=early,
             proposer=proposer,
+            without=without,
         )
+        if without and not spec._has_prior:
+            raise ConfigError(
+                f"{text!r}: the rule {name!r} has no prior, so without= says nothing."
+            )
         spec.make_rule()
         spec.make_proposer(seed=0)
         return spec
@@ -69,9 +86,35 @@ class RuleSpec:
             seed: of the order, for a rule that has a parameter `seed`.
             keys: that take the place of those as typed.
         """
+        return self._bound(seed=seed, **keys).make()
+
+    def over(self, landscape: Landscape) -> RuleSpec:
+        """Return the rule with the sources of its prior, for the candidates of a table.
+
+        The table itself is left out of the sources.
+
+        Raises:
+            ConfigError: the prior is named, and no source can be used.
+            UserError: a source cannot be read.
+        """
+        if not self._has_prior:
+            return self
+        prior = choose(
+            self._bound().keys.get("prior", ()),
+            Target.of_landscape(landscape),
+            replayed=landscape,
+            without=self.without,
+        )
+        return replace(self, sources=prior.sources)
+
+    def _bound(self, *, seed: int = 0, **keys: Any) -> Bound[Rule]:
         eager = self.early or self.proposer.name != "order"
         config = self.rule.with_parameters({**self.rule.parameters, **keys})
-        return rules.bind(config, seed=seed, eager=eager).make()
+        return rules.bind(config, seed=seed, eager=eager, sources=self.sources)
+
+    @property
+    def _has_prior(self) -> bool:
+        return "sources" in self._bound().arguments
 
     def make_proposer(self, *, seed: int) -> Proposer:
         """Return the proposer; raise `ConfigError`."""
@@ -90,9 +133,16 @@ class RuleSpec:
         )
 
 
-def rule_specs(names: Sequence[str]) -> list[RuleSpec]:
-    """Return the rules of a replay; a plain `random` gets as many probes as the first other one."""
+def rule_specs(names: Sequence[str], landscape: Landscape | None = None) -> list[RuleSpec]:
+    """Return the rules of a replay; a plain `random` gets as many probes as the first other one.
+
+    Args:
+        names: as `RuleSpec.parse` reads them.
+        landscape: the table that is replayed, for rules that have a prior.
+    """
     specs = [RuleSpec.parse(name) for name in names]
+    if landscape is not None:
+        specs = [spec.over(landscape) for spec in specs]
     models = [spec.label for spec in specs if not spec.baseline]
     out = []
     for spec in specs:
@@ -117,9 +167,16 @@ def _split(text: str) -> tuple[str, dict[str, Any]]:
             resolve("The rule", name, RULES)  # says which rules there are
         name, rest = f"{name}:{attribute}", keys
     keys_given: dict[str, Any] = {}
+    last = ""
     for item in filter(None, rest.split(",")):
         key, equals, value = item.partition("=")
-        if not equals:
+        if not equals and last in LISTS:  # a further value of the key before: prior=A,B
+            key, value = last, item
+        elif not equals:
             raise ConfigError(f"{text!r}: {item!r} is not key=value.")
-        keys_given[key.strip()] = value_of(value.strip())
+        last = key.strip()
+        if last in LISTS:
+            keys_given[last] = [*keys_given.get(last, []), value.strip()]
+        else:
+            keys_given[last] = value_of(value.strip())
     return name, keys_given

@@ -24,6 +24,7 @@ from sweep.core.events import (
     trial_of,
 )
 from sweep.core.plugins import importable
+from sweep.log import prior_copy
 from sweep.log.log import MemoryLog
 from sweep.log.study_folder import read_log
 from sweep.replay.simulate import Clock
@@ -148,11 +149,16 @@ def _words(event: Event) -> str:
 
 
 def verify_study(folder: Location) -> Verified:
-    """Return whether the rule in a study's config decides again what the study's log holds."""
+    """Return whether the rule in a study's config decides again what the study's log holds.
+
+    Raises:
+        StudyError: there is no study, or the copy of its prior is missing or changed.
+    """
     events = read_log(folder)
     if not events or not isinstance(events[0], StudyBegan):
         raise StudyError(f"The log in {folder} has no study: there is nothing to verify.")
     importable(events[0].path)
     config = StudyConfig.parse(dict(events[0].config), source=f"The config in the log of {folder}")
-    rule = rules.bind(config.rule, seed=config.seed).make()
+    sources = prior_copy.read(folder, events[0])
+    rule = rules.bind(config.rule, seed=config.seed, sources=sources).make()
     return verify(events, rule, config)

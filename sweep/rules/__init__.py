@@ -16,10 +16,14 @@ A rule may declare what it needs, as attributes:
     early: True if it decides by the criteria at fractions of training (`criteria.at`).
     looks: the fractions of training, above 0 and below 1, at which it wants to see a trial; a
         replay shows and charges only the nearest ones of the table. None: all of them.
-    sources: the earlier studies that it uses, objects with a `name`.
+    sources: the earlier studies that it uses; see below.
     needs_labels: False if it probes nothing.
     baseline, matched: how it takes part in a replay; see `sweep.replay.rule_specs`.
     doubts(candidates): warnings about a study that can run but may not be what the user wants.
+
+Earlier studies: a rule with the parameter `sources` (a tuple of `sweep.prediction.earlier.Source`)
+gets what earlier studies found. It is no key. Its key `prior` names them: addresses of studies,
+tables and prior files, `shipped` or `none`. The study reads them once, before its first event.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from sweep.config.models import RuleConfig
 from sweep.core import plugins
 from sweep.core.history import History
 from sweep.core.records import Decision
+from sweep.prediction.earlier import Source
 from sweep.rules.baselines import ProbeAll, ProbeNone, ProbeRandom
 from sweep.rules.blocks import Blocks
 from sweep.rules.extremes import alpha_one, largest_rankme, lowest_loss
@@ -57,12 +62,23 @@ RULES: Mapping[str, Callable[..., Rule]] = {
 }
 
 
-def bind(config: RuleConfig, *, seed: int = 0, eager: bool = False) -> plugins.Bound[Rule]:
+FILLED = frozenset({"seed", "sources"})
+"""Parameters of rules that the study fills in, and that are no keys."""
+
+
+def bind(
+    config: RuleConfig,
+    *,
+    seed: int = 0,
+    eager: bool = False,
+    sources: tuple[Source, ...] = (),
+) -> plugins.Bound[Rule]:
     """Return the rule that a config names, its keys checked.
 
     Args:
         config: the name and the keys.
         seed: of the study, for a rule that has a parameter `seed`.
+        sources: of the study's prior, for a rule that has a parameter `sources`.
         eager: for a rule that has a key `eager`, its value if the config gives none. It is true
             if the study saves pretraining, by measures during training or by a proposer.
 
@@ -70,7 +86,8 @@ def bind(config: RuleConfig, *, seed: int = 0, eager: bool = False) -> plugins.B
         ConfigError: no such rule, or a key or value that it does not take.
     """
     keys: dict[str, Any] = config.parameters
-    if keys.get("eager") is None and "eager" in plugins.keys_of("The rule", config.name, RULES):
+    known = plugins.keys_of("The rule", config.name, RULES, FILLED)
+    if keys.get("eager") is None and "eager" in known:
         keys["eager"] = eager
     return plugins.bind(
         "The rule",
@@ -78,6 +95,6 @@ def bind(config: RuleConfig, *, seed: int = 0, eager: bool = False) -> plugins.B
         RULES,
         keys,
         where="rule",
-        seed=seed,
+        filled={"seed": seed, "sources": sources},
         common=RuleConfig.model_fields,
     )

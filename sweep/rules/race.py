@@ -19,9 +19,9 @@ from pydantic import Field
 
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict
-from sweep.prediction.axes import coordinates
+from sweep.prediction.axes import LENGTHS, Lengths, coordinates
 from sweep.prediction.earlier import Source, curves
-from sweep.prediction.joint import Belief, believe
+from sweep.prediction.joint import LIBRARY, Belief, Constants, believe
 from sweep.prediction.surrogate import Rows, whole_seconds
 
 FIRST_LOOKS = 4
@@ -48,6 +48,10 @@ class Race:
             `probe.at` says so. None is every fraction that the table has.
         focus: a worker idles where the best trial it could take has less than this part of the
             largest chance per device-second of the trials at work.
+        prior: earlier studies that the rule learns from: addresses of studies, tables or files of
+            `sweep prior`. `shipped` is the prior of the study's method that comes with sweep,
+            where there is one; `none`, or no address, is no prior.
+        sources: what the prior says; the study reads them.
         seed: of the draws.
     """
 
@@ -55,10 +59,13 @@ class Race:
     save: Literal["device", "time"] = "device"
     looks: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
     focus: Annotated[float, Field(ge=0, le=1)] = 0.5
+    prior: str | tuple[str, ...] = "shipped"
     sources: tuple[Source, ...] = ()
     seed: int = 0
     online: ClassVar[bool] = True
     begins: ClassVar[bool] = True
+    library: ClassVar[tuple[Constants, ...]] = LIBRARY
+    lengths: ClassVar[Lengths] = LENGTHS
 
     def __call__(self, history: History) -> Decision:
         ids, zone = history.trial_ids, history.zone
@@ -130,7 +137,7 @@ class Race:
         looks = [history.column(f"accuracy@{fraction:g}") for fraction in fractions]
         points_HT = 100 * np.stack([*looks, history.column("accuracy")], axis=1)
         points_HT[(points_HT < 0) | (points_HT > 100)] = np.nan
-        x_HF = coordinates(history)
+        x_HF = coordinates(history, self.lengths)
         belief = _cached(
             points_HT.tobytes(),
             (*fractions, 1.0),
@@ -139,6 +146,7 @@ class Race:
             history.column("seed").tobytes(),
             _gone(history, points_HT),
             self.seed,
+            self.library,
             self._priors(history, (*fractions, 1.0)),
         )
         return belief, points_HT
@@ -201,6 +209,7 @@ def _cached(
     seeds: bytes,
     gone: tuple[int, ...],
     seed: int,
+    library: tuple[Constants, ...],
     priors: _Curves,
 ) -> Belief:
     """Return the belief; the same history is asked about several times in a row."""
@@ -216,6 +225,7 @@ def _cached(
             name: np.frombuffer(curve).reshape(points_HT.shape)[kept] for name, curve in priors
         },
         draws_SH=_draws(count, seed)[:, kept],
+        library=library,
     )
     chance_H, mean_H = np.zeros(count), np.full(count, -np.inf)
     chance_H[kept], mean_H[kept] = belief.chance_H, belief.mean_H

@@ -11,7 +11,7 @@ from sweep.core.errors import ConfigError
 from sweep.core.plugins import keys_of
 from sweep.encoders import ENCODERS
 from sweep.methods import METHODS
-from sweep.rules import RULES
+from sweep.rules import FILLED, RULES
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 STARTER = Path(__file__).parents[2] / "sweep" / "config" / "starter.toml"
@@ -42,7 +42,7 @@ def test_the_starters_commented_lines_are_fields_too(tmp_path: Path) -> None:
         (config.method, "method", METHODS),
         (config.rule, "rule", RULES),
     ):
-        known = set[str]().union(*(keys_of(seam, name, table) for name in table))
+        known = set[str]().union(*(keys_of(seam, name, table, FILLED) for name in table))
         assert set(section.parameters) <= known
     assert not config.data.parameters
     assert not config.probe.parameters

@@ -102,7 +102,8 @@ class Base:
 
 def bound(factory: Callable[..., Any], seed: int = 0, **keys: Any) -> plugins.Bound[Product]:
     name = f"{__name__}:{factory.__name__}"
-    return plugins.bind("The rule", name, {}, keys, where="rule", seed=seed, common={"name"})
+    filled = {"seed": seed}
+    return plugins.bind("The rule", name, {}, keys, where="rule", filled=filled, common={"name"})
 
 
 def test_keys_that_are_not_given_have_the_defaults() -> None:
@@ -125,6 +126,25 @@ def test_the_seed_is_the_studys_and_no_key() -> None:
     assert plan.make()() == {"seed": 7, "margin": 2.0}
     with pytest.raises(ConfigError, match=r"rule\.seed is no key of .*:needy\. Keys of .*: margin"):
         plugins.bind("The rule", plan.name, {}, {"margin": 2, "seed": 3}, where="rule")
+
+
+def sourced(*, margin: float = 1.0, sources: tuple[object, ...] = ()) -> Product:
+    return lambda: {"margin": margin, "sources": sources}
+
+
+def test_what_the_study_fills_in_is_no_key_and_may_be_any_object() -> None:
+    name, thing = f"{__name__}:sourced", object()
+    filled = {"seed": 1, "sources": (thing,)}
+    plan: plugins.Bound[Product] = plugins.bind(
+        "The rule", name, {}, {}, where="rule", filled=filled
+    )
+    assert plan.keys == {"margin": 1.0}
+    assert plan.make()() == {"margin": 1.0, "sources": (thing,)}
+    assert plugins.keys_of("The rule", name, {}, filled) == {"margin"}
+    with pytest.raises(ConfigError, match=r"rule\.sources is no key of"):
+        plugins.bind("The rule", name, {}, {"sources": []}, where="rule", filled=filled)
+    plain_seam: plugins.Bound[Product] = plugins.bind("The rule", name, {}, {}, where="rule")
+    assert plain_seam.keys == {"margin": 1.0, "sources": []}
 
 
 def test_a_key_may_be_named_as_an_attribute_of_a_model() -> None:
