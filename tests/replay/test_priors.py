@@ -12,10 +12,10 @@ import pytest
 from sweep.core.errors import ConfigError, DataError
 from sweep.prediction.earlier import Source
 from sweep.prediction.prior_file import shipped, to_bytes
+from sweep.replay.compare import compare
 from sweep.replay.landscape_files import load
 from sweep.replay.priors import Prior, Target, choose
 from sweep.replay.rule_specs import RuleSpec, rule_specs
-from sweep.replay.compare import compare
 from tests.landscapes import hump
 
 LANDSCAPES = Path(__file__).parents[2] / "experiments/landscapes"

@@ -7,6 +7,7 @@ the rule is told.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -291,7 +292,7 @@ class GoldilocksScheduler(TrialScheduler):
     def _doubt(self, name: str, trial: Trial, result: Mapping[str, Any]) -> None:
         """Warn of an accuracy in percent, if the rule compares accuracies with points."""
         value = result.get(self._keys.accuracy)
-        percent = isinstance(value, int | float) and (value < 0 or value > 1)
+        percent = isinstance(value, int | float) and (-math.inf < value < 0 or 1 < value < math.inf)
         if percent and getattr(self._study.rule, "begins", False):
             self._warn(
                 "percent",
@@ -331,6 +332,10 @@ def _with(live: Mapping[str, Trial], status: str) -> Iterator[Trial]:
 def _rule(rule: str | Rule, keys: Mapping[str, Any]) -> Rule:
     """Return the rule that is named, with its keys, or the rule itself."""
     if isinstance(rule, str):
+        if keys.get("prior", "none") not in ("none", "shipped"):
+            raise ConfigError(
+                "A prior is read by a study (`sweep run`), not by a scheduler. Leave `prior` out."
+            )
         return rules.bind(RuleConfig(name=rule, **keys)).make()
     if keys:
         raise ConfigError(

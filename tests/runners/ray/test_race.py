@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sweep import GoldilocksScheduler, RuleSearcher
 from sweep.core.errors import ConfigError, StudyWarning
 from sweep.core.events import Decided, Event, Observed, Suggested, TrialFailed, TrialStarted
 from sweep.core.history import State
+from sweep.core.records import Measure, Observation
 from sweep.log.log import MemoryLog
 from sweep.replay.landscape import Landscape
 from sweep.replay.landscape_files import of_events
@@ -56,8 +58,9 @@ def fit(
 
 
 def metrics(results: tune.ResultGrid) -> dict[int, dict[str, Any]]:
-    """Return the last metrics of each trial, by its x."""
-    return {(results[n].config or {})["x"]: results[n].metrics or {} for n in range(len(results))}
+    """Return the last metrics of each trial that reported any, by its x."""
+    last = [results[number].metrics or {} for number in range(len(results))]
+    return {found["config"]["x"]: found for found in last if "accuracy" in found}
 
 
 def winner(scheduler: GoldilocksScheduler, results: tune.ResultGrid) -> int | None:
@@ -92,22 +95,6 @@ def test_a_race_is_told_who_begins_and_finds_the_best_without_training_all(
     assert begun >= seen
 
 
-def test_a_paused_trial_goes_on_from_its_checkpoint(
-    told: tuple[GoldilocksScheduler, tune.ResultGrid],
-) -> None:
-    scheduler, results = told
-    events = list(scheduler.study.events())
-    resumed = {e.trial_id for e in events if isinstance(e, Decided) and e.action == "continue"}
-    assert resumed
-    for found in metrics(results).values():
-        looks = [
-            event.observation.fraction
-            for event in events
-            if isinstance(event, Observed) and event.trial_id == found["trial_id"]
-        ]
-        assert looks == list(LOOKS[: len(looks)])
-
-
 @pytest.mark.parametrize(
     ("trainable", "pauses"),
     [(trainables.uncheckpointed, False), (trainables.with_alpha, True)],
@@ -132,12 +119,23 @@ def test_other_rules_that_probe_during_training_work_as_well(rule: str, tmp_path
     assert results.num_errors == 0
     assert all(state.final for state in states(scheduler))
     assert winner(scheduler, results) is not None
+    events = list(scheduler.study.events())
+    resumed = {e.trial_id for e in events if isinstance(e, Decided) and e.action == "continue"}
+    assert (rule == "halving") == bool(resumed)
+    for found in metrics(results).values():  # a paused trial goes on from its checkpoint
+        looks = [
+            event.observation.fraction
+            for event in events
+            if isinstance(event, Observed) and event.trial_id == found["trial_id"]
+        ]
+        assert looks == list(LOOKS[: len(looks)])
+        assert found["training_iteration"] == len(looks)
 
 
 def test_a_result_without_a_fraction_is_final(tmp_path: Path) -> None:
     scheduler = GoldilocksScheduler(rule="race")
     results = fit(trainables.final_only, scheduler, tmp_path)
-    assert states(scheduler) == [State.PROBED] * COUNT
+    assert set(states(scheduler)) <= {State.PROBED, State.STOPPED}
     assert winner(scheduler, results) == 5
 
 
@@ -223,37 +221,18 @@ def decisions(events: list[Event]) -> list[tuple[str | None, str]]:
 def complete() -> list[Event]:
     """Return the log of a study in which every candidate is trained to its end, in process."""
     study = Study(rule=ProbeAll(), log=MemoryLog(), clock=lambda: 0.0)
-    reports = trainables_reports()
-    for name, point in ((f"point-{x:02}", {"x": x}) for x in range(COUNT)):
-        study.add(name, point, {})
-    for name in list(study.history.trial_ids):
-        study.start(name)
-        for observation in reports(study.history.row(name)):
-            study.observe(name, observation)
+    for x in range(COUNT):
+        study.add(f"point-{x:02}", {"x": x}, {})
+        study.start(f"point-{x:02}")
+        for step, fraction in enumerate(LOOKS, start=1):
+            accuracy = Measure(name="accuracy", value=accuracy_of(x, fraction))
+            look = Observation(stage="probed", step=step, fraction=fraction, measures=(accuracy,))
+            study.observe(f"point-{x:02}", look)
     return list(study.events())
-
-
-def trainables_reports() -> Any:
-    from sweep.core.records import Measure, Observation
-
-    def reports(x: int) -> list[Observation]:
-        return [
-            Observation(
-                stage="probed",
-                step=number + 1,
-                fraction=fraction,
-                measures=(Measure(name="accuracy", value=accuracy_of(x, fraction)),),
-            )
-            for number, fraction in enumerate(LOOKS)
-        ]
-
-    return reports
 
 
 def with_costs_of(table: Landscape, live: list[Event]) -> Landscape:
     """Return a table with the costs of a live run, where that has any."""
-    from dataclasses import replace
-
     costs = {
         (e.trial_id, e.observation.stage, e.observation.fraction): e.observation.cost
         for e in live
@@ -332,5 +311,16 @@ def test_a_scheduler_serves_one_searcher() -> None:
     RuleSearcher(scheduler, [{"x": 1}], workers=1)
     with pytest.raises(ConfigError, match="new scheduler"):
         RuleSearcher(scheduler, [{"x": 1}], workers=1)
-    with pytest.raises(ConfigError, match="workers is 0"):
-        GoldilocksScheduler(rule="race", workers=0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"workers": 0}, "workers is 0; at least 1 trial must work"),
+        ({"prior": ["results/last-month"]}, "A prior is read by a study"),
+        ({"focus": 2.0}, r"rule\.focus is 2"),
+    ],
+)
+def test_a_scheduler_that_cannot_be_is_a_sentence(keys: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        GoldilocksScheduler(rule="race", **keys)
