@@ -13,7 +13,7 @@ import pytest
 
 from sweep.config.study import StudyConfig
 from sweep.core.events import Decided, Event, Observed, StudyFinished, Suggested, TrialStarted
-from sweep.core.history import State
+from sweep.core.history import History, State
 from sweep.core.outcome import outcome
 from sweep.launch import launch
 from sweep.log.study_folder import read_log
@@ -139,19 +139,20 @@ def test_a_larger_budget_goes_on_with_the_trials_that_wait(budget: str, tmp_path
     assert first.winner is not None
     assert "is spent" in first.reason
     folder = tmp_path / "small"
-    before = states(folder)
-    assert before[State.PENDING] > 0
+    assert states(folder)[State.PENDING] > 0
+    before = decisions(read_log(locate(folder)))
     name = budget.partition("=")[0]
     last = launch.resume(folder, overrides=[f"{name}=40"], warn=lambda sentence: None)
     assert last.reason == "every candidate is decided"
     assert verify_study(locate(folder)).difference is None
-    assert decisions(read_log(locate(folder)))[: len(before)]
+    after = decisions(read_log(locate(folder)))
+    assert after[: len(before)] == before
+    assert len(after) > len(before)
+    assert all(state.final for state in states(folder))
 
 
 def states(folder: Path) -> Counter[State]:
     """Return how many candidates are in each state at the end of a log."""
-    from sweep.core.history import History
-
     history = History()
     for event in read_log(locate(folder)):
         history.fold(event)
