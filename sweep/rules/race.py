@@ -81,7 +81,7 @@ class Race:
         if arrived is not None:
             running.remove(arrived)
         free = history.workers - len(running)
-        if history.closed or not history.may_train or history.probes_left == 0:
+        if not history.may_train or history.probes_left == 0:
             return _wind_up(history, contenders, running, arrived)
         chosen, idle = list[tuple[int, str]](), "every worker is taken" if free < 1 else ""
         if free >= 1 and contenders:

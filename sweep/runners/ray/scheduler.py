@@ -16,6 +16,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import ConcurrencyLimiter
 from ray.tune.trainable import FunctionTrainable, Trainable
 
 import sweep.runners.ray.cluster  # noqa: F401  # sets Ray's environment before Ray is imported
@@ -35,6 +36,10 @@ from sweep.study import Study
 ENDED = Failure(error="it ended without an accuracy", cause="ended")
 RAISED = Failure(error="it raised an error", cause="exception")
 REMOVED = Failure(error="it was removed", cause="ended")
+
+PATIENCE = 50
+"""Rounds of Tune's loop, of a tenth of a second or less, in which no trial works and none begins.
+Then the paused trials are stopped, because Tune would wait for them for ever."""
 
 AT_WORK = (State.PENDING, State.TRAINING, State.PROBING)
 """States in which a trial that Tune runs is at work."""
@@ -102,6 +107,7 @@ class GoldilocksScheduler(TrialScheduler):
         self._reports: dict[str, Reports] = {}
         self._names: dict[str, str] = {}  # Tune's id of a trial -> the study's, where they differ
         self._warned: set[str] = set()
+        self._stalled = 0
 
     @property
     def zone(self) -> Zone:
@@ -192,14 +198,18 @@ class GoldilocksScheduler(TrialScheduler):
         live = {self._name(trial): trial for trial in tune_controller.get_live_trials()}
         order = self._study.history.row
         live = {name: live[name] for name in sorted(live, key=order)}
+        if self._leads:
+            self._doubt_limit(tune_controller)
         self._note_what_runs(live)
         chosen = self._led(live) if self._leads else self._free(live)
         for name, trial in live.items():
             waits = trial.status in (Trial.PAUSED, Trial.PENDING)
             if waits and self._study.action(name) == "stop":
                 tune_controller.stop_trial(trial)
-        if chosen is None and self._nothing_works(live):
-            for trial in _with(live, Trial.PAUSED):  # or Tune would wait for them for ever
+        stalls = chosen is None and self._nothing_works(live)
+        self._stalled = self._stalled + 1 if stalls else 0
+        if self._stalled > PATIENCE:
+            for trial in list(_with(live, Trial.PAUSED)):
                 tune_controller.stop_trial(trial)
         return chosen
 
@@ -299,6 +309,16 @@ class GoldilocksScheduler(TrialScheduler):
                 f"Trial {trial.trial_id} reports {self._keys.accuracy} = {value:g}. The rule needs "
                 "a share of right answers, 0 to 1; divide a percentage by 100. A trial with such "
                 "an accuracy during training is stopped.",
+            )
+
+    def _doubt_limit(self, tune_controller: Any) -> None:
+        """Warn of Tune's own limit on trials at once, which would keep candidates from beginning."""
+        searcher = getattr(tune_controller.search_alg, "searcher", None)
+        if isinstance(searcher, ConcurrencyLimiter):
+            self._warn(
+                "limit",
+                "max_concurrent_trials counts paused trials too, so candidates that the rule names "
+                "may never begin. Leave it out: `workers` of RuleSearcher is the limit.",
             )
 
     def _go_on(self, trial: Trial) -> None:

@@ -36,8 +36,8 @@ class RuleSearcher(DriverOnly, Searcher):
         >>> tune.TuneConfig(scheduler=scheduler, search_alg=searcher, num_samples=-1)
         ... # doctest: +SKIP
 
-    `num_samples=-1` lets the searcher say when the study ends. `max_concurrent_trials` stays unset:
-    Tune would count paused trials as well, and could wait for ever.
+    `num_samples=-1` lets the searcher say when the study ends. Leave `max_concurrent_trials` unset:
+    Tune would count paused trials as well.
     """
 
     def __init__(self, scheduler: GoldilocksScheduler, points: Points, *, workers: int) -> None:

@@ -37,6 +37,7 @@ def fit(
     *,
     searcher: RuleSearcher | None = None,
     failures: int = 0,
+    most: int | None = None,
     **config: Any,
 ) -> tune.ResultGrid:
     space = {} if searcher else {"x": tune.grid_search(list(range(COUNT)))}
@@ -47,6 +48,7 @@ def fit(
             scheduler=scheduler,
             search_alg=searcher,
             num_samples=-1 if searcher else 1,
+            max_concurrent_trials=most,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -130,6 +132,20 @@ def test_other_rules_that_probe_during_training_work_as_well(rule: str, tmp_path
         ]
         assert looks == list(LOOKS[: len(looks)])
         assert found["training_iteration"] == len(looks)
+
+
+@pytest.mark.parametrize("leads", [False, True], ids=["told", "leads"])
+def test_a_limit_of_tune_on_trials_at_once_does_not_hang(leads: bool, tmp_path: Path) -> None:
+    scheduler = GoldilocksScheduler(rule="race")
+    searcher = RuleSearcher(scheduler, {"x": list(range(COUNT))}, workers=2) if leads else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        results = fit(trainables.Curve, scheduler, tmp_path, searcher=searcher, most=2)
+    sentences = [str(w.message) for w in caught if issubclass(w.category, StudyWarning)]
+    assert leads == any("max_concurrent_trials counts" in sentence for sentence in sentences)
+    assert results.num_errors == 0
+    assert winner(scheduler, results) is not None
+    assert all(state.final for state in states(scheduler))
 
 
 def test_a_result_without_a_fraction_is_final(tmp_path: Path) -> None:
