@@ -10,7 +10,7 @@ when what is left is expected to gain no more than `tolerance_points`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
@@ -100,18 +100,22 @@ class Race:
         if rows := self._finished(history):
             reason = "it is trained to the end"
             return Decision(zone=zone, verdicts=_verdicts(history, rows, "continue", reason))
-        contenders = _contenders(history)
+        arrived = _arrived(history)
+        if arrived is not None and not 0 <= (accuracy := _latest(history, arrived)) <= 1:
+            reason = f"its accuracy is {accuracy:g}, and must lie between 0 and 1"
+            return Decision(zone=zone, verdicts=_verdicts(history, [arrived], "stop", reason))
+        contenders = _contenders(history, arrived)
         running = [int(row) for row in history.rows(State.TRAINING, State.PROBING)]
-        if history.arrived is not None:
-            running.remove(history.arrived)
+        if arrived is not None:
+            running.remove(arrived)
         free = history.workers - len(running)
-        if history.closed or not history.may_train or history.probes_left == 0:
-            return _wind_up(history, contenders, running)
+        if not history.may_train or history.probes_left == 0:
+            return _wind_up(history, contenders, running, arrived)
         chosen, idle = list[tuple[int, str]](), "every worker is taken" if free < 1 else ""
         if free >= 1 and contenders:
-            belief, curves = self._believe(history)
+            belief, points_HT = self._believe(history)
             while len(chosen) < free and not idle and contenders:
-                row, text = self._pick(history, belief, curves, contenders, running)
+                row, text = self._pick(history, belief, points_HT, contenders, running)
                 if row is None:
                     idle = text
                     break
@@ -120,16 +124,28 @@ class Race:
                 running.append(row)
                 if history.state[row] == State.PENDING:
                     break  # it has to begin before the rule answers for the next worker
+        # The verdict on the trial that arrived comes first: after a crash amid the verdicts, the
+        # rule gives the others again.
         if not running and idle:
-            return Decision(zone=zone, verdicts=_verdicts(history, contenders, "stop", idle))
-        verdicts = [
+            rows = sorted(contenders, key=lambda row: row != arrived)
+            stops = _verdicts(history, rows, "stop", idle)
+            chances = belief.chance_H[rows].tolist()
+            return Decision(
+                zone=zone,
+                verdicts=tuple(
+                    replace(verdict, chance=chance)
+                    for verdict, chance in zip(stops, chances, strict=True)
+                ),
+            )
+        verdicts: list[Verdict] = []
+        if arrived in contenders:
+            reason = idle or f"{ids[chosen[0][0]]} goes on in its place: {chosen[0][1]}"
+            verdicts += _verdicts(history, [arrived], "hold", reason)
+        verdicts += [
             Verdict(trial_id=ids[row], action="continue", reason=text)
             for row, text in chosen
             if history.state[row] == State.PAUSED
         ]
-        if history.arrived in contenders:
-            reason = idle or f"{ids[chosen[0][0]]} goes on in its place: {chosen[0][1]}"
-            verdicts += _verdicts(history, [history.arrived], "hold", reason)
         begin = next((pair for pair in chosen if history.state[pair[0]] == State.PENDING), None)
         return Decision(
             zone=zone,
@@ -148,6 +164,7 @@ class Race:
         fractions = [f for f in history.fractions if f"accuracy@{f:g}" in history.columns]
         looks = [history.column(f"accuracy@{fraction:g}") for fraction in fractions]
         points_HT = 100 * np.stack([*looks, history.column("accuracy")], axis=1)
+        points_HT[(points_HT < 0) | (points_HT > 100)] = np.nan
         x_HF = coordinates(history, self.lengths)
         belief = _cached(
             points_HT.tobytes(),
@@ -155,7 +172,7 @@ class Race:
             x_HF.tobytes(),
             x_HF.shape,
             history.column("seed").tobytes(),
-            tuple(np.flatnonzero(history.state >= State.STOPPED)),
+            _gone(history, points_HT),
             self.seed,
             self.library,
             self._priors(history, (*fractions, 1.0)),
@@ -253,11 +270,39 @@ def _draws(count: int, seed: int) -> Floats:
     return np.random.default_rng([seed, 0x7ACE]).standard_normal((DRAWS, count))
 
 
-def _contenders(history: History) -> list[int]:
+def _arrived(history: History) -> int | None:
+    """Return the row of the trial whose accuracy at a look is the last event, or None.
+
+    A look without a number, or one that only took measures, changes nothing: the trial goes on.
+    """
+    row = history.arrived
+    return None if row is None or np.isnan(_latest(history, row)) else row
+
+
+def _latest(history: History, row: int) -> float:
+    """Return the accuracy of a trial at the look where it is, NaN if there is none."""
+    fraction = float(np.nan_to_num(history.column("fraction")[row]))
+    return float(history.column(f"accuracy@{fraction:g}")[row])
+
+
+def _gone(history: History, points_HT: Floats) -> tuple[int, ...]:
+    """Return the rows of which nothing is expected: broken, failed, without a number, or too late.
+
+    A trial that this rule stopped, and whose chance is known, stays: what is left to be gained
+    is the same after a crash amid the last verdicts.
+    """
+    gone_H = (history.state >= State.STOPPED) & np.isnan(history.column("chance"))
+    gone_H |= (history.state == State.PROBED) & np.isnan(points_HT[:, -1])
+    if not history.may_begin:
+        gone_H |= history.state == State.PENDING
+    return tuple(np.flatnonzero(gone_H).tolist())
+
+
+def _contenders(history: History, arrived: int | None) -> list[int]:
     """Return the rows that a free worker may take."""
     rows = [int(row) for row in history.rows(State.PAUSED)]
-    if history.arrived is not None:
-        rows.append(history.arrived)
+    if arrived is not None:
+        rows.append(arrived)
     if history.may_begin:
         rows += [int(row) for row in history.rows(State.PENDING)]
     return rows
@@ -281,28 +326,29 @@ def _remaining_seconds(history: History, rows: Rows) -> Floats:
     return np.asarray(whole[rows] * np.maximum(1 - fraction[rows], LEAST_REMAINS))
 
 
-def _wind_up(history: History, contenders: list[int], running: list[int]) -> Decision:
-    """Let what runs end at its next look, and one model be finished if none is; stop the rest."""
+def _wind_up(
+    history: History, contenders: list[int], running: list[int], arrived: int | None
+) -> Decision:
+    """Let what runs end at its next look, and one model be finished if none is.
+
+    The others wait, so that a resume with a larger budget goes on with them.
+    """
     reason = "the budget is spent"
-    if running:
-        arrived = [row for row in contenders if row == history.arrived]
-        return Decision(
-            zone=history.zone,
-            verdicts=_verdicts(history, arrived, "hold", reason),
-            idle=reason,
-        )
-    paused = [row for row in contenders if history.state[row] != State.PENDING]
-    if not len(history.probed) and paused and history.probes_left != 0:
-        latest = max(paused, key=lambda row: float(history.column("fraction")[row]))
-        if history.state[latest] == State.PAUSED:
-            return Decision(
-                zone=history.zone,
-                verdicts=_verdicts(history, [latest], "continue", "no model is finished yet"),
-            )
-        return Decision(zone=history.zone)
-    pending = [int(row) for row in history.rows(State.PENDING)]
-    stopped = sorted({*paused, *pending})
-    return Decision(zone=history.zone, verdicts=_verdicts(history, stopped, "stop", reason))
+    begun = [row for row in contenders if history.state[row] != State.PENDING]
+    chosen: list[int] = []
+    if not running and not len(history.probed) and begun and history.probes_left != 0:
+        chosen = [max(begun, key=lambda row: _reached(history, row))]
+    held = [arrived] if arrived is not None and arrived not in chosen else []
+    paused = [row for row in chosen if history.state[row] == State.PAUSED]
+    verdicts = _verdicts(history, held, "hold", reason)
+    verdicts += _verdicts(history, paused, "continue", "no model is finished yet")
+    return Decision(zone=history.zone, verdicts=verdicts, idle=reason if running else "")
+
+
+def _reached(history: History, row: int) -> tuple[float, float]:
+    """Return how far a trial is, and its accuracy there."""
+    fraction = float(np.nan_to_num(history.column("fraction")[row]))
+    return fraction, float(np.nan_to_num(_latest(history, row), nan=-1.0))
 
 
 def _verdicts(
