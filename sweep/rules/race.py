@@ -11,7 +11,6 @@ when what is left is expected to gain no more than `tolerance_points`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -20,21 +19,16 @@ from pydantic import Field
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict
 from sweep.prediction.axes import LENGTHS, Lengths, coordinates
-from sweep.prediction.earlier import Source, curves
+from sweep.prediction.belief import believed
+from sweep.prediction.earlier import Source
 from sweep.prediction.few_labels import LOOK, SPECTRUM, finish_few
-from sweep.prediction.joint import LIBRARY, Belief, Constants, believe
+from sweep.prediction.joint import LIBRARY, Belief, Constants
 from sweep.prediction.surrogate import Rows, whole_seconds
 
 FIRST_LOOKS = 4
 """Looks that are needed before the model chooses."""
 LEAST_REMAINS = 0.02
 """Part of a training that a trial counts as having before it, so that no chance is divided by 0."""
-DRAWS = 256
-"""Joint draws of all accuracies, from which chances are counted."""
-
-
-_Curves = tuple[tuple[str, bytes], ...]
-_Axes = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,9 +107,15 @@ class Race:
             return _wind_up(history, contenders, running, arrived)
         chosen, idle = list[tuple[int, str]](), "every worker is taken" if free < 1 else ""
         if free >= 1 and contenders:
-            belief, points_HT = self._believe(history)
+            belief, seen = believed(
+                history,
+                sources=self.sources,
+                seed=self.seed,
+                library=self.library,
+                lengths=self.lengths,
+            )
             while len(chosen) < free and not idle and contenders:
-                row, text = self._pick(history, belief, points_HT, contenders, running)
+                row, text = self._pick(history, belief, seen, contenders, running)
                 if row is None:
                     idle = text
                     break
@@ -159,50 +159,15 @@ class Race:
         """Return the rows that are trained to the end and may be probed now."""
         return history.unanswered if history.probes_left == 0 else history.waiting
 
-    def _believe(self, history: History) -> tuple[Belief, Floats]:
-        """Return the belief, and what was seen: accuracies in points, [H, T]."""
-        fractions = [f for f in history.fractions if f"accuracy@{f:g}" in history.columns]
-        looks = [history.column(f"accuracy@{fraction:g}") for fraction in fractions]
-        points_HT = 100 * np.stack([*looks, history.column("accuracy")], axis=1)
-        points_HT[(points_HT < 0) | (points_HT > 100)] = np.nan
-        x_HF = coordinates(history, self.lengths)
-        belief = _cached(
-            points_HT.tobytes(),
-            (*fractions, 1.0),
-            x_HF.tobytes(),
-            x_HF.shape,
-            history.column("seed").tobytes(),
-            _gone(history, points_HT),
-            self.seed,
-            self.library,
-            self._priors(history, (*fractions, 1.0)),
-        )
-        return belief, points_HT
-
-    def _priors(self, history: History, fractions: tuple[float, ...]) -> _Curves:
-        """Return the prior curves of every candidate, by the names of their sources."""
-        axes = tuple(
-            (name, history.column(name).tobytes()) for name in history.varied if name != "seed"
-        )
-        named = {
-            source.name: _curve(source, axes, fractions)
-            for source in self.sources
-            if source.common(history.varied)
-        }
-        if len(named) > 1:
-            named["all sources"] = np.mean(list(named.values()), axis=0)
-        return tuple((name, curve.tobytes()) for name, curve in named.items())
-
     def _pick(
         self,
         history: History,
         belief: Belief,
-        points_HT: Floats,
+        seen: int,
         contenders: list[int],
         running: list[int],
     ) -> tuple[int | None, str]:
         """Return the row of the trial that goes on, and why; or None, and why a worker idles."""
-        seen = int((~np.isnan(points_HT)).sum())
         begun = len(history) - history.count(State.PENDING)
         if seen < FIRST_LOOKS:
             pending = [row for row in contenders if history.state[row] == State.PENDING]
@@ -228,48 +193,6 @@ class Race:
         return row, chance
 
 
-@lru_cache(maxsize=8)
-def _cached(
-    points: bytes,
-    fractions: tuple[float, ...],
-    x: bytes,
-    shape: tuple[int, int],
-    seeds: bytes,
-    gone: tuple[int, ...],
-    seed: int,
-    library: tuple[Constants, ...],
-    priors: _Curves,
-) -> Belief:
-    """Return the belief; the same history is asked about several times in a row."""
-    count = shape[0]
-    points_HT = np.frombuffer(points).reshape(count, len(fractions))
-    kept = np.setdiff1d(np.arange(count), np.array(gone, dtype=np.int64))
-    belief = believe(
-        points_HT[kept],
-        fractions,
-        np.frombuffer(x).reshape(shape)[kept],
-        np.frombuffer(seeds)[kept],
-        priors={
-            name: np.frombuffer(curve).reshape(points_HT.shape)[kept] for name, curve in priors
-        },
-        draws_SH=_draws(count, seed)[:, kept],
-        library=library,
-    )
-    chance_H, mean_H = np.zeros(count), np.full(count, -np.inf)
-    chance_H[kept], mean_H[kept] = belief.chance_H, belief.mean_H
-    return Belief(mean_H=mean_H, chance_H=chance_H, left=belief.left, weights=belief.weights)
-
-
-@lru_cache(maxsize=64)
-def _curve(source: Source, axes: _Axes, fractions: tuple[float, ...]) -> Floats:
-    return curves(source, {name: np.frombuffer(column) for name, column in axes}, fractions)
-
-
-@lru_cache(maxsize=2)
-def _draws(count: int, seed: int) -> Floats:
-    return np.random.default_rng([seed, 0x7ACE]).standard_normal((DRAWS, count))
-
-
 def _arrived(history: History) -> int | None:
     """Return the row of the trial whose accuracy at a look is the last event, or None.
 
@@ -283,19 +206,6 @@ def _latest(history: History, row: int) -> float:
     """Return the accuracy of a trial at the look where it is, NaN if there is none."""
     fraction = float(np.nan_to_num(history.column("fraction")[row]))
     return float(history.column(f"accuracy@{fraction:g}")[row])
-
-
-def _gone(history: History, points_HT: Floats) -> tuple[int, ...]:
-    """Return the rows of which nothing is expected: broken, failed, without a number, or too late.
-
-    A trial that this rule stopped, and whose chance is known, stays: what is left to be gained
-    is the same after a crash amid the last verdicts.
-    """
-    gone_H = (history.state >= State.STOPPED) & np.isnan(history.column("chance"))
-    gone_H |= (history.state == State.PROBED) & np.isnan(points_HT[:, -1])
-    if not history.may_begin:
-        gone_H |= history.state == State.PENDING
-    return tuple(np.flatnonzero(gone_H).tolist())
 
 
 def _contenders(history: History, arrived: int | None) -> list[int]:
