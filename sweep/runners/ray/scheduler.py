@@ -312,7 +312,7 @@ class GoldilocksScheduler(TrialScheduler):
             )
 
     def _doubt_limit(self, tune_controller: Any) -> None:
-        """Warn of Tune's own limit on trials at once, which would keep candidates from beginning."""
+        """Warn of Tune's own limit on trials at once, which keeps candidates from beginning."""
         searcher = getattr(tune_controller.search_alg, "searcher", None)
         if isinstance(searcher, ConcurrencyLimiter):
             self._warn(
