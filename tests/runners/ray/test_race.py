@@ -198,16 +198,32 @@ def test_a_trial_that_reports_what_cannot_be_harms_no_other(
             raise AssertionError(sentences[0])
 
 
-@pytest.mark.parametrize("failures", [0, 1])
+@pytest.mark.parametrize("leads", [False, True], ids=["told", "leads"])
+@pytest.mark.parametrize(
+    ("act", "failures", "failed"),
+    [("raise", 0, [True]), ("raise", 1, [False, True]), ("raise once", 1, [False])],
+)
 def test_a_trial_that_fails_amid_the_race_is_tried_again_as_tune_says(
-    failures: int, tmp_path: Path
+    act: str, failures: int, failed: list[bool], leads: bool, tmp_path: Path
 ) -> None:
-    scheduler = GoldilocksScheduler(rule="race", save="time")
-    results = fit(trainables.Curve, scheduler, tmp_path, failures=failures, act="raise")
+    scheduler = GoldilocksScheduler(rule="race")
+    points = {"x": [3, 0, 5, 11, 8]}  # the first in the middle, and so the first that begins
+    searcher = RuleSearcher(scheduler, points, workers=2) if leads else None
+    marker = str(tmp_path / "marker")
+    results = fit(
+        trainables.Curve,
+        scheduler,
+        tmp_path,
+        searcher=searcher,
+        failures=failures,
+        act=act,
+        marker=marker,
+    )
     assert winner(scheduler, results) == 5
-    failed = [e.final for e in scheduler.study.events() if isinstance(e, TrialFailed)]
-    assert failed in ([], [True], [False, True])
-    assert len(failed) <= failures + 1
+    events = [e for e in scheduler.study.events() if isinstance(e, TrialFailed)]
+    assert [event.final for event in events] == failed
+    history = scheduler.study.history
+    assert (history.state_of(events[0].trial_id) == State.FAILED) == failed[-1]
     assert all(state.final for state in states(scheduler))
 
 

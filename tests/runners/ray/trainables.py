@@ -134,8 +134,13 @@ class Curve(tune.Trainable):
         self.reached = self.trained = 0
 
     def step(self) -> dict[str, Any]:
-        if self.config.get("act") == "raise" and self.config["x"] == 3 and self.reached == 1:
+        if self.config["x"] == 3 and self.config.get("act") == "raise":
             raise RuntimeError("boom")
+        if self.config["x"] == 3 and self.config.get("act") == "raise once":
+            marker = Path(self.config["marker"])
+            if not marker.exists():
+                marker.touch()
+                raise RuntimeError("boom")
         fraction = LOOKS[self.reached]
         self.reached, self.trained = self.reached + 1, self.trained + 1
         result: dict[str, Any] = {
