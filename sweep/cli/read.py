@@ -85,7 +85,7 @@ def show(
 
     Example: sweep show quickstart --why 03d80727ed
     """
-    from sweep.cli.summary import every_trial, explained, of_trials
+    from sweep.cli.summary import every_trial, explained, of_trials, saved
 
     form = form_of(as_json, as_csv, as_table)
     loaded = _load(results, study)
@@ -94,7 +94,8 @@ def show(
         return
     echo_table(every_trial(loaded), form)
     if form == "table":
-        echo("\n".join(["", *of_trials(loaded)]))
+        lines = saved(loaded) if loaded.outcome is not None else []
+        echo("\n".join(["", *of_trials(loaded), *lines]))
 
 
 def best(

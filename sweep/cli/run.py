@@ -58,6 +58,10 @@ def run(
 ) -> None:
     """Run a study.
 
+    Unless the config names a rule, the rule is chosen before the study begins, and a line says
+    which: race where a probe costs little compared with a trial; race with labels = "end" where it
+    costs more; goldilocks where trials cannot be paused; none where there are no labels.
+
     Example: sweep run experiments/quickstart.toml train.epochs=5 resources.parallel=2
     """
     _take_signals(context)
@@ -69,7 +73,12 @@ def run(
         _dry_run(study, config.resolve().parent)
         return
     outcome = launch.run(
-        config, results=results, overrides=changes, watch=_watcher(quiet=quiet), warn=note
+        config,
+        results=results,
+        overrides=changes,
+        watch=_watcher(quiet=quiet),
+        warn=note,
+        tell=launch.untold if quiet else echo,
     )
     _end(outcome, results / study.name)
     if repeat_top:
@@ -176,6 +185,8 @@ def _dry_run(study: StudyConfig, plugins: Path) -> None:
         point = "  ".join(f"{name}={value}" for name, value in candidate.point.items())
         echo(one_line(f"{number:4}  {candidate.trial_id}  {point}"))
     echo(f"\n{len(prepared.candidates)} candidates, {trial_devices.parallel} at once")
+    if prepared.choice is not None:
+        echo(prepared.choice.line)
     if sources := prepared.prior.sources:
         several = ", ".join(f"{s.name} ({len(s.accuracies)} models)" for s in sources)
         echo(one_line(f"prior       {several}"))

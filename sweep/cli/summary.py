@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sweep.cli import label_free
 from sweep.core.errors import StudyError, unknown_name
 from sweep.core.events import (
     CandidateAdded,
@@ -21,21 +22,28 @@ from sweep.core.events import (
     trial_of,
 )
 from sweep.core.history import History
-from sweep.core.records import Outcome
+from sweep.core.records import Outcome, Zone
 from sweep.core.text import one_line, to_text
 from sweep.log.log import salvage
 from sweep.log.study_folder import log_of, trial_folder
 from sweep.tables.parameters import between
 from sweep.tables.results import Results
+from sweep.tables.savings import pretraining
 
 
 def of_study(results: Results, outcome: Outcome) -> list[str]:
-    """Return the best five, the counts, the zone, the probes, the winner and what to type next."""
-    lines = [to_text(best_trials(results, 5), "table"), "", *of_trials(results)]
-    lines.append(f"zone    alpha in {outcome.zone}")
+    """Return the best five, the counts, the zone, the probes, the winner and what to type next.
+
+    A study without probes has rankings by the numbers that are known without labels instead.
+    """
+    lines = label_free.of_study(results) if _without_probes(results) else [_best_five(results)]
+    lines += ["", *of_trials(results)]
+    if outcome.zone != Zone():
+        lines.append(f"zone    alpha in {outcome.zone}")
     if outcome.zone.note:
         lines.append(f"note    {outcome.zone.note}")
-    lines.append(f"probes  {outcome.probes_paid} paid, {outcome.probes_saved} saved")
+    lines.append(_probes(results, outcome))
+    lines += saved(results)
     lines.append(f"end     {outcome.reason}")
     lines.append(_winner(outcome))
     lines.append("")
@@ -43,6 +51,37 @@ def of_study(results: Results, outcome: Outcome) -> list[str]:
     if outcome.winner is not None:
         lines.append(f"Export  sweep export {results.location} -o encoder.safetensors")
     return lines
+
+
+def _without_probes(results: Results) -> bool:
+    return results.config.rule.name == "none"
+
+
+def _best_five(results: Results) -> str:
+    return to_text(best_trials(results, 5), "table")
+
+
+def _probes(results: Results, outcome: Outcome) -> str:
+    """Return how many models were probed, and how often models were probed during training."""
+    seen = results.observations
+    looks = pc.and_(pc.equal(seen["stage"], "probed"), pc.less(seen["fraction"], 1.0))
+    during = pc.sum(looks).as_py() or 0
+    line = f"probes  {outcome.probes_paid} paid, {outcome.probes_saved} saved"
+    return f"{line}; {during} more during training" if during else line
+
+
+def saved(results: Results) -> list[str]:
+    """Return what the rule spent on pretraining and what all models would take, in a line.
+
+    There is no line for a study whose models were all trained to the end.
+    """
+    cost = pretraining(results)
+    if cost is None:
+        return []
+    return [
+        f"saved   pretraining took {cost.spent:.4g} of about {cost.whole:.4g} device-seconds that "
+        f"all {cost.models} models would take"
+    ]
 
 
 def of_trials(results: Results) -> list[str]:

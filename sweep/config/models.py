@@ -262,22 +262,35 @@ class ProbeConfig(MemberConfig):
             successive halving uses. Each fraction is one more look at the labels.
         test: for which models the test accuracy is read: the `winner`, once, or `all`, for a
             table over which rules are compared later. Rules never get it.
+        labels: `free`: the labels exist, and every look may use them. `per_model`: labels are
+            bought for each model that is probed, so no model is probed during training.
     """
 
     name: str = "linear"
     data: DataConfig | None = None
     at: tuple[Fraction, ...] = ()
     test: Literal["winner", "all"] = "winner"
+    labels: Literal["free", "per_model"] = "free"
+
+    @model_validator(mode="after")
+    def _looks_take_no_bought_labels(self) -> Self:
+        if self.at and self.labels == "per_model":
+            raise ValueError(
+                'at asks for labels during training, and labels = "per_model" says that they are '
+                "bought for each model; keep one of the two keys"
+            )
+        return self
 
 
 class RuleConfig(MemberConfig):
     """The rule that decides which models are probed; besides `name`, the keys of the rule.
 
     Args:
-        name: in `sweep.rules.RULES`, or `"package.module:name"`.
+        name: in `sweep.rules.RULES`, or `"package.module:name"`. `auto` lets the study choose the
+            rule before it begins (`sweep.launch.auto`); its keys are those of `race`.
     """
 
-    name: str = "goldilocks"
+    name: str = "auto"
 
 
 class ProposerConfig(MemberConfig):
@@ -297,6 +310,9 @@ class BudgetConfig(Model):
 
     Args:
         probes: models probed.
+        labels: labelled images with which each probe is fitted and selected, training and
+            validation split together. They are drawn once, with `data.seed`. The test split is
+            not affected. A resume cannot change this limit.
         trials: models pretrained.
         device_seconds: seconds of GPUs (or of cores, without a GPU) that trials hold.
         wall_seconds: seconds on the clock, summed over resumes.
@@ -304,6 +320,7 @@ class BudgetConfig(Model):
     """
 
     probes: Annotated[int, Field(ge=0)] | None = None
+    labels: PositiveInt | None = None
     trials: PositiveInt | None = None
     device_seconds: PositiveFloat | None = None
     wall_seconds: PositiveFloat | None = None

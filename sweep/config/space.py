@@ -164,6 +164,7 @@ def _tree(study: StudyConfig, point: Point) -> dict[str, Any]:
     another member starts without them.
     """
     tree: dict[str, Any] = study.model_dump(include=set(TrialConfig.model_fields))
+    tree["labels"] = study.budget.labels
     for section in ("method", "encoder"):
         name = point.get(f"{section}.name")
         if name is not None and name != tree[section]["name"]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from sweep.config.models import (
     AugmentConfig,
@@ -42,6 +42,9 @@ class TrialConfig(Model):
     """The whole config of one candidate: training, criteria and probe.
 
     After `sweep.pretraining.members.bind_trial`, its members hold all their keys.
+
+    Args:
+        labels: `budget.labels` of the study.
     """
 
     data: DataConfig
@@ -54,6 +57,7 @@ class TrialConfig(Model):
     seed: int
     trial: str = "pretrain"
     options: dict[str, Any] = Field(default_factory=dict)
+    labels: PositiveInt | None = None
 
     def trial_id(self, data_digest: str) -> str:
         """Return ten hex digits that depend only on what changes the weights.
@@ -62,7 +66,13 @@ class TrialConfig(Model):
             data_digest: of the images' content; it replaces their path.
         """
         weights = self.model_dump(
-            mode="json", exclude={"data": {"path", "download"}, "criteria": True, "probe": True}
+            mode="json",
+            exclude={
+                "data": {"path", "download"},
+                "criteria": True,
+                "probe": True,
+                "labels": True,
+            },
         )
         return digest({"weights": weights, "data": data_digest}, size=5)
 

@@ -1,8 +1,9 @@
-"""Checks that the members of each candidate can be built, and counts the weights of its method."""
+"""Checks that the members of each candidate can be built; counts its weights and its steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -14,10 +15,28 @@ from sweep.core.errors import DataError
 from sweep.datasets.cache import Data
 from sweep.methods import Method
 from sweep.pretraining.images import training_split
-from sweep.pretraining.train import build_method
+from sweep.pretraining.train import build_method, total_steps
 
 
-def weights_of(candidates: Sequence[Candidate], data: Data) -> dict[str, int]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """What the cost of a candidate depends on.
+
+    Args:
+        weights: of the method, those of the encoder included.
+        steps: of its whole training.
+    """
+
+    weights: int
+    steps: int
+
+    @property
+    def cost(self) -> int:
+        """A number that grows with the time of the candidate's training."""
+        return self.weights * self.steps
+
+
+def sizes_of(candidates: Sequence[Candidate], data: Data) -> dict[str, Size]:
     """Build every candidate's method, and check that its criteria can be measured.
 
     Args:
@@ -25,7 +44,7 @@ def weights_of(candidates: Sequence[Candidate], data: Data) -> dict[str, int]:
         data: the images.
 
     Returns:
-        trial_id -> number of weights of the method, those of the encoder included.
+        trial_id -> its size.
 
     Raises:
         ConfigError: a member cannot be built, or a criterion cannot be measured.
@@ -33,7 +52,7 @@ def weights_of(candidates: Sequence[Candidate], data: Data) -> dict[str, int]:
     """
     builds = _Builds(data)
     with torch.random.fork_rng(devices=[]):
-        return {candidate.trial_id: builds.weights(candidate.config) for candidate in candidates}
+        return {candidate.trial_id: builds.size(candidate.config) for candidate in candidates}
 
 
 class _Builds:
@@ -46,8 +65,8 @@ class _Builds:
         self._encoders: dict[str, nn.Module] = {}
         self._measured: set[str] = set()
 
-    def weights(self, trial: TrialConfig) -> int:
-        """Return the number of weights of a candidate's method."""
+    def size(self, trial: TrialConfig) -> Size:
+        """Return the number of weights and of steps of a candidate."""
         key = trial.encoder.model_dump_json() + trial.method.model_dump_json()
         if key not in self._methods:
             method = self._method(trial)
@@ -61,7 +80,7 @@ class _Builds:
                 f"There are {images} images to pretrain on, fewer than a batch of "
                 f"{trial.train.batch}. Set train.batch to {images} or less, or give more images."
             )
-        return weights
+        return Size(weights=weights, steps=total_steps(trial, images))
 
     def _method(self, trial: TrialConfig) -> Method:
         """Build a method, without memory for its weights if it is one of the package.

@@ -8,7 +8,6 @@ differ from this machine's.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +17,7 @@ from sweep.config.study import TrialConfig
 from sweep.datasets.cache import Data
 from sweep.encoders import build
 from sweep.launch.preflight import Prepared
-from sweep.pretraining import train
-from sweep.pretraining.images import training_images
+from sweep.launch.timed import time_steps
 from sweep.runners.devices import Devices
 
 TRAINED_SECONDS = 3.0
@@ -51,7 +49,7 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
     if data is None:
         return None
     torch.set_num_threads(devices.cpu)
-    ordered = sorted(prepared.candidates, key=lambda candidate: _size(candidate, prepared))
+    ordered = sorted(prepared.candidates, key=lambda c: prepared.sizes[c.trial_id].cost)
     ends = (ordered[0], ordered[-1])
     least, most = (_trial_seconds(end.config, data, devices) for end in ends)
     budget = prepared.config.budget.trials
@@ -72,33 +70,8 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
 
 def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     device = "cuda" if devices.gpu else "cpu"
-    run = train.begin(config, data.shape, device, images=len(data.splits.pretrain))
-    images, labels = training_images(
-        run.method, data.splits, name=config.method.name, device=device
-    )
-    steps = train.total_steps(config, len(images))
-    began, first = 0.0, 0
-    for progress in train.pretrain(
-        run,
-        images,
-        config,
-        device=device,
-        mean=data.mean,
-        std=data.std,
-        heartbeat_seconds=0.0,
-        labels=labels,
-    ):
-        if first == 0:  # warm-up: compilation, allocation
-            began, first = time.perf_counter(), progress.step
-        elif time.perf_counter() - began >= TRAINED_SECONDS:
-            return (time.perf_counter() - began) / (progress.step - first) * steps
-    done = max(1, run.step - first)
-    return (time.perf_counter() - began) / done * steps
-
-
-def _size(candidate: Candidate, prepared: Prepared) -> int:
-    """Return a number that grows with a candidate's time: epochs times weights of the method."""
-    return candidate.config.train.epochs * prepared.weights[candidate.trial_id]
+    timed = time_steps(config, data, device, seconds=TRAINED_SECONDS)
+    return timed.seconds * timed.steps
 
 
 def _encoder(candidate: Candidate, data: Data) -> torch.nn.Module:

@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from sweep.config.study import StudyConfig, TrialConfig, digest
+from sweep.config.text import Override
 from sweep.core.errors import StudyError, SweepError
 from sweep.core.events import BudgetChanged, CandidateAdded, SessionBegan, StudyBegan, StudyFinished
 from sweep.core.outcome import outcome
 from sweep.core.plugins import importable
 from sweep.core.records import Outcome
+from sweep.launch.auto import AUTO
 from sweep.launch.preflight import Prepared, doubts, prepare
 from sweep.launch.retention import Keeper
 from sweep.log import prior_copy, study_folder
@@ -44,6 +46,9 @@ from sweep.storage.symlinks import refuse_links
 from sweep.study import Listener, Study
 from sweep.tables.results import Results
 from sweep.tables.snapshots import Snapshots
+
+RULE = "rule"
+"""Of `StudyBegan.chosen`: the rule that was chosen where the config says `auto`."""
 
 Watch = Callable[[Study, StudyConfig, Location], contextlib.AbstractContextManager[Listener]]
 """Shows a running study: a context that is entered after the candidates are added, and gives a
@@ -84,6 +89,10 @@ def unwatched(study: Study, config: StudyConfig, folder: Location) -> Iterator[L
     yield lambda event: None
 
 
+def untold(line: str) -> None:
+    """Print nothing."""
+
+
 def run(
     config: StudyConfig | str | Path,
     *,
@@ -91,6 +100,7 @@ def run(
     overrides: Sequence[str] = (),
     watch: Watch = unwatched,
     warn: Callable[[str], None] = warnings.warn,
+    tell: Callable[[str], None] = untold,
 ) -> Outcome:
     """Run a study to its end.
 
@@ -100,6 +110,7 @@ def run(
         overrides: `key=value`, for a path.
         watch: shows progress.
         warn: takes warnings about settings that can run but may not be what the user wants.
+        tell: takes a line that says which rule was chosen, if the rule is `auto`.
 
     Returns:
         The winner, the zone, the probes paid and saved. `sweep.load(results/NAME)` has the rest.
@@ -115,6 +126,8 @@ def run(
     results = locate(results)
     study_folder.check_vacant(results, config.name)
     prepared = prepare(config)
+    if prepared.choice is not None:
+        tell(prepared.choice.line)
     for sentence in doubts(prepared):
         warn(sentence)
     with _backend(config, path, warn) as backend:
@@ -123,6 +136,8 @@ def run(
         with study_folder.open_log(folder) as log, Snapshots(log) as snapshots:
             study = _study(prepared, log, backend, snapshots)
             chosen = prior_copy.write(folder, prepared.prior.sources)
+            if prepared.choice is not None:
+                chosen[RULE] = prepared.choice.to_json()
             study.record(_beginning(prepared, path, chosen))
             _session(study, config, backend)
             return _drive(study, prepared, folder, backend, watch)
@@ -158,6 +173,8 @@ def resume(
     importable(path)
     before = StudyConfig.parse(last_config, source=f"The config in the log of {folder}")
     change = before.model_dump(mode="json")
+    if RULE in beginning.chosen:
+        overrides = [text for text in overrides if not _names_auto(text)]
     config = StudyConfig.parse(change, overrides, source="the change", warn=warn)
     _only_allowed_changes(before, config)
     prepared = prepare(config, sources=prior_copy.read(folder, beginning))
@@ -372,12 +389,20 @@ def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:
         for name in StudyConfig.model_fields
         if name not in changeable and getattr(before, name) != getattr(after, name)
     ]
+    if before.budget.labels != after.budget.labels:
+        fixed.append("budget.labels")
     if fixed:
         raise StudyError(
             f"A resume cannot change {', '.join(fixed)}, because the finished trials would not "
-            "fit. It can change budget and resources, and enlarge the space. For other changes, "
-            "`sweep run` with another name."
+            "fit. It can change resources and the limits of budget other than budget.labels, and "
+            "enlarge the space. For other changes, `sweep run` with another name."
         )
+
+
+def _names_auto(override: str) -> bool:
+    """Return whether an override says `rule.name=auto`, which a study that chose may keep."""
+    change = Override.parse(override, axis_fields=())
+    return change.path == ("rule", "name") and change.value == AUTO
 
 
 def _commit() -> str | None:

@@ -1,12 +1,12 @@
 """Checks a study before any of its files is written.
 
-Reads the data once (into the node's cache, which the trials use), binds every member, and builds
-each method.
+Reads the data once (into the node's cache, which the trials use), binds every member, builds each
+method, and chooses the rule if it is `auto`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sweep import encoders, methods, proposers, rules
@@ -15,9 +15,12 @@ from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError, DataError
 from sweep.core.plugins import Bound, resolve
 from sweep.datasets.cache import Data, fingerprint, load
-from sweep.launch.buildable import weights_of
+from sweep.datasets.few_labels import with_labels
+from sweep.launch import auto
+from sweep.launch.buildable import Size, sizes_of
 from sweep.prediction.earlier import Source
 from sweep.pretraining.members import bind_criteria, bind_data, bind_probe, binder
+from sweep.pretraining.train import look_step
 from sweep.proposers import Proposer
 from sweep.replay.landscape_rows import is_number
 from sweep.replay.priors import Prior, Target, choose
@@ -36,7 +39,9 @@ class Prepared:
         prior: the earlier studies that the rule learns from.
         data_digest: of the images; "" for the user's own training code without `data.path`.
         data: the images; None for the user's own training code.
-        weights: trial_id -> number of weights of its method; empty for the user's own code.
+        sizes: trial_id -> weights and steps; empty for the user's own code.
+        choice: of the rule, if the config left it open; else None.
+        unused: warnings about keys of `auto` that the chosen rule does not have.
     """
 
     config: StudyConfig
@@ -46,7 +51,9 @@ class Prepared:
     prior: Prior
     data_digest: str
     data: Data | None
-    weights: Mapping[str, int]
+    sizes: Mapping[str, Size]
+    choice: auto.Choice | None = None
+    unused: Sequence[str] = ()
 
 
 def prepare(config: StudyConfig, *, sources: tuple[Source, ...] | None = None) -> Prepared:
@@ -61,25 +68,32 @@ def prepare(config: StudyConfig, *, sources: tuple[Source, ...] | None = None) -
         ConfigError: a wrong name, key, window or space.
         DataError: images that are missing, unreadable, too few, or unlabelled.
     """
+    choice, unused = None, list[str]()
+    if config.rule.name == auto.AUTO:
+        config = auto.checked_keys(config)
+        choice = _chosen(config)
+        unused = choice.unused(config)
+        config = choice.applied(config)
     rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
     prepared_rule, prepared_proposer = rule.make(), proposer.make()
-    resolve("The trial", config.trial, TRIALS)
-    own = config.trial not in TRIALS
-    data = None if own else load(config.data)
-    if data is not None:
-        data_digest = data.digest
-    else:
-        data_digest = fingerprint(config.data) if config.data.path else ""
+    data, data_digest = _images(config)
     config = _filled_in(config, rule, proposer)
     space = candidates(config, data_digest, binder())
     prior = _prior(config, rule, space) if sources is None else Prior(sources=sources)
     if prior.sources:
         prepared_rule = bind_rule(config, sources=prior.sources).make()
-    weights: dict[str, int] = {}
+    sizes: dict[str, Size] = {}
+    _check_proposer(config, prepared_rule)
     if data is not None:
-        weights = weights_of(space, data)
+        sizes = sizes_of(space, data)
         _check_labels(config, data, prepared_rule)
         _check_rule(config, prepared_rule)
+        _check_looks(config, sizes)
+    elif config.budget.labels is not None:
+        raise ConfigError(
+            "budget.labels limits the labels of sweep's own probe, and your own training code "
+            "probes its models itself. Take budget.labels out."
+        )
     return Prepared(
         config=config,
         candidates=space,
@@ -88,8 +102,29 @@ def prepare(config: StudyConfig, *, sources: tuple[Source, ...] | None = None) -
         prior=prior,
         data_digest=data_digest,
         data=data,
-        weights=weights,
+        sizes=sizes,
+        choice=choice,
+        unused=unused,
     )
+
+
+def _chosen(config: StudyConfig) -> auto.Choice:
+    """Return the rule of a study whose rule is `auto`; its config holds `race` for now."""
+    rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
+    data, data_digest = _images(config)
+    space = candidates(_filled_in(config, rule, proposer), data_digest, binder())
+    sizes = {} if data is None else sizes_of(space, data)
+    prior = _prior(config, rule, space)
+    return auto.decide(auto.gather(config, space, data, sizes, prior=bool(prior.sources)))
+
+
+def _images(config: StudyConfig) -> tuple[Data | None, str]:
+    """Return the images, None for the user's own training code, and their digest."""
+    resolve("The trial", config.trial, TRIALS)
+    if config.trial in TRIALS:
+        data = load(config.data)
+        return data, data.digest
+    return None, fingerprint(config.data) if config.data.path else ""
 
 
 def bind_rule(config: StudyConfig, *, sources: tuple[Source, ...] = ()) -> Bound[Rule]:
@@ -139,7 +174,7 @@ def doubts(prepared: Prepared) -> list[str]:
     """Return warnings about settings that can run but may not be what the user wants."""
     rule_doubts = getattr(prepared.rule, "doubts", None)
     sentences = list(rule_doubts(len(prepared.candidates))) if rule_doubts else []
-    sentences += prepared.prior.unused
+    sentences += [*prepared.prior.unused, *prepared.unused]
     if prepared.data is not None and prepared.data.splits.undecodable:
         names = prepared.data.splits.undecodable
         more = ", ..." if len(names) > 3 else ""
@@ -168,6 +203,7 @@ def _check_labels(config: StudyConfig, data: Data, rule: Rule) -> None:
             f"probe.data has {labelled.shape[0]} channels, the images of pretraining have "
             f"{data.shape[0]}."
         )
+    with_labels(labelled.splits, config.budget.labels, seed=config.data.seed)
 
 
 def _check_rule(config: StudyConfig, rule: Rule) -> None:
@@ -181,3 +217,35 @@ def _check_rule(config: StudyConfig, rule: Rule) -> None:
             f'rule.name="{config.rule.name}" decides by the online probe: set probe.at to the '
             "fractions of training at which to probe, for example probe.at=[0.1,0.3]."
         )
+    if getattr(rule, "early", False) and not config.criteria.at:
+        raise ConfigError(
+            f'rule.name="{config.rule.name}" decides by measures during training: set criteria.at '
+            "to a fraction of training at which to measure, for example criteria.at=[0.125]."
+        )
+
+
+def _check_proposer(config: StudyConfig, rule: Rule) -> None:
+    if getattr(rule, "begins", False) and config.space.proposer.name != "order":
+        raise ConfigError(
+            f'rule.name="{config.rule.name}" chooses which candidate begins, so '
+            f'space.proposer="{config.space.proposer.name}" would have no effect. Take '
+            "space.proposer out, or choose a rule that leaves it the choice, for example "
+            'rule.name="goldilocks".'
+        )
+
+
+def _check_looks(config: StudyConfig, sizes: Mapping[str, Size]) -> None:
+    """Raise `ConfigError` unless each look during training has a step of its own."""
+    for steps in sorted({size.steps for size in sizes.values()}):
+        taken: dict[int, float] = {0: 0.0, steps: 1.0}
+        for fraction in sorted({*config.criteria.at, *config.probe.at}):
+            step = look_step(fraction, steps)
+            if step in taken:
+                at = {0: "before the first step", steps: "on the last step"}.get(
+                    step, f"on step {step}, as {taken[step]:g} does"
+                )
+                raise ConfigError(
+                    f"A look at {fraction:g} of a training of {steps} steps falls {at}. Take "
+                    f"{fraction:g} out of probe.at and criteria.at, or train for more epochs."
+                )
+            taken[step] = fraction

@@ -58,7 +58,9 @@ def plan(folder: Location, *, top: int, seeds: int) -> StudyConfig:
             "space": SpaceConfig(
                 points=tuple({**point, "seed": seed} for seed in fresh for point in leaders[:top])
             ),
-            "rule": RuleConfig(name="all"),
+            "rule": RuleConfig(name="all"),  # it needs no look during training
+            "criteria": config.criteria.model_copy(update={"at": ()}),
+            "probe": config.probe.model_copy(update={"at": ()}),
             "budget": left(config, events),
         }
     )
@@ -76,7 +78,7 @@ def left(config: StudyConfig, events: Sequence[Event]) -> BudgetConfig:
         "wall_seconds": _wall_seconds(events),
         "money": device_seconds / 3600 * config.resources.price_per_device_hour,
     }
-    rest: dict[str, Any] = {}
+    rest: dict[str, Any] = {"labels": config.budget.labels}
     for name, amount in spent.items():
         limit = getattr(config.budget, name)
         if limit is not None:

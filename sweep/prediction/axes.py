@@ -37,6 +37,8 @@ def coordinates(history: History, lengths: Lengths = LENGTHS) -> Floats:
     """Return the coordinates of every candidate, [H, F]; F is 0 if nothing but the seed varies."""
     numbers = {name: history.column(name) for name in history.varied}
     names = {field: history.names(field) for field in history.named if field not in numbers}
+    if not numbers and not names:
+        return np.zeros((len(history), 0))  # one candidate: nothing varies
     return place(numbers, names, lengths)
 
 

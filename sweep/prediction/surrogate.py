@@ -160,7 +160,7 @@ def seconds(history: History, rows: Rows) -> Floats:
     probed, spent = probed[spent > 0], spent[spent > 0]
     if len(probed) < MIN_COSTS:
         return np.ones(len(rows))
-    return _fitted_seconds(history, probed, spent)[rows]
+    return fitted_seconds(history, probed, spent)[rows]
 
 
 def whole_seconds(history: History) -> Floats:
@@ -173,10 +173,10 @@ def whole_seconds(history: History) -> Floats:
     known = np.flatnonzero((fraction > 0) & (spent > 0))
     if len(known) < MIN_COSTS:
         return np.ones(len(history))
-    return _fitted_seconds(history, known, spent[known] / fraction[known])
+    return fitted_seconds(history, known, spent[known] / fraction[known])
 
 
-def _fitted_seconds(history: History, known: Rows, spent: Floats) -> Floats:
+def fitted_seconds(history: History, known: Rows, spent: Floats) -> Floats:
     """Return the predicted seconds of every candidate, [H], given those of a few.
 
     The logarithm is fitted by ridge regression, linear in the varied fields, because a large d

@@ -19,6 +19,7 @@ from sweep.core.errors import ConfigError
 from sweep.core.records import Measure, Observation
 from sweep.criteria.encoded import Encoded
 from sweep.datasets.cache import Data, load
+from sweep.datasets.few_labels import with_labels
 from sweep.datasets.images import Split
 from sweep.pretraining.context import Context
 from sweep.pretraining.features import encode, encode_all, encode_views
@@ -129,9 +130,11 @@ def accuracy_on_test(
 def fit_probe(config: TrialConfig, context: Context, data: Data, encoder: nn.Module) -> Fitted:
     """Return the probe, fitted to the training split and chosen on the validation split."""
     splits = _labelled_data(config, data).splits
-    train_split = _labelled(splits.train, encoder, data, context)
-    validation = _labelled(splits.validation, encoder, data, context)
-    return probes.bind(config.probe, seed=config.seed).make()(train_split, validation)
+    train_split, validation = with_labels(splits, config.labels, seed=config.data.seed)
+    return probes.bind(config.probe, seed=config.seed).make()(
+        _labelled(train_split, encoder, data, context),
+        _labelled(validation, encoder, data, context),
+    )
 
 
 def _labelled_data(config: TrialConfig, data: Data) -> Data:

@@ -193,6 +193,11 @@ def total_steps(config: TrialConfig, images: int) -> int:
     return config.train.epochs * (images // batch)
 
 
+def look_step(fraction: float, steps: int) -> int:
+    """Return the step after which a run of `steps` steps is looked at; 0 is before the first."""
+    return round(fraction * steps)
+
+
 def pretrain(
     run: Run,
     images: Tensor,

@@ -212,7 +212,7 @@ def _pretrain(
 def _marks(config: TrialConfig, steps: int) -> dict[int, float]:
     """Return step -> fraction, for the looks at a model during training."""
     fractions = {*config.criteria.at, *config.probe.at}
-    return {max(1, round(fraction * steps)): fraction for fraction in sorted(fractions)}
+    return {train.look_step(fraction, steps): fraction for fraction in sorted(fractions)}
 
 
 def _look(

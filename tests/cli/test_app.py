@@ -412,3 +412,24 @@ def test_a_study_in_which_every_trial_fails_says_so_and_exits_1(
     assert "OSError: gone (see" in out
     log = next((tmp_path / "results").glob("fails/trials/*/log.txt"))
     assert "OSError: gone" in log.read_text(encoding="utf-8")
+
+
+def test_a_study_without_probes_ranks_its_models_by_each_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "equals.py").write_text(EQUALS, encoding="utf-8")
+    (tmp_path / "ties.toml").write_text(TIES, encoding="utf-8")
+    words = ["run", tmp_path / "ties.toml", "rule.name=none", "--quiet", "--results", tmp_path]
+    code, summary, _ = call(*words, capsys=capsys)
+    assert code == 0
+    sql = "SELECT trial_id FROM trials ORDER BY alpha DESC LIMIT 5"
+    _, out, _ = call("query", "ties", sql, "--json", "--results", tmp_path, capsys=capsys)
+    nearest = [row["trial_id"] for row in json.loads(out)]
+    first, second, third, _, worth, *_ = summary.splitlines()
+    numbers = [
+        f"{trial_id} ({0.1 * n:.4g})" for trial_id, n in zip(nearest, (8, 7, 6, 5, 4), strict=True)
+    ]
+    assert first == f"alpha, nearest 1 first: {', '.join(numbers)}"
+    assert second == "rankme, largest first: not measured"
+    assert third == "loss, lowest first: not measured"
+    assert worth.startswith("Such a ranking is worth little: ")

@@ -72,6 +72,16 @@ def ids(*overrides: str) -> list[str]:
         ([f"rule.name={OWN}:rule", "rule.margin=0"], r"rule\.margin is 0: input should be greater"),
         ([f"rule.name={OWN}:rule", "rule.seed=3"], r"rule\.seed is no key of"),
         ([f"rule.name={OWN}:Net"], r"has the parameter 'shape', which is not keyword-only"),
+        (["probe.at=[0.01]"], r"A look at 0\.01 of a training of 10 steps falls before the "),
+        (["probe.at=[0.51,0.49]"], r"look at 0\.51 of .* falls on step 5, as 0\.49 does\. Take"),
+        (["probe.at=[0.5]", "criteria.at=[0.52]"], r"look at 0\.52 of .* on step 5, as 0\.5 does"),
+        (["criteria.at=[0.99]"], r"A look at 0\.99 of a training of 10 steps falls on the last"),
+        (["space.axes.epochs=[1,20]", "probe.at=[0.05]"], r"of a training of 5 steps falls before"),
+        (["rule={name='race'}", "probe.at=[0.5]", "space.proposer=tpe"],
+         r'rule\.name="race" chooses which candidate begins, so space\.proposer="tpe" would have'),
+        (["rule={name='race'}"], r"decides by the online probe: set probe\.at"),
+        (["probe.at=[0.5]", "probe.labels=per_model"], r"probe: .*at asks for labels during train"),
+        (["probe.labels=bought"], r"probe\.labels"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_a_sentence(overrides: list[str], sentence: str) -> None:
