@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sweep.pretraining.context import Context
     from sweep.replay.select import Selector, Suggestion
     from sweep.runners.ray.scheduler import GoldilocksScheduler
+    from sweep.runners.ray.searcher import RuleSearcher
     from sweep.tables.results import Results, load
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Observation",
     "Outcome",
     "Results",
+    "RuleSearcher",
     "Selector",
     "Stopped",
     "StudyConfig",
@@ -80,6 +82,8 @@ def __getattr__(name: str) -> Any:
             from sweep.replay import select as home
         case "GoldilocksScheduler":
             from sweep.runners.ray import scheduler as home
+        case "RuleSearcher":
+            from sweep.runners.ray import searcher as home
         case "Results" | "load":
             from sweep.tables import results as home
         case _:

@@ -73,6 +73,8 @@ class Study:
         price_per_device_hour: turns device-seconds into money.
         clock: seconds since the epoch.
         listeners: called with each new event, after it is in the log.
+        suggests: False if candidates begin without the study being asked, as in a user's own
+            Tuner; a rule that chooses which candidate begins is then only told.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Study:
         price_per_device_hour: float = 0.0,
         clock: Callable[[], float] = time.time,
         listeners: Iterable[Listener] = (),
+        suggests: bool = True,
     ) -> None:
         self.rule = rule
         self._proposer = proposer
@@ -105,8 +108,10 @@ class Study:
         self._finished = False
         self._cursor = 0
         self._begins = bool(getattr(rule, "begins", False))
+        self._suggests = self._begins and suggests
         self._question = 0  # seq of the last event after which the rule may answer anew
         self._idle = -1  # seq of the question that the rule answered by idling
+        self._begun: str | None = None  # the candidate that the rule began and no runner started
         self._due: dict[str, None] = {}  # told to go on, in the order of the verdicts
         for event in log.read():
             self._fold(event)
@@ -215,10 +220,16 @@ class Study:
         self._decide(verdict)
         self.working.add(verdict.trial_id)
 
-    def fail(self, trial_id: str, failure: Failure) -> None:
+    def fail(self, trial_id: str, failure: Failure, *, final: bool | None = None) -> None:
         """Record that the trial's attempt ended in an error; it is retried while attempts last.
 
         An attempt that a lost node ended is not counted, up to `LOST_NODES` of them.
+
+        Args:
+            trial_id: of the trial.
+            failure: why the attempt ended.
+            final: whether the trial is given up, where the runner knows; by default its retries
+                decide.
         """
         self.working.discard(trial_id)
         before = self._failures.get(trial_id, Counter())
@@ -226,7 +237,9 @@ class Study:
         counted, limit = before.total() - lost, self._retries
         if failure.cause == NODE_LOST:
             counted, limit = lost, LOST_NODES
-        self.record(TrialFailed(trial_id=trial_id, failure=failure, final=counted >= limit))
+        if final is None:
+            final = counted >= limit
+        self.record(TrialFailed(trial_id=trial_id, failure=failure, final=final))
 
     def exhausted(self, *names: str) -> str | None:
         """Return which limit of the budget forbids to pretrain another candidate, or None.
@@ -280,6 +293,8 @@ class Study:
                 self._due[event.trial_id] = None
             case Suggested(begin=None):
                 self._idle = self._question
+            case Suggested():
+                self._begun = event.begin
             case BudgetChanged():
                 self.budget = BudgetConfig(**event.config["budget"])
             case TrialFailed():
@@ -354,9 +369,14 @@ class Study:
         return True
 
     def _release(self) -> None:
-        """Let every held trial continue: nothing runs, so nothing else could decide it."""
+        """Let every held trial continue: nothing runs, so nothing else could decide it.
+
+        A trial that is paused during its training waits for a larger budget if there is no more.
+        """
         reason = "released: nothing else runs that could decide it"
-        for row in [*self.history.rows(State.PAUSED), *self.history.waiting]:
+        goes_on = self.history.may_train and self.history.probes_left != 0
+        paused = self.history.rows(State.PAUSED).tolist() if goes_on else []
+        for row in [*paused, *self.history.waiting]:
             trial_id = self.history.trial_ids[row]
             self._decide(Verdict(trial_id=trial_id, action="continue", reason=reason))
 
@@ -372,7 +392,7 @@ class Study:
         for row in self._cursor + np.flatnonzero(rest == State.TRAINING):
             if ids[row] not in self.working:  # interrupted
                 return ids[row]
-        if self._begins:
+        if self._suggests:
             return self._suggestion()
         pending = np.flatnonzero(rest == State.PENDING)
         if spent is not None or len(pending) == 0:
@@ -383,8 +403,13 @@ class Study:
     def _suggestion(self) -> str | None:
         """Return the candidate that the rule begins now, or None; record the rule's answer.
 
-        A rule that idles is not asked again before an event to which it may answer anew.
+        A rule that idles is not asked again before an event to which it may answer anew. A
+        candidate that it began, and that no runner started before a crash, is not asked for again.
         """
+        if self._begun is not None:
+            if self.history.state_of(self._begun) == State.PENDING and self.history.may_begin:
+                return self._begun
+            self._begun = None
         if self._idle == self._question and self.working:
             return None
         decision = self.rule(self.history)

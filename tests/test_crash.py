@@ -13,39 +13,59 @@ import contextlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sweep.core.events import Decided, Event, Observed, ZoneMoved
+from sweep.config.study import StudyConfig
+from sweep.core.events import Decided, Event, Observed, Suggested, ZoneMoved
+from sweep.core.records import Cost
 from sweep.launch import launch
 from sweep.log.study_folder import EVENTS, read_log
 from sweep.pretraining import journal as journals
-from sweep.pretraining import looks
+from sweep.pretraining import looks, trial
+from sweep.replay.verify import verify_study
 from sweep.storage.location import locate
 from sweep.tables.results import Results
 from tests.faults import Act, faulty
 from tests.small import small_study
 
+NAME = "small"
 ACTS = ("append", "write", "create", "cut", "remove", "make_folder")
-STUDY = small_study(
-    "seed=3",
+
+
+def tiny_study(*overrides: str, axes: Mapping[str, list[float]]) -> StudyConfig:
+    return small_study(
+        "seed=3",
+        "train.batch=32",
+        "criteria.images=64",
+        "criteria.alpha.first=1",
+        "criteria.alpha.last=10",
+        "resources.heartbeat_seconds=30",
+        "resources.checkpoint_seconds=0.001",
+        "resources.keep=winner",
+        *overrides,
+        data={"name": "tests.tiny:clusters"},
+        encoder={"name": "tests.tiny:layer"},
+        space={"axes": axes},
+    )
+
+
+STUDY = tiny_study(
     "train.epochs=1",
-    "train.batch=32",
     "criteria.at=[0.5]",
-    "criteria.images=64",
-    "criteria.alpha.first=1",
-    "criteria.alpha.last=10",
-    "resources.heartbeat_seconds=30",
-    "resources.checkpoint_seconds=0.001",
-    "resources.keep=winner",
     "budget.probes=5",
-    data={"name": "tests.tiny:clusters"},
-    encoder={"name": "tests.tiny:layer"},
-    space={"axes": {"d": [16], "lambd": [0.005, 0.05, 0.5], "train.lr": [0.03, 0.3, 1.0]}},
+    axes={"d": [16], "lambd": [0.005, 0.05, 0.5], "train.lr": [0.03, 0.3, 1.0]},
+)
+RACE = tiny_study(
+    "train.epochs=4",
+    "probe.at=[0.25,0.5]",
+    "rule.name=race",
+    "rule.prior=none",
+    axes={"d": [4, 64], "lambd": [0.0005, 0.05, 0.5]},
 )
 
 
@@ -119,7 +139,10 @@ def _about(act: Act) -> Iterator[str]:
         inside = {"observation": "observation", "zone": "zone", "finish": "outcome"}
         fields = line.get(inside.get(line.get("kind"), ""), line)
         words = [line.get("kind"), line.get("trial_id", "")]
-        words += [fields.get(key) for key in ("stage", "step", "action", "lo", "hi", "reason")]
+        words += [
+            fields.get(key)
+            for key in ("stage", "step", "action", "lo", "hi", "reason", "begin", "idle")
+        ]
         yield json.dumps(words)
 
 
@@ -132,14 +155,21 @@ def _half(act: Act) -> None:
         path.with_name(f".{path.name}.half.tmp").write_bytes(half)
 
 
-def play(results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[Any]]:
-    """Run the study, and resume it as often as it is stopped.
+def play(
+    study: StudyConfig, results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, list[Any]]:
+    """Run a study, and resume it as often as it is stopped.
+
+    Each lap of a trial's clock takes a second, because a rule may weigh seconds, and these differ
+    from run to run.
 
     Returns:
         How often it was stopped, and the stages that ran although the journal held them.
     """
     repeated: list[Any] = []
     place = faulty(locate(results), killer)
+    second = Cost(wall_seconds=1.0, device_seconds=1.0)
+    monkeypatch.setattr(trial._Stopwatch, "lap", lambda stopwatch: second)
     for stage, function in (("measured", "measure"), ("probed", "probe")):
         real = getattr(looks, function)
 
@@ -164,11 +194,11 @@ def play(results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch) -> tupl
     while True:
         try:
             killer.dead = False
-            log = results / STUDY.name / EVENTS
+            log = results / study.name / EVENTS
             if log.exists() and b"\n" in log.read_bytes():
-                launch.resume(place / STUDY.name)
+                launch.resume(place / study.name)
             else:
-                launch.run(STUDY, results=place, warn=lambda sentence: None)
+                launch.run(study, results=place, warn=lambda sentence: None)
         except Killed:
             stops += 1
             killer.release_locks()
@@ -177,37 +207,51 @@ def play(results: Path, killer: Killer, monkeypatch: pytest.MonkeyPatch) -> tupl
 
 
 def events(results: Path) -> list[Event]:
-    return read_log(locate(results / STUDY.name))
+    return read_log(locate(results / NAME))
 
 
-def _unnumbered(event: Decided | ZoneMoved) -> Decided | ZoneMoved:
+def _unnumbered(event: Decided | ZoneMoved | Suggested) -> Decided | ZoneMoved | Suggested:
     event = replace(event, seq=0, time=0.0, answers_seq=0)
     return replace(event, attempt=0) if isinstance(event, Decided) else event
 
 
-def decided(results: Path) -> list[Decided | ZoneMoved]:
-    """Return every verdict and move of the zone, in order; events are numbered otherwise."""
+def decided(results: Path) -> list[Decided | ZoneMoved | Suggested]:
+    """Return every verdict, move of the zone and beginning, in order; seqs differ."""
     return [
-        _unnumbered(event) for event in events(results) if isinstance(event, Decided | ZoneMoved)
+        _unnumbered(event)
+        for event in events(results)
+        if isinstance(event, Decided | ZoneMoved | Suggested)
     ]
 
 
 def rows(results: Path) -> list[dict[str, Any]]:
     columns = ["trial_id", "status", "loss", "alpha", "rankme", "accuracy", "winner"]
     columns += ["test_accuracy", "checkpoint"]
-    return list(Results(results / STUDY.name).trials.select(columns).to_pylist())
+    return list(Results(results / NAME).trials.select(columns).to_pylist())
 
 
+@pytest.mark.parametrize(
+    ("study", "least", "kinds"),
+    [
+        (STUDY, 500, {"continue", "hold", "stop"}),
+        (RACE, 350, {"continue", "hold", "stop", "begin"}),
+    ],
+    ids=["paper", "race"],
+)
 def test_a_study_stopped_at_every_act_decides_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: StudyConfig,
+    least: int,
+    kinds: set[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    play(whole, Killer(spare=True), monkeypatch)
+    play(study, whole, Killer(spare=True), monkeypatch)
     monkeypatch.undo()
     killer = Killer()
-    stops, repeated = play(cut, killer, monkeypatch)
+    stops, repeated = play(study, cut, killer, monkeypatch)
     monkeypatch.undo()
-    assert stops == len(killer.points) >= 500
+    assert stops == len(killer.points) >= least
     assert decided(cut) == decided(whole)
     assert repeated == []
     assert json.dumps(rows(cut)).replace("/cut/", "/whole/") == json.dumps(rows(whole))
@@ -218,7 +262,9 @@ def test_a_study_stopped_at_every_act_decides_as_one_that_was_not(
     )
     assert set(seen.values()) == {1}
     assert [event.kind for event in events(cut)].count("finish") == 1
+    assert verify_study(locate(cut / study.name)).difference is None
     actions = {event.action for event in decided(cut) if isinstance(event, Decided)}
-    assert {"continue", "hold", "stop"} <= actions
-    left = {path.name for path in (cut / STUDY.name).rglob(".*.tmp")}
+    begun = {"begin" for event in decided(cut) if isinstance(event, Suggested) and event.begin}
+    assert kinds == actions | begun
+    left = {path.name for path in (cut / study.name).rglob(".*.tmp")}
     assert not left

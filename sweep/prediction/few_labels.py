@@ -102,9 +102,8 @@ def _choose(
         return [], "the budget is spent"
     alpha, rankme = (history.column(name + at) for name in SPECTRUM)
     known = ~(np.isnan(alpha) & np.isnan(rankme))
-    usable = [
-        row for row in paused if known[row]
-    ] or paused  # a collapsed model is not worth a label
+    # A model whose spectrum has collapsed is not worth a label.
+    usable = [row for row in paused if known[row]] if known.any() else paused
     if paid >= models or not usable:
         return [], f"{paid} of at most {models} models are finished, or on their way"
     count = min(history.workers - at_work, models - paid)

@@ -14,6 +14,7 @@ from sweep.core.events import (
     Decided,
     Event,
     Idled,
+    Observed,
     SessionBegan,
     StudyBegan,
     Suggested,
@@ -95,7 +96,9 @@ def verify(events: Sequence[Event], rule: Rule, config: StudyConfig) -> Verified
                     return Verified(verdicts=verdicts - 1, difference=_differs(event, other))
             case _:
                 study.record(event)
-                if isinstance(event, TrialFailed):
+                if isinstance(event, TrialFailed) or (
+                    isinstance(event, Observed) and study.action(event.trial_id) != "continue"
+                ):
                     study.working.discard(event.trial_id)
     return Verified(verdicts=verdicts, difference=None)
 

@@ -10,8 +10,7 @@ when what is left is expected to gain no more than `tolerance_points`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -20,21 +19,16 @@ from pydantic import Field
 from sweep.core.history import Floats, History, State
 from sweep.core.records import Action, Decision, Verdict
 from sweep.prediction.axes import LENGTHS, Lengths, coordinates
-from sweep.prediction.earlier import Source, curves
+from sweep.prediction.belief import believed
+from sweep.prediction.earlier import Source
 from sweep.prediction.few_labels import LOOK, SPECTRUM, finish_few
-from sweep.prediction.joint import LIBRARY, Belief, Constants, believe
+from sweep.prediction.joint import LIBRARY, Belief, Constants
 from sweep.prediction.surrogate import Rows, whole_seconds
 
 FIRST_LOOKS = 4
 """Looks that are needed before the model chooses."""
 LEAST_REMAINS = 0.02
 """Part of a training that a trial counts as having before it, so that no chance is divided by 0."""
-DRAWS = 256
-"""Joint draws of all accuracies, from which chances are counted."""
-
-
-_Curves = tuple[tuple[str, bytes], ...]
-_Axes = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,18 +94,28 @@ class Race:
         if rows := self._finished(history):
             reason = "it is trained to the end"
             return Decision(zone=zone, verdicts=_verdicts(history, rows, "continue", reason))
-        contenders = _contenders(history)
+        arrived = _arrived(history)
+        if arrived is not None and not 0 <= (accuracy := _latest(history, arrived)) <= 1:
+            reason = f"its accuracy is {accuracy:g}, and must lie between 0 and 1"
+            return Decision(zone=zone, verdicts=_verdicts(history, [arrived], "stop", reason))
+        contenders = _contenders(history, arrived)
         running = [int(row) for row in history.rows(State.TRAINING, State.PROBING)]
-        if history.arrived is not None:
-            running.remove(history.arrived)
+        if arrived is not None:
+            running.remove(arrived)
         free = history.workers - len(running)
-        if history.closed or not history.may_train or history.probes_left == 0:
-            return _wind_up(history, contenders, running)
+        if not history.may_train or history.probes_left == 0:
+            return _wind_up(history, contenders, running, arrived)
         chosen, idle = list[tuple[int, str]](), "every worker is taken" if free < 1 else ""
         if free >= 1 and contenders:
-            belief, curves = self._believe(history)
+            belief, seen = believed(
+                history,
+                sources=self.sources,
+                seed=self.seed,
+                library=self.library,
+                lengths=self.lengths,
+            )
             while len(chosen) < free and not idle and contenders:
-                row, text = self._pick(history, belief, curves, contenders, running)
+                row, text = self._pick(history, belief, seen, contenders, running)
                 if row is None:
                     idle = text
                     break
@@ -120,16 +124,28 @@ class Race:
                 running.append(row)
                 if history.state[row] == State.PENDING:
                     break  # it has to begin before the rule answers for the next worker
+        # The verdict on the trial that arrived comes first: after a crash amid the verdicts, the
+        # rule gives the others again.
         if not running and idle:
-            return Decision(zone=zone, verdicts=_verdicts(history, contenders, "stop", idle))
-        verdicts = [
+            rows = sorted(contenders, key=lambda row: row != arrived)
+            stops = _verdicts(history, rows, "stop", idle)
+            chances = belief.chance_H[rows].tolist()
+            return Decision(
+                zone=zone,
+                verdicts=tuple(
+                    replace(verdict, chance=chance)
+                    for verdict, chance in zip(stops, chances, strict=True)
+                ),
+            )
+        verdicts: list[Verdict] = []
+        if arrived in contenders:
+            reason = idle or f"{ids[chosen[0][0]]} goes on in its place: {chosen[0][1]}"
+            verdicts += _verdicts(history, [arrived], "hold", reason)
+        verdicts += [
             Verdict(trial_id=ids[row], action="continue", reason=text)
             for row, text in chosen
             if history.state[row] == State.PAUSED
         ]
-        if history.arrived in contenders:
-            reason = idle or f"{ids[chosen[0][0]]} goes on in its place: {chosen[0][1]}"
-            verdicts += _verdicts(history, [history.arrived], "hold", reason)
         begin = next((pair for pair in chosen if history.state[pair[0]] == State.PENDING), None)
         return Decision(
             zone=zone,
@@ -143,49 +159,15 @@ class Race:
         """Return the rows that are trained to the end and may be probed now."""
         return history.unanswered if history.probes_left == 0 else history.waiting
 
-    def _believe(self, history: History) -> tuple[Belief, Floats]:
-        """Return the belief, and what was seen: accuracies in points, [H, T]."""
-        fractions = [f for f in history.fractions if f"accuracy@{f:g}" in history.columns]
-        looks = [history.column(f"accuracy@{fraction:g}") for fraction in fractions]
-        points_HT = 100 * np.stack([*looks, history.column("accuracy")], axis=1)
-        x_HF = coordinates(history, self.lengths)
-        belief = _cached(
-            points_HT.tobytes(),
-            (*fractions, 1.0),
-            x_HF.tobytes(),
-            x_HF.shape,
-            history.column("seed").tobytes(),
-            tuple(np.flatnonzero(history.state >= State.STOPPED)),
-            self.seed,
-            self.library,
-            self._priors(history, (*fractions, 1.0)),
-        )
-        return belief, points_HT
-
-    def _priors(self, history: History, fractions: tuple[float, ...]) -> _Curves:
-        """Return the prior curves of every candidate, by the names of their sources."""
-        axes = tuple(
-            (name, history.column(name).tobytes()) for name in history.varied if name != "seed"
-        )
-        named = {
-            source.name: _curve(source, axes, fractions)
-            for source in self.sources
-            if source.common(history.varied)
-        }
-        if len(named) > 1:
-            named["all sources"] = np.mean(list(named.values()), axis=0)
-        return tuple((name, curve.tobytes()) for name, curve in named.items())
-
     def _pick(
         self,
         history: History,
         belief: Belief,
-        points_HT: Floats,
+        seen: int,
         contenders: list[int],
         running: list[int],
     ) -> tuple[int | None, str]:
         """Return the row of the trial that goes on, and why; or None, and why a worker idles."""
-        seen = int((~np.isnan(points_HT)).sum())
         begun = len(history) - history.count(State.PENDING)
         if seen < FIRST_LOOKS:
             pending = [row for row in contenders if history.state[row] == State.PENDING]
@@ -211,53 +193,26 @@ class Race:
         return row, chance
 
 
-@lru_cache(maxsize=8)
-def _cached(
-    points: bytes,
-    fractions: tuple[float, ...],
-    x: bytes,
-    shape: tuple[int, int],
-    seeds: bytes,
-    gone: tuple[int, ...],
-    seed: int,
-    library: tuple[Constants, ...],
-    priors: _Curves,
-) -> Belief:
-    """Return the belief; the same history is asked about several times in a row."""
-    count = shape[0]
-    points_HT = np.frombuffer(points).reshape(count, len(fractions))
-    kept = np.setdiff1d(np.arange(count), np.array(gone, dtype=np.int64))
-    belief = believe(
-        points_HT[kept],
-        fractions,
-        np.frombuffer(x).reshape(shape)[kept],
-        np.frombuffer(seeds)[kept],
-        priors={
-            name: np.frombuffer(curve).reshape(points_HT.shape)[kept] for name, curve in priors
-        },
-        draws_SH=_draws(count, seed)[:, kept],
-        library=library,
-    )
-    chance_H, mean_H = np.zeros(count), np.full(count, -np.inf)
-    chance_H[kept], mean_H[kept] = belief.chance_H, belief.mean_H
-    return Belief(mean_H=mean_H, chance_H=chance_H, left=belief.left, weights=belief.weights)
+def _arrived(history: History) -> int | None:
+    """Return the row of the trial whose accuracy at a look is the last event, or None.
+
+    A look without a number, or one that only took measures, changes nothing: the trial goes on.
+    """
+    row = history.arrived
+    return None if row is None or np.isnan(_latest(history, row)) else row
 
 
-@lru_cache(maxsize=64)
-def _curve(source: Source, axes: _Axes, fractions: tuple[float, ...]) -> Floats:
-    return curves(source, {name: np.frombuffer(column) for name, column in axes}, fractions)
+def _latest(history: History, row: int) -> float:
+    """Return the accuracy of a trial at the look where it is, NaN if there is none."""
+    fraction = float(np.nan_to_num(history.column("fraction")[row]))
+    return float(history.column(f"accuracy@{fraction:g}")[row])
 
 
-@lru_cache(maxsize=2)
-def _draws(count: int, seed: int) -> Floats:
-    return np.random.default_rng([seed, 0x7ACE]).standard_normal((DRAWS, count))
-
-
-def _contenders(history: History) -> list[int]:
+def _contenders(history: History, arrived: int | None) -> list[int]:
     """Return the rows that a free worker may take."""
     rows = [int(row) for row in history.rows(State.PAUSED)]
-    if history.arrived is not None:
-        rows.append(history.arrived)
+    if arrived is not None:
+        rows.append(arrived)
     if history.may_begin:
         rows += [int(row) for row in history.rows(State.PENDING)]
     return rows
@@ -281,28 +236,29 @@ def _remaining_seconds(history: History, rows: Rows) -> Floats:
     return np.asarray(whole[rows] * np.maximum(1 - fraction[rows], LEAST_REMAINS))
 
 
-def _wind_up(history: History, contenders: list[int], running: list[int]) -> Decision:
-    """Let what runs end at its next look, and one model be finished if none is; stop the rest."""
+def _wind_up(
+    history: History, contenders: list[int], running: list[int], arrived: int | None
+) -> Decision:
+    """Let what runs end at its next look, and one model be finished if none is.
+
+    The others wait, so that a resume with a larger budget goes on with them.
+    """
     reason = "the budget is spent"
-    if running:
-        arrived = [row for row in contenders if row == history.arrived]
-        return Decision(
-            zone=history.zone,
-            verdicts=_verdicts(history, arrived, "hold", reason),
-            idle=reason,
-        )
-    paused = [row for row in contenders if history.state[row] != State.PENDING]
-    if not len(history.probed) and paused and history.probes_left != 0:
-        latest = max(paused, key=lambda row: float(history.column("fraction")[row]))
-        if history.state[latest] == State.PAUSED:
-            return Decision(
-                zone=history.zone,
-                verdicts=_verdicts(history, [latest], "continue", "no model is finished yet"),
-            )
-        return Decision(zone=history.zone)
-    pending = [int(row) for row in history.rows(State.PENDING)]
-    stopped = sorted({*paused, *pending})
-    return Decision(zone=history.zone, verdicts=_verdicts(history, stopped, "stop", reason))
+    begun = [row for row in contenders if history.state[row] != State.PENDING]
+    chosen: list[int] = []
+    if not running and not len(history.probed) and begun and history.probes_left != 0:
+        chosen = [max(begun, key=lambda row: _reached(history, row))]
+    held = [arrived] if arrived is not None and arrived not in chosen else []
+    paused = [row for row in chosen if history.state[row] == State.PAUSED]
+    verdicts = _verdicts(history, held, "hold", reason)
+    verdicts += _verdicts(history, paused, "continue", "no model is finished yet")
+    return Decision(zone=history.zone, verdicts=verdicts, idle=reason if running else "")
+
+
+def _reached(history: History, row: int) -> tuple[float, float]:
+    """Return how far a trial is, and its accuracy there."""
+    fraction = float(np.nan_to_num(history.column("fraction")[row]))
+    return fraction, float(np.nan_to_num(_latest(history, row), nan=-1.0))
 
 
 def _verdicts(

@@ -40,9 +40,9 @@ def play(study: Study, looks: list[tuple[float | None, float | None]]) -> list[s
     while (trial_id := study.next()) is not None:
         number = int(trial_id[1:])
         study.start(trial_id)
-        if study.history.column("fraction")[number] != LOOK:
-            if study.observe(trial_id, look(*looks[number])) != "continue":
-                continue
+        looked = study.history.column("fraction")[number] == LOOK
+        if not looked and study.observe(trial_id, look(*looks[number])) != "continue":
+            continue
         if study.observe(trial_id, measured(1.0)) == "continue":
             study.observe(trial_id, probed(0.5 + number / 100))
             finished.append(trial_id)

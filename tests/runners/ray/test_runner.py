@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -32,6 +33,7 @@ from sweep.core.records import Observation
 from sweep.launch import launch
 from sweep.log.log import MemoryLog
 from sweep.log.study_folder import EVENTS, read_log
+from sweep.replay.verify import verify_study
 from sweep.rules import bind
 from sweep.runners.ray.cluster import check_address
 from sweep.storage.location import locate
@@ -311,6 +313,41 @@ def test_a_killed_driver_is_gone_on_with(tmp_path: Path) -> None:
     assert isinstance(events_of(tmp_path / "small")[-1], StudyFinished)
 
 
+RACE = ("rule.name=race", "rule.prior=none", "probe.at=[0.25,0.5]")
+
+
+def test_a_race_on_ray_pauses_resumes_and_is_verified(tmp_path: Path) -> None:
+    outcome = run(small_study(*RAY, *RACE, "train.epochs=4"), tmp_path)
+    events = events_of(tmp_path / "small")
+    assert outcome.winner is not None
+    assert verify_study(locate(tmp_path / "small")).difference is None
+    holds = [e for e in events if isinstance(e, Decided) and e.action == "hold"]
+    assert holds
+    assert max(Counter(e.trial_id for e in events if isinstance(e, TrialStarted)).values()) > 1
+    assert max(Counter(journaled(tmp_path / "small")).values()) == 1
+
+
+def test_a_race_whose_driver_is_killed_is_gone_on_with(tmp_path: Path) -> None:
+    process = start_driver(tmp_path, *RACE, "train.epochs=4")
+    try:
+        wait_for(tmp_path / "small", '"stage":"probed"', 5)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    except BaseException:
+        end_group(process)
+        raise
+    before = events_of(tmp_path / "small")
+    assert not isinstance(before[-1], StudyFinished)
+    launch.resume(tmp_path / "small")
+    wait_for_end_of_all(str(tmp_path))
+    after = events_of(tmp_path / "small")
+    assert after[: len(before)] == before
+    assert isinstance(after[-1], StudyFinished)
+    assert max(Counter(names(tmp_path / "small")).values()) == 1
+    assert max(Counter(journaled(tmp_path / "small")).values()) == 1
+    assert verify_study(locate(tmp_path / "small")).difference is None
+
+
 SLOW = """
 import time
 from pathlib import Path
@@ -391,6 +428,15 @@ def names(folder: Path) -> list[tuple[str, str, int]]:
         (event.trial_id, event.observation.stage, event.observation.step)
         for event in events_of(folder)
         if isinstance(event, Observed)
+    ]
+
+
+def journaled(folder: Path) -> list[tuple[str, str, int]]:
+    """Return the stages in the trials' journals: one that ran twice is there twice."""
+    return [
+        (journal.parent.name, line["stage"], line["step"])
+        for journal in folder.glob("trials/*/journal.jsonl")
+        for line in map(json.loads, journal.read_text(encoding="utf-8").splitlines())
     ]
 
 

@@ -117,3 +117,97 @@ def failing(config: dict[str, Any]) -> None:
     if config["d"] % 2:
         raise RuntimeError("boom")
     without_checkpoint(config)
+
+
+LOOKS = (0.25, 0.5, 1.0)
+
+
+def accuracy_of(x: int, fraction: float) -> float:
+    """Return an accuracy that is best for x = 5 and rises with training."""
+    return 0.7 - 0.02 * abs(x - 5) - 0.1 * (1 - fraction)
+
+
+class Curve(tune.Trainable):
+    """Reports an accuracy at each of `LOOKS`; `act` says what is odd about the trial with x = 3."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self.reached = self.trained = 0
+
+    def step(self) -> dict[str, Any]:
+        if self.config["x"] == 3 and self.config.get("act") == "raise":
+            raise RuntimeError("boom")
+        if self.config["x"] == 3 and self.config.get("act") == "raise once":
+            marker = Path(self.config["marker"])
+            if not marker.exists():
+                marker.touch()
+                raise RuntimeError("boom")
+        fraction = LOOKS[self.reached]
+        self.reached, self.trained = self.reached + 1, self.trained + 1
+        result: dict[str, Any] = {
+            "accuracy": accuracy_of(self.config["x"], fraction),
+            "fraction": fraction,
+            "trained": self.trained,
+            "done": fraction == 1.0,
+        }
+        if self.config["x"] == 3:
+            result |= ODD.get(self.config.get("act"), {})
+        return result
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        (Path(checkpoint_dir) / "reached").write_text(str(self.reached))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        self.reached = int((Path(checkpoint) / "reached").read_text())
+
+
+ODD: dict[Any, dict[str, Any]] = {
+    "percent": {"accuracy": 68.0},
+    "nan": {"accuracy": float("nan")},
+    "infinite": {"accuracy": float("inf")},
+    "text": {"accuracy": "high"},
+    "chance": {"accuracy": 0.1},
+    "nothing done": {"fraction": 0.0},
+    "beyond": {"fraction": 1.5},
+    "half": {"fraction": "half"},
+    "no fraction": {"fraction": float("nan")},
+}
+"""What an odd trial reports in each result."""
+
+
+def uncheckpointed(config: dict[str, Any]) -> None:
+    """Report the same accuracies, with nothing to pause on."""
+    for fraction in LOOKS:
+        tune.report({"accuracy": accuracy_of(config["x"], fraction), "fraction": fraction})
+
+
+def curve_going_back(config: dict[str, Any]) -> None:
+    """Report fractions out of order, then the end without a fraction."""
+    for fraction in (0.5, 0.25, 0.5):
+        tune.report({"accuracy": accuracy_of(config["x"], fraction), "fraction": fraction})
+    tune.report({"accuracy": accuracy_of(config["x"], 1.0)})
+
+
+def final_only(config: dict[str, Any]) -> None:
+    """Report nothing but the end."""
+    tune.report({"accuracy": accuracy_of(config["x"], 1.0)})
+
+
+def with_alpha(config: dict[str, Any]) -> None:
+    """Report alpha at a fraction, an accuracy at a later one, and both at the end."""
+    start = 0
+    if (checkpoint := tune.get_checkpoint()) is not None:
+        with checkpoint.as_directory() as folder:
+            start = int((Path(folder) / "reached").read_text())
+    for number, fraction in enumerate(LOOKS):
+        if number < start:
+            continue
+        result = {"alpha": 1.0 + 0.1 * config["x"], "fraction": fraction}
+        if number > 0:
+            result["accuracy"] = accuracy_of(config["x"], fraction)
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "reached").write_text(str(number + 1))
+            tune.report(result, checkpoint=tune.Checkpoint.from_directory(folder))
