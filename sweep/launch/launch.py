@@ -22,6 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sweep.config.models import BudgetConfig
 from sweep.config.study import StudyConfig, TrialConfig, digest
 from sweep.config.text import Override
 from sweep.core.errors import StudyError, SweepError
@@ -134,7 +135,7 @@ def run(
         folder = study_folder.create(results, config.name)
         _check_conditions(folder, warn)
         with study_folder.open_log(folder) as log, Snapshots(log) as snapshots:
-            study = _study(prepared, log, backend, snapshots)
+            study = _study(prepared, log, backend, snapshots, config.budget)
             chosen = prior_copy.write(folder, prepared.prior.sources)
             if prepared.choice is not None:
                 chosen[RULE] = prepared.choice.to_json()
@@ -194,7 +195,9 @@ def resume(
         study_folder.open_log(folder) as log,
         Snapshots(log) as snapshots,
     ):
-        study = _study(prepared, log, backend, snapshots)
+        # With the budget of the log: a new one counts once the log holds it, or else the rule's
+        # first answers could not be verified.
+        study = _study(prepared, log, backend, snapshots, before.budget)
         _session(study, config, backend)
         if config != before:
             study.record(BudgetChanged(config=config.model_dump(mode="json")))
@@ -311,13 +314,15 @@ def _local_backend(config: StudyConfig, path: Path | None) -> Backend:
     )
 
 
-def _study(prepared: Prepared, log: Log, backend: Backend, snapshots: Snapshots) -> Study:
+def _study(
+    prepared: Prepared, log: Log, backend: Backend, snapshots: Snapshots, budget: BudgetConfig
+) -> Study:
     config = prepared.config
     return Study(
         rule=prepared.rule,
         proposer=prepared.proposer,
         log=log,
-        budget=config.budget,
+        budget=budget,
         workers=backend.devices.parallel,
         retries=config.resources.retries,
         price_per_device_hour=config.resources.price_per_device_hour,
