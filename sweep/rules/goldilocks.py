@@ -1,4 +1,4 @@
-"""Probe trained models one by one: fit the accuracy after each probe, and probe where most can be gained.
+"""Probe trained models: fit the accuracy after each probe, and probe where most can be gained.
 
 A response with noise (`sweep.prediction.response`) is fitted to the accuracies that are known so
 far. Its features are all numbers that are known without labels and all varied fields, alone and
