@@ -59,7 +59,7 @@ class Race:
     labels: Literal["looks", "end"] = "looks"
     models: Annotated[int, Field(gt=0)] = 10
     at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
-    focus: Annotated[float, Field(ge=0, le=1)] = 0.5
+    focus: Annotated[float, Field(ge=0, le=1)] = 0.1
     prior: str | tuple[str, ...] = "shipped"
     sources: tuple[Source, ...] = ()
     seed: int = 0
