@@ -49,7 +49,6 @@ TOTALS: dict[str, dict[str, float]] = {
         "probes": 41.0,
         "pretrain_seconds": 453.5986413909838,
         "probe_seconds": 68.55380349734212,
-        "wall_seconds": 63.56275292733335,
     },
 }
 """What the accounting by whole segments gave (commit 6c5a27b; `goldilocks`: commit 5dbf7be with
