@@ -29,7 +29,7 @@ from sweep.core.events import (
     ZoneMoved,
     trial_of,
 )
-from sweep.core.records import Action, Cost, Observation, Zone
+from sweep.core.records import Action, Cost, Observation, Verdict, Zone
 
 Floats = npt.NDArray[np.float64]
 Names = npt.NDArray[np.object_]
@@ -204,6 +204,12 @@ class History:
     def count(self, *states: State) -> int:
         """Return how many candidates are in any of these states."""
         return sum(self._counts[state] for state in states)
+
+    def verdicts(self, rows: Iterable[int], action: Action, reason: str) -> tuple[Verdict, ...]:
+        """Return the same verdict for each of some rows."""
+        return tuple(
+            Verdict(trial_id=self.trial_ids[row], action=action, reason=reason) for row in rows
+        )
 
     def fold(self, event: Event) -> None:
         """Take in one event; events come in order of `seq`.

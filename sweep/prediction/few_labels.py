@@ -9,14 +9,11 @@ what the map comes to that was fitted without it. Pure numpy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from sweep.core.history import Floats, History, State
-from sweep.core.records import Action, Decision, Verdict
+from sweep.core.records import Decision
 from sweep.prediction.response import ranked
-from sweep.prediction.surrogate import Rows
 
 SPECTRUM = ("alpha", "rankme")
 """The criteria that the map needs."""
@@ -53,7 +50,7 @@ def finish_few(history: History, *, models: int) -> Decision:
     ids, zone = history.trial_ids, history.zone
     if rows := history.unanswered if history.probes_left == 0 else history.waiting:
         reason = "it is trained to the end"
-        return Decision(zone=zone, verdicts=_verdicts(history, rows, "continue", reason))
+        return Decision(zone=zone, verdicts=history.verdicts(rows, "continue", reason))
     first = min(history.fractions, default=1.0)
     fraction = np.nan_to_num(history.column("fraction"))
     at_work = [int(row) for row in history.rows(State.TRAINING, State.PROBING)]
@@ -71,7 +68,7 @@ def finish_few(history: History, *, models: int) -> Decision:
         holds = [] if arrived is None else [arrived]
         return Decision(
             zone=zone,
-            verdicts=_verdicts(history, holds, "hold", "every candidate has its first look first"),
+            verdicts=history.verdicts(holds, "hold", "every candidate has its first look first"),
             begin=ids[pending[0]] if begins else None,
             reason="every candidate has a look without labels" if begins else "",
             idle="" if begins or not at_work else "others are on their way to their first look",
@@ -79,15 +76,15 @@ def finish_few(history: History, *, models: int) -> Decision:
     chosen, reason = _choose(history, paused, len(at_work), f"@{first:g}", models)
     if not chosen and not at_work:
         return Decision(
-            zone=zone, verdicts=_verdicts(history, sorted({*paused, *pending}), "stop", reason)
+            zone=zone, verdicts=history.verdicts(sorted({*paused, *pending}), "stop", reason)
         )
     going = [row for row in chosen if row != arrived]
     held = [] if arrived is None or arrived in chosen else [arrived]
     return Decision(
         zone=zone,
         verdicts=(
-            *_verdicts(history, held, "hold", reason),
-            *_verdicts(history, going, "continue", reason),
+            *history.verdicts(held, "hold", reason),
+            *history.verdicts(going, "continue", reason),
         ),
         idle="" if chosen else reason,
     )
@@ -116,11 +113,3 @@ def _choose(
     scores[rows] = score(alpha[rows], rankme[rows])
     ordered = sorted(usable, key=lambda row: (-scores[row], row))
     return ordered[:count], "its alpha and RankMe at the look are among the most promising"
-
-
-def _verdicts(
-    history: History, rows: Sequence[int] | Rows, action: Action, reason: str
-) -> tuple[Verdict, ...]:
-    return tuple(
-        Verdict(trial_id=history.trial_ids[row], action=action, reason=reason) for row in rows
-    )

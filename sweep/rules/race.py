@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from sweep.core.history import Floats, History, State
-from sweep.core.records import Action, Decision, Verdict
+from sweep.core.records import Decision, Verdict
 from sweep.prediction.axes import LENGTHS, Lengths, coordinates
 from sweep.prediction.belief import believed
 from sweep.prediction.earlier import Source
@@ -93,11 +93,11 @@ class Race:
         ids, zone = history.trial_ids, history.zone
         if rows := self._finished(history):
             reason = "it is trained to the end"
-            return Decision(zone=zone, verdicts=_verdicts(history, rows, "continue", reason))
+            return Decision(zone=zone, verdicts=history.verdicts(rows, "continue", reason))
         arrived = _arrived(history)
         if arrived is not None and not 0 <= (accuracy := _latest(history, arrived)) <= 1:
             reason = f"its accuracy is {accuracy:g}, and must lie between 0 and 1"
-            return Decision(zone=zone, verdicts=_verdicts(history, [arrived], "stop", reason))
+            return Decision(zone=zone, verdicts=history.verdicts([arrived], "stop", reason))
         contenders = _contenders(history, arrived)
         running = [int(row) for row in history.rows(State.TRAINING, State.PROBING)]
         if arrived is not None:
@@ -105,7 +105,7 @@ class Race:
         free = history.workers - len(running)
         if not history.may_train or history.probes_left == 0:
             return _wind_up(history, contenders, running, arrived)
-        chosen, idle = list[tuple[int, str]](), "every worker is taken" if free < 1 else ""
+        chosen, idle = dict[int, str](), "every worker is taken" if free < 1 else ""
         if free >= 1 and contenders:
             belief, seen = believed(
                 history,
@@ -114,46 +114,49 @@ class Race:
                 library=self.library,
                 lengths=self.lengths,
             )
-            while len(chosen) < free and not idle and contenders:
-                row, text = self._pick(history, belief, seen, contenders, running)
-                if row is None:
-                    idle = text
-                    break
-                chosen.append((row, text))
-                contenders.remove(row)
-                running.append(row)
-                if history.state[row] == State.PENDING:
-                    break  # it has to begin before the rule answers for the next worker
-        # The verdict on the trial that arrived comes first: after a crash amid the verdicts, the
-        # rule gives the others again.
-        if not running and idle:
-            rows = sorted(contenders, key=lambda row: row != arrived)
-            stops = _verdicts(history, rows, "stop", idle)
-            chances = belief.chance_H[rows].tolist()
-            return Decision(
-                zone=zone,
-                verdicts=tuple(
-                    replace(verdict, chance=chance)
-                    for verdict, chance in zip(stops, chances, strict=True)
-                ),
-            )
+            chosen, idle = self._choose(history, belief, seen, contenders, running, free)
+            # The verdict on the trial that arrived comes first: after a crash amid the verdicts,
+            # the rule gives the others again.
+            if not running and not chosen:
+                rows = sorted(contenders, key=lambda row: row != arrived)
+                return _end(history, belief, rows, idle)
         verdicts: list[Verdict] = []
-        if arrived in contenders:
-            reason = idle or f"{ids[chosen[0][0]]} goes on in its place: {chosen[0][1]}"
-            verdicts += _verdicts(history, [arrived], "hold", reason)
-        verdicts += [
-            Verdict(trial_id=ids[row], action="continue", reason=text)
-            for row, text in chosen
-            if history.state[row] == State.PAUSED
-        ]
-        begin = next((pair for pair in chosen if history.state[pair[0]] == State.PENDING), None)
-        return Decision(
-            zone=zone,
-            verdicts=tuple(verdicts),
-            begin=ids[begin[0]] if begin else None,
-            reason=begin[1] if begin else "",
-            idle=(idle or "no candidate is left to begin") if not begin and running else "",
-        )
+        if arrived is not None and arrived not in chosen:
+            first = next(iter(chosen.items()), None)
+            reason = f"{ids[first[0]]} goes on in its place: {first[1]}" if first else idle
+            verdicts += history.verdicts([arrived], "hold", idle or reason)
+        for row, reason in chosen.items():
+            if history.state[row] == State.PAUSED:
+                verdicts += history.verdicts([row], "continue", reason)
+        begin = next((row for row in chosen if history.state[row] == State.PENDING), None)
+        if begin is not None:
+            decision = Decision(zone=zone, begin=ids[begin], reason=chosen[begin])
+        elif running or chosen:
+            decision = Decision(zone=zone, idle=idle or "no candidate is left to begin")
+        else:
+            decision = Decision(zone=zone)
+        return replace(decision, verdicts=tuple(verdicts))
+
+    def _choose(
+        self,
+        history: History,
+        belief: Belief,
+        seen: int,
+        contenders: list[int],
+        running: list[int],
+        free: int,
+    ) -> tuple[dict[int, str], str]:
+        """Return the trials that go on, row -> why, and why the other free workers idle."""
+        chosen, left = dict[int, str](), list(contenders)
+        while len(chosen) < free and left:
+            row, text = self._pick(history, belief, seen, left, [*running, *chosen])
+            if row is None:
+                return chosen, text
+            chosen[row] = text
+            left.remove(row)
+            if history.state[row] == State.PENDING:
+                break  # it has to begin before the rule answers for the next worker
+        return chosen, ""
 
     def _finished(self, history: History) -> list[int]:
         """Return the rows that are trained to the end and may be probed now."""
@@ -236,6 +239,17 @@ def _remaining_seconds(history: History, rows: Rows) -> Floats:
     return np.asarray(whole[rows] * np.maximum(1 - fraction[rows], LEAST_REMAINS))
 
 
+def _end(history: History, belief: Belief, rows: list[int], reason: str) -> Decision:
+    """Stop all trials that are left, each with its chance to be the best."""
+    return Decision(
+        zone=history.zone,
+        verdicts=tuple(
+            replace(verdict, chance=float(belief.chance_H[row]))
+            for row, verdict in zip(rows, history.verdicts(rows, "stop", reason), strict=True)
+        ),
+    )
+
+
 def _wind_up(
     history: History, contenders: list[int], running: list[int], arrived: int | None
 ) -> Decision:
@@ -250,8 +264,8 @@ def _wind_up(
         chosen = [max(begun, key=lambda row: _reached(history, row))]
     held = [arrived] if arrived is not None and arrived not in chosen else []
     paused = [row for row in chosen if history.state[row] == State.PAUSED]
-    verdicts = _verdicts(history, held, "hold", reason)
-    verdicts += _verdicts(history, paused, "continue", "no model is finished yet")
+    verdicts = history.verdicts(held, "hold", reason)
+    verdicts += history.verdicts(paused, "continue", "no model is finished yet")
     return Decision(zone=history.zone, verdicts=verdicts, idle=reason if running else "")
 
 
@@ -259,11 +273,3 @@ def _reached(history: History, row: int) -> tuple[float, float]:
     """Return how far a trial is, and its accuracy there."""
     fraction = float(np.nan_to_num(history.column("fraction")[row]))
     return fraction, float(np.nan_to_num(_latest(history, row), nan=-1.0))
-
-
-def _verdicts(
-    history: History, rows: list[int], action: Action, reason: str
-) -> tuple[Verdict, ...]:
-    return tuple(
-        Verdict(trial_id=history.trial_ids[row], action=action, reason=reason) for row in rows
-    )
