@@ -3,8 +3,9 @@
 A member is a factory `name(*, key=default)` that returns a function of a `DataConfig`. The keys
 `path`, `size`, `limit` and the shares of the splits are common to all data sets. A member never
 caches or locks, because `cache` does this once per node. It keeps the splits that the data has, and
-draws the others with `config.seed`; see `_rows`. Imports `core` and `config`. To add a data set: a
-file here, and a line in `DATASETS`.
+draws the others with `config.seed`. Image folders and tables are read by `reading` (what lies at a
+path) and `pixels` (one image); studies that began earlier read them by `first_reading`. Imports
+`core` and `config`. To add a data set: a file here, and a line in `DATASETS`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Callable, Mapping
 
 from sweep.config.models import DataConfig
 from sweep.core import plugins
+from sweep.datasets import first_reading
 from sweep.datasets._detect import detect
 from sweep.datasets.cluttered_digits import cluttered_digits
 from sweep.datasets.digits import digits
-from sweep.datasets.image_folder import image_folder
+from sweep.datasets.image_files import image_files
 from sweep.datasets.images import Splits
-from sweep.datasets.parquet import parquet
 from sweep.datasets.torchvision_sets import cifar10, cifar100, stl10
 
 __all__ = ["DATASETS", "Dataset", "bind", "detect"]
@@ -31,8 +32,8 @@ DATASETS: Mapping[str, Callable[..., Dataset]] = {
     "cifar100": cifar100,
     "cluttered_digits": cluttered_digits,
     "digits": digits,
-    "imagefolder": image_folder,
-    "parquet": parquet,
+    "imagefolder": image_files,
+    "parquet": image_files,
     "stl10": stl10,
 }
 
@@ -48,10 +49,11 @@ def bind(config: DataConfig, *, where: str = "data") -> plugins.Bound[Dataset]:
         ConfigError: no such data set, or a key or value that it does not take.
         DataError: the path holds no known data set, or cannot be read.
     """
+    earlier = first_reading.MEMBERS if config.reading == first_reading.READING else {}
     return plugins.bind(
         "The data set",
         detect(config),
-        DATASETS,
+        {**DATASETS, **earlier},
         config.parameters,
         where=where,
         filled={"seed": config.seed},

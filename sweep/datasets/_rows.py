@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Literal
 
 import numpy as np
@@ -18,8 +16,6 @@ Name = Literal["train", "validation", "test"]
 Indices = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int64]
 
-_SPLITS: dict[str, Name] = {"train": "train", "val": "validation", "test": "test"}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
@@ -28,19 +24,6 @@ class Rows:
     train: Indices
     validation: Indices
     test: Indices
-
-
-def split_name(path: PurePath) -> Name | None:
-    """Return the split that a relative path names, or None: `data/val-0.parquet` is validation.
-
-    The last part of the path that names a split decides. A part names a split if it starts with
-    `train`, `val` (`valid`, `validation`) or `test`, and no other letter follows.
-    """
-    for part in reversed(path.parts):
-        match = re.match(r"(train|val|test)(ing|id|idation)?(?![a-z])", part.lower())
-        if match:
-            return _SPLITS[match.group(1)]
-    return None
 
 
 def split_rows(given: Mapping[Name, Indices], labels: Labels | None, config: DataConfig) -> Rows:

@@ -3,18 +3,17 @@
 `fingerprint` names the content without decoding it. `load` decodes it under a file lock into
 `CACHE/FINGERPRINT/`: the files are written to a folder beside it, which is then renamed. The files
 are mapped read-only, so that all processes on the node share the same pages. The cache may be
-deleted at any time.
+deleted at any time. `known` remembers the digest of image files, so that they are read once.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +24,27 @@ from filelock import FileLock
 from sweep.config.models import DataConfig
 from sweep.config.study import digest
 from sweep.core.errors import DataError
-from sweep.datasets import bind, detect
-from sweep.datasets._checks import existing_path
-from sweep.datasets._files import IMAGE_SUFFIXES, PARQUET_SUFFIXES, walk
+from sweep.core.plugins import Bound
+from sweep.datasets import Dataset, bind, detect
 from sweep.datasets.cluttered_digits import VERSION as CLUTTERED_VERSION
+from sweep.datasets.first_reading.content import content
+from sweep.datasets.image_files import ImageFiles
 from sweep.datasets.images import Split, Splits
+from sweep.datasets.known import Known, Memory, memory_of
+from sweep.datasets.pixels.many import Progress, silent
+from sweep.datasets.reading.report import of_arrays
 from sweep.datasets.torchvision_sets import READERS, checksums
 
 CACHE_VERSION = 1
 """Version of the cache folder's files and of the decoding: part of each fingerprint."""
 
-NOT_CONTENT = {"path", "download"}
+NOT_CONTENT = {"path", "download", "reading"}
 """Fields of `DataConfig` that do not change the arrays."""
 
 SPLITS = ("pretrain", "train", "validation", "test")
-HASHED_BYTES = 64 * 1024
-"""Bytes at the start and at the end of a file that are hashed."""
-HASHED_FILES = 4096
-"""Largest number of files whose bytes are hashed."""
 SMALLEST_STD = 1 / 255
-
-_SUFFIXES = {"parquet": PARQUET_SUFFIXES, "imagefolder": IMAGE_SUFFIXES}
+COUNTED_PIXELS = 2**21
+"""Pixels that are counted at once; numpy copies them to 8 bytes each."""
 
 Shape = tuple[int, int, int]
 
@@ -60,6 +59,7 @@ class Data:
         mean, std: float32 [C], of the pretraining images' pixels scaled to 0..1; std is at
             least 1/255.
         shape: (C, H, W) of every image.
+        report: how the images were read; see `sweep.datasets.reading.report`.
     """
 
     splits: Splits
@@ -67,23 +67,45 @@ class Data:
     mean: npt.NDArray[np.float32]
     std: npt.NDArray[np.float32]
     shape: Shape
+    report: Mapping[str, Any] = field(default_factory=dict)
 
 
-def fingerprint(config: DataConfig) -> str:
+Reader = Callable[[DataConfig], Data]
+"""`load`, or `glance` for a dry run."""
+
+
+def cache_folder(cache: Path | None = None) -> Path:
+    """Return the folder of decoded data: `cache`, `$SWEEP_CACHE`, or `~/.cache/sweep`."""
+    return (cache or Path(os.environ.get("SWEEP_CACHE") or "~/.cache/sweep")).expanduser()
+
+
+def fingerprint(config: DataConfig, *, cache: Path | None = None) -> str:
     """Return 32 hex digits that name the arrays, the same on every node, without decoding.
 
-    Two configs with the same fingerprint have the same images in the same splits. The digest covers
-    the fields of `config` that change the arrays, and the content. For files, the content is their
-    relative names, their sizes, and their first and last 64 KiB (of 4,096 evenly spaced files if
-    there are more). For torchvision's sets it is the checksums that torchvision requires. For a
-    plug-in it is its name and the files at `path`. So if you change a plug-in's code, also change
-    one of its keys.
+    Two configs with the same fingerprint have the same images in the same splits. For image files
+    and tables it is a digest of the images' bytes, labels and splits, and of what is done to the
+    images; a key at its default does not change it. For other sets it covers the fields of
+    `config` that change the arrays, and the content: for torchvision's sets, the checksums that
+    torchvision requires; for a plug-in, its name and the names, sizes and ends of the files at
+    `path`. So if you change a plug-in's code, also change one of its keys.
+
+    Args:
+        config: which images.
+        cache: folder that remembers digests; see `cache_folder`.
 
     Raises:
         ConfigError: no data set has that name.
         DataError: the path is missing, or holds no known data set.
     """
     bound = bind(config)
+    reader = bound.make()
+    if isinstance(reader, ImageFiles):
+        memory = memory_of(config, bound, cache_folder(cache))
+        known = memory.read()
+        if known is None:
+            known = Known(digest=reader.digest(config), report=None)
+            memory.write(known)
+        return known.digest
     common = config.model_dump(mode="json", include=set(DataConfig.model_fields) - NOT_CONTENT)
     fields = {**common, **bound.keys, "name": bound.name}
     return digest(
@@ -91,45 +113,143 @@ def fingerprint(config: DataConfig) -> str:
     )
 
 
-def load(config: DataConfig, *, cache: Path | None = None) -> Data:
+def load(config: DataConfig, *, cache: Path | None = None, progress: Progress = silent) -> Data:
     """Return the data; the first process on a node decodes it.
 
     Args:
         config: which images.
         cache: folder of decoded data; by default `$SWEEP_CACHE`, or `~/.cache/sweep`.
+        progress: is called with the number of image files decoded, and of how many.
 
     Raises:
         ConfigError: no data set has that name.
         DataError: the data is missing, unreadable or too small, or the cache cannot be
             written.
     """
+    root = cache_folder(cache)
+    bound = bind(config)
+    reader = bound.make()
+    if isinstance(reader, ImageFiles):
+        return _load_files(config, bound, reader, root, progress)
     name = fingerprint(config)
-    root = cache or Path(os.environ.get("SWEEP_CACHE") or "~/.cache/sweep")
-    root = root.expanduser()
-    folder = root / name
-    if (data := _open(folder)) is not None:
+    if (data := _open(root / name)) is not None:
         return data
-    with _writing(root):
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / f"{name}.lock")
-        lock.acquire()
-    try:
-        if _open(folder) is None:
-            bound = bind(config)
-            reader = bound.make()
+    with _locked(root, name):
+        if _open(root / name) is None:
+            _fill(_read(config, bound, reader), root, name)
+    return _opened(root / name)
+
+
+def glance(config: DataConfig, *, cache: Path | None = None) -> Data:
+    """Return the data as `load` does if it is in the cache; else read no image file.
+
+    The images are then noise of the right size, the digest is "", and the report says what was not
+    read. Other sets than image files are loaded.
+
+    Args:
+        config: which images.
+        cache: folder of decoded data; see `cache_folder`.
+
+    Raises:
+        ConfigError: no data set has that name.
+        DataError: as `load`, as far as names, labels and headers tell.
+    """
+    root, bound = cache_folder(cache), bind(config)
+    reader = bound.make()
+    if not isinstance(reader, ImageFiles):
+        return load(config, cache=cache)
+    if (data := _remembered(memory_of(config, bound, root), root)) is not None:
+        return data
+    splits = reader.glance(root, config)
+    shape = splits.pretrain.images.shape[1:]
+    half = np.full(shape[0], 0.5, np.float32)
+    return Data(
+        splits=splits, digest="", mean=half, std=half, shape=shape, report=splits.report or {}
+    )
+
+
+def _load_files(
+    config: DataConfig,
+    bound: Bound[Dataset],
+    reader: ImageFiles,
+    root: Path,
+    progress: Progress,
+) -> Data:
+    """Return the data of image files; they are read if they changed since they were read last."""
+    memory = memory_of(config, bound, root)
+    if (data := _remembered(memory, root)) is not None:
+        return data
+    with _locked(root, memory.file.stem):
+        if (data := _remembered(memory, root)) is not None:
+            return data
+        with scratch(root, memory.file.stem) as folder, _writing(root):
             with bound.guarded():
-                splits = reader(config)
-            splits = _checked(splits, config)
-            with _writing(root):
-                _write(splits, folder)
+                splits = _checked(reader.read_into(folder, config, progress), config)
+            name, report = str(splits.digest), dict(splits.report or {})
+            report["cache"] = {"digest": name}
+            with _locked(root, name):
+                if _open(root / name) is None:
+                    _write(splits, root / name)
+        memory.write(Known(digest=name, report=report))
+    return replace(_opened(root / name), report=report)
+
+
+@contextmanager
+def scratch(root: Path, name: str) -> Iterator[Path]:
+    """Make an empty folder in the cache for one reader, and remove it afterwards.
+
+    The lock of the name is held, so that what a killed process left there can be removed.
+    """
+    folder = root / f"{name}.decoding"
+    with _writing(root):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    try:
+        yield folder
     finally:
-        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remembered(memory: Memory, root: Path) -> Data | None:
+    """Return the data of files that have not changed since they were read, or None."""
+    known = memory.read()
+    if known is None or known.report is None:
+        return None
+    data = _open(root / known.digest)
+    return None if data is None else replace(data, report=known.report)
+
+
+def _read(config: DataConfig, bound: Bound[Dataset], reader: Dataset) -> Splits:
+    with bound.guarded():
+        splits = reader(config)
+    return _checked(splits, config)
+
+
+def _fill(splits: Splits, root: Path, name: str) -> None:
+    with _writing(root):
+        _write(splits, root / name)
+
+
+def _opened(folder: Path) -> Data:
     data = _open(folder)
     if data is None:
         raise DataError(
             f"The cache {folder} was damaged while it was written. Delete it and retry."
         )
     return data
+
+
+@contextmanager
+def _locked(root: Path, name: str) -> Iterator[None]:
+    """Hold the lock of a name: one process on the node reads or writes it."""
+    with _writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / f"{name}.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -150,25 +270,7 @@ def _content(config: DataConfig, name: str) -> Any:
         return checksums(config, name)
     if config.path is None:
         return CLUTTERED_VERSION if name == "cluttered_digits" else name
-    root = existing_path(config)
-    files = sorted(walk(root, _SUFFIXES.get(name, ())))
-    base = root if root.is_dir() else root.parent
-    listing = [(path.relative_to(base).as_posix(), path.stat().st_size) for path in files]
-    every = -(-len(files) // HASHED_FILES) or 1
-    return [listing, [_ends(path) for path in files[::every]]]
-
-
-def _ends(path: Path) -> str:
-    """Digest the first and the last 64 KiB of a file."""
-    hashed = hashlib.blake2b(digest_size=16)
-    try:
-        with path.open("rb") as file:
-            hashed.update(file.read(HASHED_BYTES))
-            file.seek(max(file.tell(), path.stat().st_size - HASHED_BYTES))
-            hashed.update(file.read(HASHED_BYTES))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}. Repair or remove it.") from error
-    return hashed.hexdigest()
+    return content(config, name)
 
 
 def _checked(splits: Splits, config: DataConfig) -> Splits:
@@ -204,6 +306,7 @@ def _write(splits: Splits, folder: Path) -> None:
     partial.mkdir()
     mean, std = _moments(splits.pretrain.images)
     written: dict[int, dict[str, Any]] = {}
+    taken = None if splits.file is None else _take(splits.file, partial, splits.pretrain.images)
     index: dict[str, Any] = {
         "mean": mean,
         "std": std,
@@ -213,7 +316,9 @@ def _write(splits: Splits, folder: Path) -> None:
     for name in SPLITS:
         split: Split = getattr(splits, name)
         index[name] = {
-            "images": _save(split.images, partial, f"{name}-images", written),
+            "images": _save(split.images, partial, f"{name}-images", written)
+            if taken is None
+            else taken(split.images),
             "labels": None
             if split.labels is None
             else _save(split.labels, partial, f"{name}-labels", written),
@@ -230,6 +335,9 @@ def _save(
     array: npt.NDArray[Any], folder: Path, name: str, written: dict[int, dict[str, Any]]
 ) -> dict[str, Any]:
     """Save an array, only once if several splits share it; return its entry in the index."""
+    whole = array.base if array.base is not None and id(array.base) in written else array
+    if id(whole) in written and _is_prefix(array, whole):
+        return {**written[id(whole)], "rows": len(array)}
     if id(array) not in written:
         path = folder / f"{name}.npy"
         np.save(path, array, allow_pickle=False)
@@ -237,21 +345,53 @@ def _save(
     return written[id(array)]
 
 
+def _take(
+    file: Path, folder: Path, first: npt.NDArray[np.uint8]
+) -> Callable[[npt.NDArray[np.uint8]], dict[str, Any]]:
+    """Move the file of all images; return a function that makes the index entry of a slice.
+
+    Args:
+        file: `.npy`, whose rows the images are.
+        folder: where it goes.
+        first: a slice of it that begins with its first row.
+    """
+    moved = file.rename(folder / "images.npy")
+
+    def entry(part: npt.NDArray[np.uint8]) -> dict[str, Any]:
+        start = (part.ctypes.data - first.ctypes.data) // part.strides[0]
+        size = moved.stat().st_size
+        return {"file": moved.name, "bytes": size, "first": start, "rows": len(part)}
+
+    return entry
+
+
+def _is_prefix(array: npt.NDArray[Any], whole: npt.NDArray[Any]) -> bool:
+    """Return whether an array is the first rows of another one, in the same memory."""
+    return (
+        array.ctypes.data == whole.ctypes.data
+        and array.dtype == whole.dtype
+        and array.strides == whole.strides
+        and array.shape[1:] == whole.shape[1:]
+    )
+
+
 def _open(folder: Path) -> Data | None:
     """Map the arrays of a cache folder; None if it is missing, unfinished or damaged."""
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        splits = {name: _split(index[name], folder) for name in SPLITS}
+        splits: dict[str, Any] = {name: _split(index[name], folder) for name in SPLITS}
+        whole = Splits(
+            **splits,
+            classes=tuple(index["classes"]),
+            undecodable=tuple(index["undecodable"]),
+        )
         return Data(
-            splits=Splits(
-                **splits,
-                classes=tuple(index["classes"]),
-                undecodable=tuple(index["undecodable"]),
-            ),
+            splits=whole,
             digest=folder.name,
             mean=np.array(index["mean"], np.float32),
             std=np.array(index["std"], np.float32),
             shape=splits["pretrain"].images.shape[1:],
+            report={**of_arrays(whole), "cache": {"digest": folder.name}},
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -271,7 +411,8 @@ def _map(entry: dict[str, Any], folder: Path) -> npt.NDArray[Any]:
     if path.stat().st_size != entry["bytes"]:
         raise ValueError(f"{path} has a wrong size")
     mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped
+    first = entry.get("first", 0)
+    return mapped[first : first + entry.get("rows", len(mapped))]
 
 
 def _moments(images_NCHW: npt.NDArray[np.uint8]) -> tuple[list[float], list[float]]:
@@ -281,11 +422,12 @@ def _moments(images_NCHW: npt.NDArray[np.uint8]) -> tuple[list[float], list[floa
     Equivalent to `(images / 255).mean((0, 2, 3))` and `.std((0, 2, 3))`.
     """
     values = np.arange(256) / 255
+    step = max(1, COUNTED_PIXELS // max(1, images_NCHW[:1, 0].size))
     means, stds = [], []
     for channel in range(images_NCHW.shape[1]):
         counts = np.zeros(256, np.int64)
-        for start in range(0, len(images_NCHW), 1024):
-            part = images_NCHW[start : start + 1024, channel]
+        for start in range(0, len(images_NCHW), step):
+            part = images_NCHW[start : start + step, channel]
             counts += np.bincount(part.ravel(), minlength=256)
         mean = float(counts @ values / counts.sum())
         variance = float(counts @ (values - mean) ** 2 / counts.sum())

@@ -8,8 +8,8 @@ import numpy as np
 
 from sweep.config.models import DataConfig
 from sweep.datasets._checks import refuse_path
-from sweep.datasets._decode import resize
 from sweep.datasets._digits import CLASSES, base_digits, base_rows
+from sweep.datasets._resize import resize
 from sweep.datasets._rows import limited
 from sweep.datasets.images import Split, Splits
 

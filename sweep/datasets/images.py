@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +43,9 @@ class Splits:
         test: read once, for the winner.
         classes: names of the labels, in order; empty if there are none.
         undecodable: names of images that could not be decoded and were left out.
+        report: how the images were read (`sweep.datasets.reading.report`), or None.
+        digest: names images, labels and splits, if the data set computes it; else None.
+        file: the `.npy` file that all images are slices of, which the cache may take; or None.
     """
 
     pretrain: Split
@@ -49,3 +54,6 @@ class Splits:
     test: Split
     classes: tuple[str, ...] = ()
     undecodable: tuple[str, ...] = ()
+    report: Mapping[str, Any] | None = None
+    digest: str | None = None
+    file: Path | None = None

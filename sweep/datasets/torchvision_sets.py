@@ -12,7 +12,7 @@ import numpy as np
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
 from sweep.datasets._checks import existing_path
-from sweep.datasets._decode import Images, resize
+from sweep.datasets._resize import Images, resize
 from sweep.datasets._rows import Indices, Labels, limited, split_rows
 from sweep.datasets._torchvision_files import checked_files
 from sweep.datasets.images import Split, Splits

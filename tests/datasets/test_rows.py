@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 import numpy as np
 import pytest
 
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
-from sweep.datasets._rows import Indices, Name, limited, split_name, split_rows
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("train.parquet", "train"),
-        ("train-00000-of-00002.parquet", "train"),
-        ("data/validation-00000-of-00001.parquet", "validation"),
-        ("val.parquet", "validation"),
-        ("valid_0.parquet", "validation"),
-        ("default/test/0000.parquet", "test"),
-        ("train/test.parquet", "test"),
-        ("testimony.parquet", None),
-        ("valley.parquet", None),
-        ("trainer/0.parquet", None),
-        ("0000.parquet", None),
-    ],
-)
-def test_the_path_names_the_split(path: str, name: str | None) -> None:
-    assert split_name(PurePath(path)) == name
+from sweep.datasets._rows import Indices, Name, limited, split_rows
 
 
 def test_shares_are_exact_for_each_class() -> None:

@@ -13,11 +13,12 @@ import numpy as np
 
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
-from sweep.datasets._assemble import Source, assemble
 from sweep.datasets._checks import existing_path
-from sweep.datasets._decode import Encoded
-from sweep.datasets._files import IMAGE_SUFFIXES, walk
-from sweep.datasets._rows import Indices, Labels, Name, split_name, split_rows
+from sweep.datasets._rows import Indices, Labels, Name, split_rows
+from sweep.datasets.first_reading.assemble import Source, assemble
+from sweep.datasets.first_reading.decode import Encoded
+from sweep.datasets.first_reading.files import IMAGE_SUFFIXES, walk
+from sweep.datasets.first_reading.split_name import split_name
 from sweep.datasets.images import Splits
 
 

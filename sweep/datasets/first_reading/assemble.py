@@ -9,8 +9,8 @@ import numpy as np
 
 from sweep.config.models import DataConfig
 from sweep.core.errors import DataError
-from sweep.datasets._decode import Encoded, decode, mixed_sizes
 from sweep.datasets._rows import Indices, Labels, Rows, limited
+from sweep.datasets.first_reading.decode import Encoded, decode, mixed_sizes
 from sweep.datasets.images import Split, Splits
 
 

@@ -1,4 +1,4 @@
-"""Decode compressed images into one uint8 array, and resize arrays, with Pillow.
+"""Decode compressed images into one uint8 array with Pillow, as the first reading does.
 
 Resizing makes every image square by antialiased bicubic interpolation; it does not keep the ratio
 of the sides. Images that cannot be decoded are left out, and their names are returned.
@@ -7,7 +7,6 @@ of the sides. Images that cannot be decoded are left out, and their names are re
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -21,13 +20,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from sweep.core.errors import DataError
+from sweep.datasets._resize import CHUNK, Images, threads
 
-Images = npt.NDArray[np.uint8]
 Encoded = bytes | Path | None
 Shape = tuple[int, ...]
 
 BATCH = 512  # compressed images that are held in memory at once
-CHUNK = 64  # images per task of a thread: a task costs as much as decoding one small image
 MAX_UNDECODABLE = 0.01  # of the images of a split
 DECODE_ERRORS = (
     OSError,  # not an image, or a truncated one; Pillow's UnidentifiedImageError is an OSError
@@ -103,39 +101,6 @@ def decode(encoded: Iterable[tuple[str, Encoded]], count: int, size: int | None)
             "Repair or remove them."
         )
     return Decoded(images=images[:filled], kept=kept, undecodable=tuple(undecodable))
-
-
-def resize(images: Images, size: int) -> Images:
-    """Return images [N, C, H, W] resized to [N, C, size, size], uint8.
-
-    Returns the same array if it already has this size. Equivalent to
-    `PIL.Image.resize((size, size), BICUBIC)` of each image.
-    """
-    count, channels, height, width = images.shape
-    if (height, width) == (size, size):
-        return images
-    resized = np.empty((count, channels, size, size), np.uint8)
-
-    def resize_chunk(first: int) -> None:
-        for index in range(first, min(first + CHUNK, count)):
-            hwc = np.ascontiguousarray(images[index].transpose(1, 2, 0))
-            picture = Image.fromarray(hwc.squeeze(2) if channels == 1 else hwc)
-            small = np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
-            resized[index] = small.reshape(size, size, channels).transpose(2, 0, 1)
-
-    with ThreadPoolExecutor(threads()) as pool:
-        list(pool.map(resize_chunk, range(0, count, CHUNK)))
-    return resized
-
-
-def threads() -> int:
-    """Return the number of cores that this process may use.
-
-    Threads are enough, because Pillow releases the interpreter's lock while it decodes.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _decode(encoded: Encoded, size: int | None) -> Images | None:
