@@ -1,12 +1,16 @@
-"""The process in which trials run, one after another: a `Worker` in a Ray actor."""
+"""The process in which trials run, one after another: a `Worker` in a Ray actor.
+
+This file does not import Ray Tune. Tune takes a process 65 MB and some seconds of a core, and its
+`Trainable` does nothing here that the few methods of `Actor` do not do.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import ray
-from ray import tune
 
 from sweep.config.study import TrialConfig
 from sweep.core.codec import encode
@@ -15,11 +19,15 @@ from sweep.pretraining.context import Context
 from sweep.runners.worker import Worker
 
 
-class Actor(tune.Trainable):
-    """Runs the trial that its config names; one step of Tune returns one observation."""
+class Actor:
+    """Runs one trial after another; one call of `train` returns one observation.
 
-    def setup(self, config: dict[str, Any]) -> None:
-        self._job = json.loads(config["job"])
+    Tune calls `train`, `reset` and `stop`, as it does with its own `Trainable`. It has no argument,
+    so that Ray imports pyarrow neither for that nor for results: see `_hide_arrow`.
+    """
+
+    def __init__(self) -> None:
+        _hide_arrow()
         self._worker: Worker | None = None
         self._failure: Failure | None = None
 
@@ -27,22 +35,30 @@ class Actor(tune.Trainable):
         """Return the id of the node on which the actor runs."""
         return str(ray.get_runtime_context().get_node_id())
 
-    def open(self) -> bool:
-        """Import what the trial needs and lock its folder; return False if that failed.
+    def open(self, job: str) -> bool:
+        """Import what a trial needs and lock its folder; return False if that failed.
 
-        The first step then raises the reason.
+        The first call of `train` then raises the reason.
+
+        Args:
+            job: the trial's config, context and folder of plug-ins, as JSON.
         """
+        _show_arrow()
         try:
-            self._worker = Worker(
-                TrialConfig(**self._job["config"]),
-                Context.from_json(self._job["context"]),
-                path=self._job["path"],
-            )
+            fields: dict[str, Any] = json.loads(job)
+            config = TrialConfig(**fields["config"])
+            context = Context.from_json(fields["context"])
+            self._worker = Worker(config, context, path=fields["path"])
         except (Exception, SystemExit) as error:
             self._failure = Failure.of(error, cause="start")
         return self._failure is None
 
-    def step(self) -> dict[str, Any]:
+    def train(self) -> dict[str, str]:
+        """Return the trial's next observation as JSON, or an empty text at its end.
+
+        Raises:
+            TrialError: the trial failed.
+        """
         if self._worker is not None:
             try:
                 observation = self._worker.next()
@@ -57,9 +73,31 @@ class Actor(tune.Trainable):
         if worker is not None:
             worker.close()
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.setup(new_config)
+    def reset(self) -> bool:
+        """End the trial, because another is opened next."""
+        self.leave()
+        self._failure = None
         return True
 
-    def cleanup(self) -> None:
+    def get_auto_filled_metrics(self, *, debug_metrics_only: bool) -> dict[str, str]:
+        """Return what Tune takes for the last result of a trial that has none yet."""
+        return {}
+
+    def stop(self) -> None:
+        """End the trial, because the actor ends."""
         self.leave()
+
+
+def _hide_arrow() -> None:
+    """Let Ray find no pyarrow when it prepares to pickle; `_show_arrow` undoes it.
+
+    With pyarrow Ray would also import numpy: 10 MB and a third of a second of each process. Ray
+    wants it in order to pickle tables, and a trial of ours returns text.
+    """
+    sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]  # None: an import fails
+
+
+def _show_arrow() -> None:
+    """Let a trial's own code find pyarrow; Ray has prepared once a call with an argument came."""
+    if sys.modules.get("pyarrow", sys) is None:
+        del sys.modules["pyarrow"]

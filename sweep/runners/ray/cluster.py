@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +45,13 @@ class Cluster:
     Args:
         cpus, gpus: of all nodes together.
         nodes: how many nodes there are.
+        each: (cores, GPUs) of each living node.
     """
 
     cpus: float
     gpus: float
     nodes: int
+    each: Sequence[tuple[float, float]]
 
 
 class SlowStart(SweepError):
@@ -83,7 +85,14 @@ def cluster(address: str | None) -> Iterator[Cluster]:
                 _start(address, mark)
         total = ray.cluster_resources()
         yield Cluster(
-            cpus=total.get("CPU", 0.0), gpus=total.get("GPU", 0.0), nodes=len(ray.nodes())
+            cpus=total.get("CPU", 0.0),
+            gpus=total.get("GPU", 0.0),
+            nodes=len(ray.nodes()),
+            each=[
+                (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+                for node in ray.nodes()
+                if node["Alive"]
+            ],
         )
 
 
@@ -93,7 +102,7 @@ def check_address(address: str | None) -> None:
         raise ConfigError(
             f"resources.address is {address!r}: through Ray Client the study would run on the "
             "head node, away from these files. Run this command on a node of the cluster with "
-            'resources.address="auto", or submit it there: ray job submit -- sweep run CONFIG.'
+            'resources.address="auto", or submit the study: sweep submit --address http://HOST:8265.'
         )
     host, colon, port = (address or "").rpartition(":")
     if not colon or not port.isdigit():

@@ -4,7 +4,7 @@
 fewer than M are at work, and a `TrialScheduler` gives each result to `Study.observe`. A trial that
 has to wait leaves its actor at once. When it may go on, a new Tune trial starts it again, which its
 journal makes cheap. So no trial is ever PAUSED in Tune, and neither retries nor resumes depend on
-Tune's own state.
+Tune's own state. Tune forgets each trial that has ended, so its memory does not grow with a study.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ from sweep.core.failures import UNPROBED
 from sweep.runners.devices import Devices
 from sweep.runners.interrupt import StopRequest
 from sweep.runners.ray.actor import Actor
-from sweep.runners.ray.internals import death_by_memory
+from sweep.runners.ray.internals import NoProgress, actors_of, death_by_memory, forget
 from sweep.runners.ray.watch import DriverOnly, Watch
 from sweep.study import Study
 
 Job = Mapping[str, Any]
+
+STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""Environment variables that a worker gets from the driver. Tune gives the same to its workers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +59,7 @@ def drive(
     stop: StopRequest,
     *,
     hang_seconds: float,
+    wait: bool,
     warn: Callable[[str], None],
 ) -> None:
     """Run the trials of a study on the Ray that is initialised, until none is left.
@@ -66,6 +70,7 @@ def drive(
         devices: of each trial, and how many trials run at once.
         stop: checked in each round of Tune's loop.
         hang_seconds: a worker is killed after so long without a sign of life.
+        wait: whether to say every half minute which resources trials wait for.
         warn: takes sentences for the user.
 
     Raises:
@@ -73,9 +78,9 @@ def drive(
     """
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(devices.parallel)
     scratch = Path(tempfile.mkdtemp(prefix="sweep-tune-"))
-    watch = Watch(stop, devices, hang_seconds=hang_seconds, warn=warn)
+    watch = Watch(stop, devices, hang_seconds=hang_seconds, wait=wait, warn=warn)
     tuner = tune.Tuner(
-        tune.with_resources(Actor, {"cpu": devices.cpu, "gpu": devices.gpu}),
+        tune.with_resources(_OfTune, {"cpu": devices.cpu, "gpu": devices.gpu}),
         tune_config=tune.TuneConfig(
             search_alg=_Searcher(study, jobs, devices.parallel, stop, watch),
             scheduler=_Scheduler(study, watch),
@@ -86,14 +91,14 @@ def drive(
             name="study",
             storage_path=str(scratch),
             stop=watch,
-            callbacks=[watch],
+            callbacks=[watch, NoProgress()],
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
     )
     try:
-        with death_by_memory():
+        with death_by_memory(), actors_of(_actor_class()):
             tuner.fit()
     except tune.TuneError:
         if watch.error is not None:
@@ -102,6 +107,16 @@ def drive(
     finally:
         watch.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _OfTune(tune.Trainable):
+    """What Tune is told that it runs, because it accepts only its own class: it runs `Actor`."""
+
+
+def _actor_class() -> Any:
+    """Return the remote class of actors, which get the driver's keys of the object store."""
+    keys = {name: os.environ[name] for name in STORE_KEYS if name in os.environ}
+    return ray.remote(runtime_env={"env_vars": keys})(Actor) if keys else ray.remote(Actor)
 
 
 class _Searcher(DriverOnly, Searcher):
@@ -162,6 +177,7 @@ class _Scheduler(DriverOnly, FIFOScheduler):
         with self._watch.keeping_error():
             goes_on = self._observe(trial.config["trial"], result)
         if goes_on:
+            self._watch.hand_over_if_drained(trial)
             return TrialScheduler.CONTINUE
         self._watch.left(trial)
         return TrialScheduler.STOP
@@ -178,10 +194,12 @@ class _Scheduler(DriverOnly, FIFOScheduler):
         self._watch.failed(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the first trial that waits. Tune's own way searches finished trials as well."""
+        """Return the first trial that waits; forget the trials that have ended."""
         with self._watch.keeping_error():
             _settle(self._study, self._watch)
-        self._unfinished = [trial for trial in self._unfinished if not trial.is_finished()]
+        for trial in [trial for trial in self._unfinished if trial.is_finished()]:
+            self._unfinished.remove(trial)
+            forget(tune_controller, trial)
         return next((trial for trial in self._unfinished if trial.status == Trial.PENDING), None)
 
 

@@ -26,13 +26,19 @@ from sweep.runners.devices import Devices
 from sweep.runners.interrupt import StopRequest
 from sweep.runners.ray.causes import error_of, failure_of, outcome_of
 from sweep.runners.ray.cluster import resources_of_nodes
-from sweep.runners.ray.internals import actor_of
+from sweep.runners.ray.internals import actor_of, draining_nodes
 
 GRACE_SECONDS = 2.0
 """How long a trial may take to end its step once a stop is asked for. Tune's default is ten."""
 
 START_SECONDS = 120.0
 """A study that waits so long for resources warns, and again after ten times as long."""
+
+WAIT_SECONDS = 30.0
+"""With `resources.wait`, so often a line says what trials wait for."""
+
+DRAIN_SECONDS = 1.0
+"""Between two looks for nodes that Ray is about to take away."""
 
 SETTLE_SECONDS = 60.0
 """How long Ray may take to find out whether a worker that cannot be reached is alive."""
@@ -60,6 +66,7 @@ class ActorSlot:
         node: reference to the id of the actor's node.
         opened: reference to whether the trial could begin.
         silent: True if the actor was killed for its silence.
+        drained: True if the actor was ended because its node is being taken away.
         error: the error that ended its attempt.
         probe: a call whose result shows whether an actor that could not be reached is alive.
     """
@@ -70,6 +77,7 @@ class ActorSlot:
     node: Any = None
     opened: Any = None
     silent: bool = False
+    drained: bool = False
     error: BaseException | None = None
     probe: Any = None
 
@@ -81,6 +89,7 @@ class Watch(DriverOnly, Stopper, tune.Callback):
         stop: ends Tune's loop once a stop is asked for.
         devices: of each trial.
         hang_seconds: an actor is killed after so long without a sign of life.
+        wait: whether trials may wait for nodes that join later.
         warn: takes sentences for the user.
         clock: monotonic seconds.
     """
@@ -91,17 +100,21 @@ class Watch(DriverOnly, Stopper, tune.Callback):
         devices: Devices,
         *,
         hang_seconds: float,
+        wait: bool,
         warn: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stop, self._devices = stop, devices
-        self._hang_seconds, self._warn, self._clock = hang_seconds, warn, clock
+        self._hang_seconds, self._wait = hang_seconds, wait
+        self._warn, self._clock = warn, clock
         self._slots: dict[str, ActorSlot] = {}
         self._ended: list[ActorSlot] = []
         # Weak references: Ray ends an actor when its last handle goes.
         self._nodes: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._last_round = self._last_actor = clock()
         self._patience = START_SECONDS
+        self._draining: set[str] = set()
+        self._looked_at = -DRAIN_SECONDS
         self._timer: threading.Timer | None = None
         self.error: Exception | None = None
 
@@ -159,6 +172,8 @@ class Watch(DriverOnly, Stopper, tune.Callback):
 
     def _cause(self, slot: ActorSlot) -> Failure:
         assert slot.error is not None
+        if slot.drained:  # the node may be gone by now, and may not be among the lost ones yet
+            return Failure(error="the worker's node is being taken away", cause=NODE_LOST)
         begun, node = outcome_of(slot.opened) is True, outcome_of(slot.node)
         failure = failure_of(slot.error, node=node, begun=begun)
         if slot.probe is not None:
@@ -173,6 +188,19 @@ class Watch(DriverOnly, Stopper, tune.Callback):
         del self._slots[trial.trial_id]
         if (actor := actor_of(trial)) is not None:
             actor.leave.remote()
+
+    def hand_over_if_drained(self, trial: Trial) -> None:
+        """End a trial's actor if its node is being taken away; the trial goes on elsewhere.
+
+        Called after a result. The trial leaves its folder first. Its next call then fails, and
+        counts as a lost node, which costs it no retry.
+        """
+        slot = self._slots[trial.trial_id]
+        actor = slot.actor
+        if actor is not None and outcome_of(self._nodes.get(actor)) in self._draining:
+            slot.drained = True
+            actor.leave.remote()
+            actor.__ray_terminate__.remote()
 
     # Called by Tune ----------------------------------------------------------------------
 
@@ -194,7 +222,7 @@ class Watch(DriverOnly, Stopper, tune.Callback):
         if actor is not None:
             if actor not in self._nodes:
                 self._nodes[actor] = actor.where.remote()
-            slot.opened = actor.open.remote()
+            slot.opened = actor.open.remote(trial.config["job"])
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         now = self._clock()
@@ -208,9 +236,22 @@ class Watch(DriverOnly, Stopper, tune.Callback):
             if actor is not None and not slot.silent and now - slot.last_sign > self._hang_seconds:
                 slot.silent = True
                 ray.kill(actor)
-        if any(slot.actor is not None for slot in self._slots.values()):
+        if now - self._looked_at >= DRAIN_SECONDS:
+            self._draining, self._looked_at = draining_nodes(), now
+        self._say_what_is_missing(now)
+
+    def _say_what_is_missing(self, now: float) -> None:
+        waiting = sum(slot.actor is None for slot in self._slots.values())
+        missing = waiting if self._wait else waiting == len(self._slots)
+        patience = WAIT_SECONDS if self._wait else self._patience
+        if not waiting or not missing:
             self._last_actor, self._patience = now, START_SECONDS
-        elif self._slots and now - self._last_actor > self._patience:
+        elif now - self._last_actor < patience:
+            return
+        elif self._wait:
+            self._last_actor = now
+            self._warn(_waiting_for_nodes(self._devices, waiting))
+        else:
             self._patience = 10 * self._patience
             self._warn(_waiting(self._devices, now - self._last_actor))
 
@@ -225,8 +266,17 @@ class Watch(DriverOnly, Stopper, tune.Callback):
         return [actor for actor in actors if actor is not None]
 
 
+def _waiting_for_nodes(devices: Devices, waiting: int) -> str:
+    each = f"{devices.cpu:g} CPU and {devices.gpu:g} GPU"
+    nodes = "; ".join(resources_of_nodes()) or "no node is alive"
+    return (
+        f"{waiting} of {devices.parallel} trials wait for nodes (resources.wait). Each needs "
+        f"{each} on one node that is free; the nodes have: {nodes}."
+    )
+
+
 def _waiting(devices: Devices, seconds: float) -> str:
-    each = f"{devices.cpu} CPU and {devices.gpu:g} GPU"
+    each = f"{devices.cpu:g} CPU and {devices.gpu:g} GPU"
     nodes = "; ".join(resources_of_nodes()) or "no node is alive"
     return (
         f"No trial has had an actor for {seconds:.0f} s. Each trial needs {each} on one node; the "

@@ -15,13 +15,22 @@ import pytest
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweep.core.failures import Failure
 from sweep.runners.ray.causes import error_of, failure_of
 from sweep.runners.ray.cluster import lost_nodes
-from sweep.runners.ray.internals import actor_of, death_by_memory, draining_nodes
+from sweep.runners.ray.internals import (
+    NoProgress,
+    actor_of,
+    actors_of,
+    death_by_memory,
+    draining_nodes,
+    forget,
+)
 from tests.processes import joined, wait_until
+from tests.runners.ray.bare import Bare
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -166,3 +175,45 @@ def test_an_actor_that_ray_kills_for_memory_fails_its_trial_and_not_the_run(
     assert Notes.nodes, "it was always killed before it had started"
     assert failure.error.startswith("Ray killed the worker: ")
     assert "\n" not in failure.error
+
+
+class Forgetful(FIFOScheduler):
+    """Lets Tune forget each trial that has ended; notes how many it knows, and their results."""
+
+    most: ClassVar[list[int]] = []
+    imports_tune: ClassVar[list[bool]] = []
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        self.most.append(len(tune_controller.get_trials()))
+        for trial in [trial for trial in tune_controller.get_trials() if trial.is_finished()]:
+            forget(tune_controller, trial)
+        chosen: Trial | None = super().choose_trial_to_run(tune_controller)
+        return chosen
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        self.imports_tune.append(result["imports_tune"])
+
+
+def test_tune_forgets_trials_and_runs_actors_that_are_not_its_own(tmp_path: Path) -> None:
+    Forgetful.most.clear()
+    Forgetful.imports_tune.clear()
+    tuner = tune.Tuner(
+        tune.with_resources(Patient, {"CPU": 1}),
+        param_space={"waits": tune.grid_search([False] * 6)},
+        tune_config=tune.TuneConfig(
+            scheduler=Forgetful(),  # type: ignore[no-untyped-call]  # Ray has no types here
+            max_concurrent_trials=1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(tmp_path / "tune"),
+            callbacks=[NoProgress()],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    with actors_of(ray.remote(Bare)):
+        results = tuner.fit()
+    assert Forgetful.imports_tune == [False] * 6
+    assert max(Forgetful.most) <= 3
+    assert len(results) <= 2

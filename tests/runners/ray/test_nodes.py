@@ -21,6 +21,7 @@ from tests.processes import end_group, joined, wait_until
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 ROOT = Path(__file__).parents[3]
+RAY = str(Path(sys.executable).with_name("ray"))
 
 PATIENT = """
 import os, time
@@ -105,6 +106,61 @@ def test_a_lost_node_costs_no_retry_and_a_dead_worker_one(
     assert "2 attempts: 1 " in said
     assert "raylet" not in said, "Ray tells of its own nodes amid what we print"
     assert "\x1b" not in said
+
+
+WAITING = """
+name = "moving"
+trial = "patient:trial"
+[space.axes]
+"options.number" = [1]
+[rule]
+name = "all"
+[resources]
+parallel = 1
+retries = 0
+wait = true
+cpu = CORES
+"""
+
+
+@pytest.mark.slow
+def test_a_trial_waits_for_a_node_and_leaves_one_that_is_drained(tmp_path: Path) -> None:
+    address = ray.get_runtime_context().gcs_address
+    cores = 1 + int(ray.cluster_resources()["CPU"])
+    (tmp_path / "patient.py").write_text(PATIENT, encoding="utf-8")
+    (tmp_path / "moving.toml").write_text(WAITING.replace("CORES", str(cores)), encoding="utf-8")
+    words = ["run", str(tmp_path / "moving.toml"), "--results", str(tmp_path)]
+    node = [RAY, "start", "--address", address, "--num-cpus", str(cores), "--block"]
+    printed = (tmp_path / "printed").open("w+", encoding="utf-8")
+    driver = subprocess.Popen(
+        [sys.executable, "-m", "sweep.cli", *words, "--address", address],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        stdout=printed,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    trials = tmp_path / "moving" / "trials"
+    lines = f"1 of 1 trials wait for nodes (resources.wait). Each needs {cores} CPU and 0 GPU"
+    try:
+        wait_until(lambda: lines in (tmp_path / "printed").read_text(), 120)
+        with joined(node) as (first, _), joined(node) as (second, _):
+            wait_until(lambda: workers(trials), 120)
+            ((begun, _),) = workers(trials).values()
+            assert begun in (first, second)
+            drain = [RAY, "drain-node", "--address", address, "--node-id", begun]
+            drain += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "a test"]
+            subprocess.run([*drain, "--deadline-remaining-seconds", "600"], check=True)
+            (other,) = {first, second} - {begun}
+            wait_until(lambda: [node for node, _ in workers(trials).values()] == [other], 120)
+            (trials / "go").touch()
+            assert driver.wait(timeout=120) == 0, (tmp_path / "printed").read_text()
+    finally:
+        end_group(driver)
+        printed.close()
+    assert failures(tmp_path) == {next(iter(failures(tmp_path))): ["node lost"]}
+    (row,) = Results(tmp_path / "moving").trials.to_pylist()
+    assert (row["status"], row["attempt"]) == ("probed", 2)
 
 
 def workers(trials: Path) -> dict[str, tuple[str, int]]:

@@ -87,6 +87,7 @@ def test_a_race_is_told_who_begins_and_finds_the_best_without_training_all(
 ) -> None:
     scheduler, results = told
     assert results.num_errors == 0
+    assert len(results) == COUNT, "Tune forgot a trial of a Tuner that is not ours"
     assert winner(scheduler, results) == 5
     assert all(state.final for state in states(scheduler))
     assert states(scheduler).count(State.PROBED) < COUNT

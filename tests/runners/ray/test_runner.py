@@ -33,13 +33,21 @@ from sweep.core.records import Observation
 from sweep.launch import launch
 from sweep.log.log import MemoryLog
 from sweep.log.study_folder import EVENTS, read_log
+from sweep.pretraining.parallel.processes import BOOT
 from sweep.replay.verify import verify_study
 from sweep.rules import bind
 from sweep.runners.ray.cluster import check_address
 from sweep.storage.location import locate
 from sweep.study import Study
 from sweep.tables.results import Results
-from tests.processes import MARK, end_group, marked, wait_for_end_of_all, wait_until
+from tests.processes import (
+    MARK,
+    descendants_with,
+    end_group,
+    marked,
+    wait_for_end_of_all,
+    wait_until,
+)
 from tests.small import small_study
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -79,6 +87,24 @@ def test_trials_give_the_numbers_that_they_give_in_process(
     tables = (Results(f).trials.select(columns) for f in (study_on_ray, tmp_path / "small"))
     one, other = (sorted(t.to_pylist(), key=lambda row: row["trial_id"]) for t in tables)
     assert one == other
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a trial needs a core for each process")
+def test_a_trial_with_two_processes_gives_the_numbers_of_one(
+    study_on_ray: Path, tmp_path: Path
+) -> None:
+    keys = ("resources.runner=ray", "resources.processes=2", "rule.name=all")
+    point = ("space.axes={}", "space.points=[{d=8,lambd=0.005}]")
+    run(small_study(*keys, *point), tmp_path)
+    (two,) = Results(tmp_path / "small").trials.to_pylist()
+    (one,) = [
+        row
+        for row in Results(study_on_ray).trials.to_pylist()
+        if row["trial_id"] == two["trial_id"]
+    ]
+    assert two["loss"] == pytest.approx(one["loss"], rel=0.02)
+    assert two["alpha"] == pytest.approx(one["alpha"], rel=0.02)
+    wait_until(lambda: not descendants_with(BOOT))
 
 
 def test_the_same_events_give_the_same_verdicts_without_ray(study_on_ray: Path) -> None:
@@ -408,7 +434,7 @@ def test_an_address_that_does_not_answer_is_a_sentence() -> None:
 
 
 def test_ray_client_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"through Ray Client .* ray job submit"):
+    with pytest.raises(ConfigError, match=r"through Ray Client .* sweep submit"):
         check_address("ray://127.0.0.1:10001")
 
 
