@@ -1,6 +1,7 @@
 """The project's figures. Each bench times our way and the plain way in turn, in one run.
 
-`crash` is the exception: it breaks a running study on purpose and counts broken promises.
+There are two exceptions. `crash` breaks a running study on purpose and counts broken promises.
+`gpu` measures all that only a GPU can answer, in one command.
 Imports all rooms below except `doctor`. To add a bench: a file here with a function `run`, and its
 case in `load`.
 """
@@ -26,7 +27,7 @@ class Report(Protocol):
 Bench = Callable[..., Report]
 """Takes its options by keyword."""
 
-BENCHES = ("train", "alpha", "probe", "overhead", "query", "crash", "scale")
+BENCHES = ("train", "alpha", "probe", "overhead", "query", "crash", "scale", "gpu", "data")
 
 
 def load(name: str) -> Bench:
@@ -64,4 +65,12 @@ def load(name: str) -> Bench:
             from sweep.bench import scale
 
             return scale.run
+        case "gpu":
+            from sweep.bench import gpu
+
+            return gpu.run
+        case "data":
+            from sweep.bench import data
+
+            return data.run
     raise ConfigError(unknown_name("The bench", name, BENCHES))

@@ -10,26 +10,13 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from sweep.bench.timing import Figure, Timing
-from sweep.config.study import StudyConfig, TrialConfig
-from sweep.core.records import Measure, Observation
+from sweep.config.study import StudyConfig
 from sweep.launch import launch
-from sweep.pretraining.context import Context
 
 WORKERS = 2
-
-
-def nothing(config: TrialConfig, context: Context) -> Iterator[Observation]:
-    """Train nothing: yield an alpha and an accuracy computed from the trial's number."""
-    number = int(config.options["number"])
-    alpha = Measure(name="alpha", value=0.5 + number % 97 / 50)
-    yield Observation(stage="trained", step=1, measures=(Measure(name="loss", value=1.0),))
-    yield Observation(stage="measured", step=1, measures=(alpha,))
-    accuracy = Measure(name="accuracy", value=1.0 / (1 + abs(number % 97 - 40)))
-    yield Observation(stage="probed", step=1, measures=(accuracy,))
 
 
 def run(
@@ -62,7 +49,7 @@ def _ours(trials: int) -> float:
     config = StudyConfig.model_validate(
         {
             "name": "overhead",
-            "trial": "sweep.bench.overhead:nothing",
+            "trial": "sweep.bench.nothing:nothing",
             "space": {"axes": {"options.number": list(range(trials))}},
             "resources": {"parallel": min(WORKERS, os.cpu_count() or 1)},
         }

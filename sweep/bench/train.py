@@ -74,12 +74,12 @@ def run(
     """
     on_gpu = torch.device(device).type == "cuda"
     count = steps or (20 if on_gpu else 1)
-    sizes = _Sizes(images=images, batch=batch, d=d, side=side, steps=count)
+    sizes = Sizes(images=images, batch=batch, d=d, side=side, steps=count)
     workers = workers or (1 if on_gpu else os.cpu_count() or 1)
     with contextlib.ExitStack() as stack:
         if workers > 1:
             ours, baseline = (
-                stack.enter_context(_team(workers, way, sizes, device))
+                stack.enter_context(team(workers, way, sizes, device))
                 for way in ("ours", "baseline")
             )
         else:
@@ -104,7 +104,9 @@ def run(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Sizes:
+class Sizes:
+    """Of the work: images in memory, images in a step, units, pixels of a side, and steps."""
+
     images: int
     batch: int
     d: int
@@ -115,7 +117,7 @@ class _Sizes:
 Work = Callable[[], None]
 
 
-def _work(way: str, sizes: _Sizes, device: str) -> Work:
+def _work(way: str, sizes: Sizes, device: str) -> Work:
     """Return a function that takes `sizes.steps` steps, our way or the plain way."""
     draws = np.random.default_rng(0)
     shape = (sizes.images, 3, sizes.side, sizes.side)
@@ -137,7 +139,7 @@ def _work(way: str, sizes: _Sizes, device: str) -> Work:
 
 
 @contextlib.contextmanager
-def _team(workers: int, way: str, sizes: _Sizes, device: str) -> Iterator[Work]:
+def team(workers: int, way: str, sizes: Sizes, device: str) -> Iterator[Work]:
     """Yield a function that lets several processes of one thread take the steps at once."""
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in range(workers)]
@@ -164,7 +166,7 @@ def _team(workers: int, way: str, sizes: _Sizes, device: str) -> Iterator[Work]:
             member.join()
 
 
-def _member(orders: Connection, way: str, sizes: _Sizes, device: str) -> None:
+def _member(orders: Connection, way: str, sizes: Sizes, device: str) -> None:
     torch.set_num_threads(1)
     work = _work(way, sizes, device)
     while True:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -28,6 +29,16 @@ from sweep.core.limits import LARGEST
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+
+
+def _whole_if_above_one(cores: float) -> float:
+    if cores > 1 and cores != int(cores):
+        raise ValueError(f"{cores:g} cores: use a whole number, or a part of one core")
+    return int(cores) if cores >= 1 else cores
+
+
+Cores = Annotated[float, Field(ge=0.001), AfterValidator(_whole_if_above_one)]
+"""A whole number of cores, or a part of one core; Ray counts in steps of 0.0001."""
 
 SHORT = {
     "d": "method.d",
@@ -79,6 +90,8 @@ class DataConfig(MemberConfig):
             has no validation split.
         test: share of the training images that becomes the test split, if the data has none.
         seed: of the splits and of drawn images; independent of the study's seed.
+        reading: version of the reading of image folders and tables. A new study takes the newest;
+            one that began before version 2 keeps to version 1, and is told.
     """
 
     name: str | None = None
@@ -89,6 +102,13 @@ class DataConfig(MemberConfig):
     validation: Fraction = 0.1
     test: Fraction = 0.2
     seed: int = 0
+    reading: Literal[1, 2] | None = None
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _number_is_a_name(cls, path: Any) -> Any:
+        """Read `path = 2024` as a name."""
+        return str(path) if type(path) is int else path
 
     @field_validator("path")
     @classmethod
@@ -122,12 +142,30 @@ class MethodConfig(MemberConfig):
     name: str = "barlow_twins"
 
 
+Preset = Literal["natural", "medical", "satellite", "digits"]
+
+PRESETS: Mapping[str, Mapping[str, float]] = {
+    "natural": {},
+    "medical": {"crop_min": 0.3, "rotate": 15.0, "saturation": 0.0, "grey": 0.0},
+    "satellite": {"crop_min": 0.2, "flip_vertical": 0.5, "rotate": 180.0},
+    "digits": {"crop_min": 0.6, "flip": 0.0, "rotate": 15.0, "saturation": 0.0, "grey": 0.0},
+}
+"""Keys of `[augment]` for kinds of images: own choices, by what leaves the meaning as it is.
+
+Colours mean something in medical images, a mirror turns a digit into none, and the view from above
+has no direction.
+"""
+
+
 class AugmentConfig(Model):
     """Random views of each image; defaults of alpha-ReQ for 32 pixels (fastssl).
 
     Args:
+        preset: sets keys that are not given; see `PRESETS`. `natural` is the defaults.
         crop_min, crop_max: share of the area kept by a random resized crop.
         flip: probability of a horizontal flip.
+        flip_vertical: probability of a vertical flip.
+        rotate: largest angle in degrees of a rotation, either way; the border is mirrored.
         jitter: probability of colour jitter.
         brightness, contrast, saturation, hue: half-widths of the jitter's factors.
         grey: probability of a grey image.
@@ -136,9 +174,12 @@ class AugmentConfig(Model):
         second: keys of the second view's recipe that differ from these; by default none differ.
     """
 
+    preset: Preset | None = None
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
     crop_max: Annotated[float, Field(gt=0, le=1)] = 1.0
     flip: Probability = 0.5
+    flip_vertical: Probability = 0.0
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
     jitter: Probability = 0.8
     brightness: Probability = 0.4
     contrast: Probability = 0.4
@@ -149,12 +190,19 @@ class AugmentConfig(Model):
     solarize: Probability = 0.0
     second: dict[str, float] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_sets_what_is_not_given(cls, keys: Any) -> Any:
+        if isinstance(keys, dict) and keys.get("preset") in PRESETS:
+            return {**PRESETS[keys["preset"]], **keys}
+        return keys
+
     @model_validator(mode="after")
     def _recipes_are_possible(self) -> Self:
         if self.crop_min > self.crop_max:
             raise ValueError(f"crop_min {self.crop_min} exceeds crop_max {self.crop_max}")
         if self.second:
-            known = sorted(set(type(self).model_fields) - {"second"})
+            known = sorted(set(type(self).model_fields) - {"second", "preset"})
             if unknown := sorted(set(self.second) - set(known)):
                 raise ValueError(
                     f"second.{unknown[0]} is not a field.{nearest(unknown[0], known)} Fields here: "
@@ -190,6 +238,9 @@ class TrainConfig(Model):
             matrices in bfloat16. On a GPU, torch rounds the inputs of float32 convolutions to TF32.
         channels_last: memory layout of images; by default true if it is faster on the device.
         compile: pass the encoder through torch.compile.
+        sync_batch_norm: if several processes train a model (`resources.processes`), batch norm
+            takes its statistics from the whole batch. With false, each process takes those of its
+            part, and the model depends on the number of processes.
     """
 
     epochs: PositiveInt = 100
@@ -201,6 +252,7 @@ class TrainConfig(Model):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     channels_last: bool | None = None
     compile: bool = False
+    sync_batch_norm: bool = True
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> TrainConfig:
@@ -252,6 +304,10 @@ class CriteriaConfig(Model):
         return dict((self.model_extra or {}).get(name, {}))
 
 
+Few = Fraction | Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}/class$")]
+"""A share of the labels, or a number of labels of each class."""
+
+
 class ProbeConfig(MemberConfig):
     """How a model's accuracy is measured on frozen features; also the keys of the probe.
 
@@ -262,6 +318,11 @@ class ProbeConfig(MemberConfig):
             successive halving uses. Each fraction is one more look at the labels.
         test: for which models the test accuracy is read: the `winner`, once, or `all`, for a
             table over which rules are compared later. Rules never get it.
+        metric: what the rule maximises: `accuracy`; `balanced_accuracy` or `macro_f1`, which count
+            every class alike; or `top5_accuracy`, for more than five classes.
+        few: also fit the probe of a trained model to few labels: shares of the training images such
+            as 0.01, or numbers such as `5/class`. The columns are `accuracy@few=0.01`, ...
+        few_seeds: draws of the labelled images, over which that accuracy is averaged.
         labels: `free`: the labels exist, and every look may use them. `per_model`: labels are
             bought for each model that is probed, so no model is probed during training.
     """
@@ -270,6 +331,9 @@ class ProbeConfig(MemberConfig):
     data: DataConfig | None = None
     at: tuple[Fraction, ...] = ()
     test: Literal["winner", "all"] = "winner"
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "top5_accuracy"] = "accuracy"
+    few: tuple[Few, ...] = ()
+    few_seeds: PositiveInt = 5
     labels: Literal["free", "per_model"] = "free"
 
     @model_validator(mode="after")
@@ -328,14 +392,20 @@ class BudgetConfig(Model):
 
 
 class ResourcesConfig(Model):
-    """How trials are run; no key here changes a model's weights.
+    """How trials are run; no key here changes a model's weights, up to rounding.
 
     Args:
         runner: `ray`, or `local`: one trial at a time in this process, without Ray.
         parallel: M, the number of trials that run at once; by default as many as fit.
-        cpu: cores of each trial, and its number of threads.
-        gpu: GPUs of each trial, 0 to 1; by default 1 if there is a GPU, else 0.
+        cpu: cores of each process of a trial, and its number of threads; or a part of one core,
+            such as 0.01, for training code that computes elsewhere.
+        gpu: GPUs of each trial: 0 to 1, or a whole number above 1, so that a process on each GPU
+            trains a part of every batch. By default one for each process if there is a GPU, else 0.
+        processes: how many processes of one node train a model together, each on a part of every
+            batch; by default 1, or `gpu` if that is above 1. On GPUs each has a GPU of its own.
         address: of a running Ray cluster; by default Ray is started here.
+        wait: whether trials ask the cluster for resources that no node has yet, and wait for nodes
+            to join. Needs `address`, and `parallel`, because nothing else says what M is.
         retries: attempts after the first; an attempt that a lost node ended does not count.
         hang_seconds: a worker that yields nothing for this long is killed, and the attempt has
             failed. Decoding a large set, a measure or a probe yields nothing until it is done.
@@ -349,15 +419,40 @@ class ResourcesConfig(Model):
 
     runner: Literal["ray", "local"] = "ray"
     parallel: PositiveInt | None = None
-    cpu: PositiveInt = 1
-    gpu: Annotated[float, Field(ge=0, le=1)] | None = None
+    cpu: Cores = 1
+    gpu: NonNegative | None = None
+    processes: PositiveInt | None = None
     address: str | None = None
+    wait: bool = False
     retries: Annotated[int, Field(ge=0)] = 1
     hang_seconds: PositiveFloat = 1800.0
     checkpoint_seconds: PositiveFloat = 60.0
     heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = 5.0
     keep: Literal["probed", "all", "winner"] = "probed"
     price_per_device_hour: NonNegative = 0.0
+
+    @property
+    def processes_of_a_trial(self) -> int:
+        """How many processes train a model together."""
+        if self.processes is not None:
+            return self.processes
+        return int(self.gpu) if self.gpu is not None and self.gpu > 1 else 1
+
+    @model_validator(mode="after")
+    def _each_process_has_a_gpu_or_none(self) -> ResourcesConfig:
+        if self.gpu is None:
+            return self
+        if self.gpu > 1 and self.gpu != int(self.gpu):
+            raise ValueError(
+                f"gpu is {self.gpu:g}, and must be 0 to 1, or a whole number of GPUs above 1"
+            )
+        processes = self.processes_of_a_trial
+        if self.gpu and max(self.gpu, processes) > 1 and processes != self.gpu:
+            raise ValueError(
+                f"processes is {processes} and gpu is {self.gpu:g}, and each process of a trial "
+                f"has one GPU; leave out one of the two, or set gpu to {processes} or to 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _hang_outlasts_a_heartbeat(self) -> ResourcesConfig:

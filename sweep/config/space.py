@@ -89,6 +89,11 @@ def _check_axis(name: str) -> None:
         return
     if head in ("augment", "train") and tail:
         fields = StudyConfig.model_fields[head].annotation.model_fields  # type: ignore[union-attr]
+        if name == "augment.preset":
+            raise ConfigError(
+                "augment.preset is no axis, because the keys that it sets have one value in the "
+                "whole space. Vary those keys: augment.crop_min, augment.rotate, ..."
+            )
         if tail.split(".")[0] in fields:
             return
         known |= {f"{head}.{field}" for field in fields}

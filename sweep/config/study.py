@@ -68,12 +68,20 @@ class TrialConfig(Model):
         weights = self.model_dump(
             mode="json",
             exclude={
-                "data": {"path", "download"},
+                "data": {"path", "download", "reading"},
                 "criteria": True,
                 "probe": True,
                 "labels": True,
             },
         )
+        if self.data.reading == 2:  # its digest names all that the keys of data decide
+            del weights["data"]
+        if self.train.sync_batch_norm:  # the ids of studies from before this key stay as they are
+            del weights["train"]["sync_batch_norm"]
+        del weights["augment"]["preset"]  # the keys that it set are there
+        for key in ("flip_vertical", "rotate"):  # so are those without these keys
+            if not weights["augment"][key]:
+                del weights["augment"][key]
         return digest({"weights": weights, "data": data_digest}, size=5)
 
 
@@ -123,14 +131,7 @@ class StudyConfig(Model):
             ConfigError: the file, a key or a value is wrong.
         """
         path = Path(path)
-        try:
-            tree = toml(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(
-                f"There is no config {path}. `sweep init {path}` writes a starter."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
+        tree = read_toml(path)
         tree.setdefault("name", path.stem)
         return cls.parse(tree, overrides, source=str(path), warn=warn)
 
@@ -164,6 +165,18 @@ class StudyConfig(Model):
         except ValidationError as error:
             faults = sentences(error, cls, Range)
         raise ConfigError("\n  ".join([f"{source} is not a study:", *faults]))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a config's file; raise `ConfigError` if it cannot be read."""
+    try:
+        return toml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no config {path}. `sweep init {path}` writes a starter."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
 
 
 MEMBERS: Mapping[tuple[str, ...], type[MemberConfig]] = {

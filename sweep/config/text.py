@@ -77,7 +77,10 @@ class Override:
         if not equals or not dotted.strip():
             raise ConfigError(f"{text!r} is not key=value, for example train.epochs=5.")
         path = tuple(key.strip() for key in _split_key(dotted, axis_fields))
-        return cls(text=text, path=path, value=value_of(words))
+        value = value_of(words)
+        if path[-2:] == ("data", "path") and not isinstance(value, str):
+            value = words  # a folder may be named 2024, 1e3 or true
+        return cls(text=text, path=path, value=value)
 
     def apply(self, tree: Mapping[str, Any]) -> dict[str, Any]:
         """Return nested tables with the value set; the argument is not changed."""

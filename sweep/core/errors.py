@@ -38,6 +38,14 @@ class StudyError(UserError):
     """A study that exists already, does not exist, cannot be read, or has another driver."""
 
 
+class StudyExists(StudyError):
+    """A new study whose name is taken by another one."""
+
+
+class StudyDriven(StudyError):
+    """A study that another process drives."""
+
+
 class StoreError(UserError, OSError):
     """An object store that cannot be reached, or that refuses a request.
 

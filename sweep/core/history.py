@@ -29,7 +29,15 @@ from sweep.core.events import (
     ZoneMoved,
     trial_of,
 )
-from sweep.core.records import Action, Cost, Observation, Verdict, Zone
+from sweep.core.records import (
+    Action,
+    Cost,
+    Measure,
+    Observation,
+    Verdict,
+    Zone,
+    measures_of_probe,
+)
 
 Floats = npt.NDArray[np.float64]
 Names = npt.NDArray[np.object_]
@@ -106,6 +114,7 @@ class History:
         self._probed = np.zeros(16, dtype=np.int64)
         self._probed_count = 0
         self._waiting: set[int] = set()
+        self._before_failure: dict[str, State] = {}
         self._unanswered: set[int] = set()
 
     def __len__(self) -> int:
@@ -230,8 +239,7 @@ class History:
                 self._add(event.trial_id, event.point)
                 self.closed = False
             case TrialStarted():
-                if self.state_of(event.trial_id) == State.PENDING:
-                    self._set(event.trial_id, State.TRAINING)
+                self._start(event.trial_id)
                 self.closed = False
             case Decided():
                 self._decide(event.trial_id, event.action)
@@ -240,11 +248,21 @@ class History:
             case ZoneMoved():
                 self.zone = event.zone
             case TrialFailed(final=True):
+                self._before_failure[event.trial_id] = self.state_of(event.trial_id)
                 self._set(event.trial_id, State.FAILED)
             case Idled():
                 self.closed = True
             case BudgetChanged():
                 self.closed = False
+
+    def _start(self, trial_id: str) -> None:
+        """Begin a candidate, or take up a trial that failed, with more retries, where it was."""
+        state = self.state_of(trial_id)
+        if state == State.PENDING:
+            self._set(trial_id, State.TRAINING)
+        elif state == State.FAILED:
+            before = self._before_failure.pop(trial_id, State.TRAINING)
+            self._set(trial_id, State.PROBING if before == State.PROBING else State.TRAINING)
 
     def _add(self, trial_id: str, point: Mapping[str, Any]) -> None:
         if trial_id in self._index:
@@ -288,7 +306,7 @@ class History:
             if measure.name == "test_accuracy":
                 continue  # only a table for comparing rules has it; a rule never sees it
             if measure.value is not None:
-                self._put(row, [(measure.name + at, measure.value)])
+                self._put(row, _values(measure, measure.value, at))
             images = measure.detail.get("images")
             if isinstance(images, int | float) and 0 < images < 2**53:
                 self._put(row, [(f"{measure.name}_images", images)])
@@ -346,3 +364,16 @@ def _view(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
     view = array[:length]
     view.flags.writeable = False
     return view
+
+
+def _values(measure: Measure, value: float, at: str) -> list[tuple[str, float]]:
+    """Return the columns of a measure, and their values.
+
+    The column `accuracy` holds what the study maximises (`probe.metric`). If that is another
+    measure of the probe, its interval goes into columns of its own.
+    """
+    name = measure.detail.get("maximised") if measure.name == "accuracy" else None
+    if name is None or (found := measures_of_probe(measure.detail).get(name)) is None:
+        return [(measure.name + at, value)]
+    ends = ("accuracy", "accuracy_lo", "accuracy_hi")
+    return [(end + at, number) for end, number in zip(ends, found, strict=True)]

@@ -29,7 +29,13 @@ def outcome(history: History, reason: str) -> Outcome:
         best = int(rows[np.argmax(accuracies[rows])])
         winner, accuracy = history.trial_ids[best], float(accuracies[best])
         images = history.column("accuracy_images")
-        if (
+        low, high = history.column("accuracy_lo"), history.column("accuracy_hi")
+        if not math.isnan(low[best]):  # probe.metric is not the accuracy
+            interval = float(low[best]), float(high[best])
+            error = (high - low) / (2 * Z95)
+            near = np.abs(accuracies - accuracy) <= Z95 * np.hypot(error, error[best])
+            ties = [history.trial_ids[row] for row in rows if row != best and near[row]]
+        elif (
             images[best] >= 1 and 0 <= accuracy <= 1
         ):  # a user's own probe may not report a share of images
             interval = wilson(accuracy, int(images[best]))

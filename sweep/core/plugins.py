@@ -42,6 +42,11 @@ def importable(folder: Path | str | None) -> None:
         _FOLDERS.append(str(folder))
 
 
+def folders() -> list[str]:
+    """Return the noted folders, for another process of the same trial."""
+    return list(_FOLDERS)
+
+
 def resolve(kind: str, name: str, table: Mapping[str, T]) -> T:
     """Return `table[name]`, or what `"package.module:attribute"` names.
 

@@ -78,6 +78,47 @@ class Measure(EveryField):
         return self.value is not None
 
 
+MEASURES_OF_PROBE = ("balanced_accuracy", "macro_f1", "top5_accuracy")
+"""What a probe measures beside its accuracy. The detail of the accuracy holds them."""
+
+
+def measures_of_probe(detail: Mapping[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Return measure -> (value, low, high) in the detail of an accuracy, with 95 % intervals.
+
+    What does not have this form, as in a log of another program, is left out.
+    """
+    found = _with_intervals(detail.get("further"))
+    return {name: found[name] for name in MEASURES_OF_PROBE if name in found}
+
+
+def maximised(measure: Measure) -> tuple[float, float, float] | None:
+    """Return value, low and high of `probe.metric` in the detail of an accuracy.
+
+    None if the accuracy itself is what the study maximises.
+    """
+    name = measure.detail.get("maximised")
+    return measures_of_probe(measure.detail).get(name) if isinstance(name, str) else None
+
+
+def few_labels(detail: Mapping[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Return number of labels -> (accuracy, low, high) in the detail of an accuracy.
+
+    The numbers are as in `probe.few`.
+    """
+    return _with_intervals(detail.get("few"))
+
+
+def _with_intervals(given: Any) -> dict[str, tuple[float, float, float]]:
+    """Return what has the form name -> three finite numbers."""
+    found: dict[str, tuple[float, float, float]] = {}
+    for name, values in given.items() if isinstance(given, Mapping) else ():
+        match values:
+            case [int() | float() as value, int() | float() as low, int() | float() as high]:
+                if all(math.isfinite(number) for number in (value, low, high)):
+                    found[name] = (float(value), float(low), float(high))
+    return found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation(EveryField):
     """What a trial yields: a stage reached, measures taken, seconds spent.

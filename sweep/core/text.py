@@ -11,6 +11,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -91,6 +92,8 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}{value:%Z}".replace("UTC", "Z")
     return one_line(str(_flat(value)))
 
 

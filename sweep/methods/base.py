@@ -47,15 +47,19 @@ class Batch:
     """The input of a method in one step.
 
     Args:
-        images: uint8 [B, C, H, W], on the device, not augmented.
+        images: uint8 [B, C, H, W], on the device, not augmented. With several processes, these
+            are the images of this process, and the same holds for `rows`, `labels` and views.
         rows: int64 [B], on the device: the images' numbers, from 0, in the split that is trained
             on: `pretrain`, or `train` for a method with `uses_labels`.
         draws: generator on the device; all random numbers of the step are drawn from it.
         view: `view()` returns a random view of each image, a different view at each call.
         done: share of training that is done, 0 to 1.
         labels: int64 [B] for a method with `uses_labels`, else None.
-        gather: [B, d] -> [ranks * B, d], the outputs of all ranks, differentiable; with one
-            process it returns its argument. A loss that compares images with each other calls it.
+        gather: [B, ...] -> [processes * B, ...], the rows of all processes, differentiable; with
+            one process it returns its argument. A loss that compares images with each other calls
+            it. The shape must be the same in each process.
+        rank: the number of this process, from 0.
+        processes: how many processes share the batch, each with an equal part.
     """
 
     images: Tensor
@@ -65,6 +69,20 @@ class Batch:
     done: float
     labels: Tensor | None = None
     gather: Callable[[Tensor], Tensor] = identity
+    rank: int = 0
+    processes: int = 1
+
+    @property
+    def size(self) -> int:
+        """The number of images in the whole batch, of all processes."""
+        return len(self.images) * self.processes
+
+    def part(self, whole: Tensor) -> Tensor:
+        """Return this process's rows of a tensor with one row for each image of the whole batch.
+
+        A method that draws random numbers draws them for `size` images, and takes its part.
+        """
+        return whole.chunk(self.processes)[self.rank] if self.processes > 1 else whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +90,7 @@ class Loss:
     """The output of a method for one batch.
 
     Args:
-        value: scalar, differentiable.
+        value: scalar, differentiable. With several processes, the mean of their values counts.
         outputs: [B, d]; training ends as collapsed when all d outputs are constant over the
             batch. None if a method has no such outputs.
         parts: parts of the loss, detached scalars, with the same names in each step. They are
@@ -96,16 +114,30 @@ class Method(nn.Module):
         encoder: the network that is measured, probed and exported.
         uses_labels: True for a supervised baseline, which is trained on the split `train` and
             gets the labels of its images.
+        parallel: True if the mean of `Loss.value` over several processes, each with an equal part
+            of a batch, is the loss of the whole batch. A class with a `forward` of its own
+            declares it itself.
     """
 
     encoder: nn.Module
     uses_labels: bool = False
+    parallel: bool = False
 
     if TYPE_CHECKING:  # nn.Module calls `forward`
 
         def __call__(self, batch: Batch) -> Loss:
             """Return the loss of one batch."""
             ...
+
+
+def is_parallel(method: nn.Module) -> bool:
+    """Return whether a method's class declares `parallel = True` for the `forward` that it has."""
+    for kind in type(method).__mro__:
+        if "parallel" in vars(kind):
+            return bool(vars(kind)["parallel"])
+        if "forward" in vars(kind):
+            return False
+    return False
 
 
 Builder = Callable[[nn.Module, Facts], Method]

@@ -56,6 +56,8 @@ class Byol(Method):
         tau: see `byol`.
     """
 
+    parallel = True
+
     def __init__(
         self, encoder: nn.Module, projector: nn.Module, predictor: nn.Module, *, tau: float
     ) -> None:

@@ -41,6 +41,8 @@ class Diet(Method):
         label_smoothing: see `diet`.
     """
 
+    parallel = True
+
     def __init__(
         self, encoder: nn.Module, classifier: nn.Linear, *, label_smoothing: float
     ) -> None:

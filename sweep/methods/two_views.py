@@ -32,6 +32,8 @@ class TwoViews(Method):
         joint_batch_norm: both views form one batch with one set of batch-norm statistics.
     """
 
+    parallel = True
+
     def __init__(
         self,
         encoder: nn.Module,

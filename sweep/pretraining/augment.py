@@ -1,17 +1,19 @@
 """Random views of a batch of images, on the device of the images.
 
-Crop, flip, colour jitter, grey, blur, solarize and normalize, in this order, each drawn anew for
-each image. Crop with flip is two batched matrix products, one for rows and one for columns, and so
-is the blur. Plain version: torchvision.transforms on one image at a time.
+Crop, flips, rotation, colour jitter, grey, blur, solarize and normalize, in this order, each drawn
+anew for each image. Crop with flip is two batched matrix products, one for rows and one for
+columns, and so is the blur. Plain version: torchvision.transforms on one image at a time.
 Shapes: B images, C channels, H x W pixels; S output and T input pixels of one side.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 from sweep.config.models import AugmentConfig
 
@@ -27,38 +29,58 @@ SIGMA = (0.1, 2.0)
 
 
 def augment(
-    images_BCHW: Tensor, config: AugmentConfig, generator: Generator, *, mean: Tensor, std: Tensor
+    images_BCHW: Tensor,
+    config: AugmentConfig,
+    generator: Generator,
+    *,
+    mean: Tensor,
+    std: Tensor,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Tensor:
     """Return one random view of each image.
 
     Saturation, hue and grey apply to images of 3 channels only; brightness and contrast to all.
     The order of the jitter is fixed, as in alpha-ReQ's code; torchvision draws it.
+    If several processes share a batch, each process draws for the whole batch and uses its part
+    of the draws. So the views do not depend on the number of processes.
 
     Args:
-        images_BCHW: uint8, not changed.
+        images_BCHW: uint8, not changed; of this process.
         config: probabilities and ranges.
         generator: of all random draws, on the images' device.
         mean, std: of each channel [C], for images in 0..1, on the same device.
+        rank, processes: which of the equal parts of the batch these images are.
 
     Returns:
         float32 [B, C, H, W], (view - mean) / std.
     """
     batch, channels, height, width = images_BCHW.shape
-    boxes_4B = crop_boxes(batch, height, width, config, generator)
-    flip_B = _chance(batch, config.flip, generator)
+    batch *= processes
+
+    def own(drawn: Tensor) -> Tensor:
+        return drawn.chunk(processes, -1)[rank] if processes > 1 else drawn
+
+    boxes_4B = own(crop_boxes(batch, height, width, config, generator))
+    flip_B = own(_chance(batch, config.flip, generator))
     x_BCHW = crop(images_BCHW.float() / 255, boxes_4B, flip_B)
+    if config.flip_vertical > 0:
+        chosen_B = own(_chance(batch, config.flip_vertical, generator))
+        x_BCHW = torch.where(_wide(chosen_B), x_BCHW.flip(2), x_BCHW)
+    if config.rotate > 0:
+        x_BCHW = rotate(x_BCHW, own(_uniform(batch, -config.rotate, config.rotate, generator)))
     if config.jitter > 0:
-        x_BCHW = _jitter(x_BCHW, config, generator)
+        x_BCHW = _jitter(x_BCHW, config, generator, batch, own)
     if config.grey > 0 and channels == 3:
-        chosen_B = _chance(batch, config.grey, generator)
+        chosen_B = own(_chance(batch, config.grey, generator))
         x_BCHW = torch.where(_wide(chosen_B), grey(x_BCHW), x_BCHW)
     if config.blur > 0:
-        sigma_B = _uniform(batch, *SIGMA, generator)
+        sigma_B = own(_uniform(batch, *SIGMA, generator))
         # At 0.05 pixels every neighbour's weight is 0 in float32: the image stays as it is.
-        chosen_B = _chance(batch, config.blur, generator)
+        chosen_B = own(_chance(batch, config.blur, generator))
         x_BCHW = blur(x_BCHW, torch.where(chosen_B, sigma_B, 0.05))
     if config.solarize > 0:
-        chosen_B = _chance(batch, config.solarize, generator)
+        chosen_B = own(_chance(batch, config.solarize, generator))
         x_BCHW = torch.where(_wide(chosen_B) & (x_BCHW >= 0.5), 1 - x_BCHW, x_BCHW)
     return (x_BCHW - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
 
@@ -97,6 +119,22 @@ def crop(x_BCHW: Tensor, boxes_4B: Tensor, flip_B: Tensor) -> Tensor:
     columns_BST = _resampling(left_B, w_B, width)
     columns_BST = torch.where(flip_B.view(-1, 1, 1), columns_BST.flip(1), columns_BST)
     return _separable(x_BCHW, rows_BST, columns_BST)
+
+
+def rotate(x_BCHW: Tensor, degrees_B: Tensor) -> Tensor:
+    """Return each image rotated counter-clockwise about its centre; the border is mirrored.
+
+    Inside the image it equals torchvision's bilinear `rotate`, which leaves the corners black.
+    """
+    height, width = x_BCHW.shape[2:]
+    cos_B, sin_B = torch.cos(torch.deg2rad(degrees_B)), torch.sin(torch.deg2rad(degrees_B))
+    none_B = torch.zeros_like(cos_B)
+    rows = [
+        torch.stack([cos_B, -sin_B * (height / width), none_B], 1),
+        torch.stack([sin_B * (width / height), cos_B, none_B], 1),
+    ]
+    grid_BHW2 = affine_grid(torch.stack(rows, 1), list(x_BCHW.shape), align_corners=False)
+    return grid_sample(x_BCHW, grid_BHW2, padding_mode="reflection", align_corners=False)
 
 
 def blur(x_BCHW: Tensor, sigma_B: Tensor) -> Tensor:
@@ -161,13 +199,22 @@ def turn_hue(x_B3HW: Tensor, turn_B: Tensor) -> Tensor:
     return torch.stack(channels, 1)
 
 
-def _jitter(x_BCHW: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
-    """Adjust the chosen images; the others have factors of 1 and no turn of the hue."""
-    batch = len(x_BCHW)
-    chosen_B = _chance(batch, config.jitter, generator)
+def _jitter(
+    x_BCHW: Tensor,
+    config: AugmentConfig,
+    generator: Generator,
+    batch: int,
+    own: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Adjust the chosen images; the others have factors of 1 and no turn of the hue.
+
+    `batch` counts the images of all processes; `own` takes those of this process from a draw.
+    """
+    chosen_B = own(_chance(batch, config.jitter, generator))
 
     def factors(width: float) -> Tensor:
-        return torch.where(chosen_B, _uniform(batch, 1 - width, 1 + width, generator), 1.0)
+        drawn_B = own(_uniform(batch, 1 - width, 1 + width, generator))
+        return torch.where(chosen_B, drawn_B, 1.0)
 
     return adjust(
         x_BCHW,

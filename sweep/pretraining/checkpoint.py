@@ -14,13 +14,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import safetensors
 import safetensors.torch
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from sweep.config.models import EncoderConfig
 from sweep.core.errors import ConfigError, StudyError
+from sweep.datasets.pixels.preprocess import Preprocess
 from sweep.encoders import ENCODERS, build
 from sweep.storage.location import Address, Location, locate
 
@@ -37,7 +41,7 @@ class LoadedEncoder:
         encoder: in evaluation mode, float32; [B, C, H, W] -> [B, dim].
         mean, std: per channel, of images in 0..1: feed `(image / 255 - mean) / std`.
         shape: (C, H, W) that it was trained on.
-        about: the JSON beside the weights: config, study, measures, versions.
+        about: the JSON beside the weights: config, classes, preprocess, study, measures, versions.
     """
 
     encoder: nn.Module
@@ -45,6 +49,28 @@ class LoadedEncoder:
     std: tuple[float, ...]
     shape: tuple[int, int, int]
     about: Mapping[str, Any]
+
+    def preprocess(self, image: Image.Image | npt.NDArray[Any]) -> Tensor:
+        """Return an image as the encoder saw its training images: float32 [C, H, W].
+
+        Args:
+            image: as `PIL.Image.open` returns it, or an array [H, W] or [H, W, C].
+
+        Raises:
+            StudyError: the JSON does not state the steps, because the images were not read from
+                files or an older version wrote it.
+            DataError: an image that the steps cannot make fit.
+        """
+        try:
+            steps = Preprocess.from_json(self.about["preprocess"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StudyError(
+                "The JSON beside the encoder does not state how images are preprocessed. Make "
+                "images of the shape that `shape` says, and feed (image / 255 - mean) / std."
+            ) from error
+        levels = torch.from_numpy(steps(image).astype(np.float32))
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return (levels / 255 - mean) / std
 
 
 def save_state(folder: Location, state: Mapping[str, Any]) -> None:

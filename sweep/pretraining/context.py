@@ -21,10 +21,11 @@ class Context:
             study is on an object store.
         device: `cpu`, `cuda`, `cuda:1`, ...
         share: devices that the trial holds: GPUs, or cores if it has no GPU. The cost counts them.
-        threads: torch's threads on the CPU.
+        threads: torch's threads on the CPU, of each process.
         heartbeat_seconds: the longest time between two observations of training.
         checkpoint_seconds: the training time that a kill costs at most, besides one step; or a
             heartbeat, if that is longer.
+        processes: how many processes train together, on one GPU each or on the CPU.
         storage: of the folder; by default the storage that the folder's address names.
     """
 
@@ -34,6 +35,7 @@ class Context:
     threads: int = 1
     heartbeat_seconds: float = 5.0
     checkpoint_seconds: float = 60.0
+    processes: int = 1
     storage: Storage | None = None
 
     @property

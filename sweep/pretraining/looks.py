@@ -25,6 +25,9 @@ from sweep.pretraining.context import Context
 from sweep.pretraining.features import encode, encode_all, encode_views
 from sweep.pretraining.images import labels_of
 from sweep.probes import Fitted, Labelled
+from sweep.probes.few import accuracies
+from sweep.probes.labelled import accuracy, measured
+from sweep.probes.measures import further
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +108,26 @@ def probe(
 ) -> Observation:
     """Probe the encoder; at the end also on the test split, if `probe.test` is `all`."""
     log.info("probe at step %d", step)
-    fitted = fit_probe(config, context, data, encoder)
-    measures = [fitted.measure]
+    train, validation = _parts(config, context, data, encoder)
+    fit = probes.bind(config.probe, seed=config.seed).make()
+    fitted = fit(train, validation)
+    classes = _labelled_data(config, data).splits.classes
+    first = _described(config, fitted.measure, fitted, validation, classes)
+    if config.probe.few and fraction >= 1.0 and first.usable:
+        few = accuracies(
+            fit, train, validation, config.probe.few,
+            seeds=config.probe.few_seeds, seed=config.data.seed,
+        )  # fmt: skip
+        first = replace(first, detail={**first.detail, "few": few})
+    measures = [first]
     if config.probe.test == "all" and fraction >= 1.0:
         measures.append(accuracy_on_test(config, context, data, encoder, fitted))
-    detail = {"classes": len(_labelled_data(config, data).splits.classes)}
     return Observation(
-        stage="probed", step=step, fraction=fraction, measures=tuple(measures), detail=detail
+        stage="probed",
+        step=step,
+        fraction=fraction,
+        measures=tuple(measures),
+        detail={"classes": len(classes)},
     )
 
 
@@ -119,22 +135,53 @@ def accuracy_on_test(
     config: TrialConfig, context: Context, data: Data, encoder: nn.Module, fitted: Fitted
 ) -> Measure:
     """Return the accuracy on the test split. No other function reads the test split."""
-    test = _labelled(_labelled_data(config, data).splits.test, encoder, data, context)
-    correct_N = (fitted.predict(test.features_ND).cpu() == test.labels_N.cpu()).double()
-    accuracy = float(correct_N.mean())
-    error = float(np.sqrt(accuracy * (1 - accuracy) / len(correct_N)))
-    detail = {"images": len(correct_N), "standard_error": error}
-    return Measure(name="test_accuracy", value=accuracy, detail=detail)
+    splits = _labelled_data(config, data).splits
+    test = _labelled(splits.test, encoder, data, context)
+    share = accuracy(fitted.predict(test.features_ND), test.labels_N)
+    measure = replace(measured(share, len(test), {}), name="test_accuracy")
+    return _described(config, measure, fitted, test, splits.classes)
 
 
 def fit_probe(config: TrialConfig, context: Context, data: Data, encoder: nn.Module) -> Fitted:
     """Return the probe, fitted to the training split and chosen on the validation split."""
+    train, validation = _parts(config, context, data, encoder)
+    return probes.bind(config.probe, seed=config.seed).make()(train, validation)
+
+
+def _parts(
+    config: TrialConfig, context: Context, data: Data, encoder: nn.Module
+) -> tuple[Labelled, Labelled]:
+    """Return the features of the training and of the validation split, with the labels."""
     splits = _labelled_data(config, data).splits
-    train_split, validation = with_labels(splits, config.labels, seed=config.data.seed)
-    return probes.bind(config.probe, seed=config.seed).make()(
-        _labelled(train_split, encoder, data, context),
-        _labelled(validation, encoder, data, context),
+    train, validation = with_labels(splits, config.labels, seed=config.data.seed)
+    return _labelled(train, encoder, data, context), _labelled(validation, encoder, data, context)
+
+
+def _described(
+    config: TrialConfig,
+    measure: Measure,
+    fitted: Fitted,
+    images: Labelled,
+    classes: tuple[str, ...],
+) -> Measure:
+    """Return an accuracy with the further measures of the same predictions in its detail."""
+    if measure.value is None:
+        return measure
+    more = further(
+        fitted.predict(images.features_ND),
+        images.labels_N,
+        classes=classes,
+        top_N5=None if fitted.top is None else fitted.top(images.features_ND),
     )
+    metric = config.probe.metric
+    if metric != "accuracy":
+        if metric not in more["further"]:
+            raise ConfigError(
+                f"probe.metric is {metric!r}, which needs more than five classes and a probe that "
+                "ranks them. Choose accuracy, balanced_accuracy or macro_f1."
+            )
+        more["maximised"] = metric
+    return replace(measure, detail={**measure.detail, **more})
 
 
 def _labelled_data(config: TrialConfig, data: Data) -> Data:

@@ -14,6 +14,8 @@ from sweep import criteria, datasets, encoders, methods, probes
 from sweep.config.models import CriteriaConfig, DataConfig, EncoderConfig, MethodConfig, ProbeConfig
 from sweep.config.space import Bind
 from sweep.config.study import TrialConfig
+from sweep.datasets.image_files import image_files
+from sweep.datasets.reading.reader import READING
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -49,9 +51,13 @@ def binder() -> Bind:
 
 
 def bind_data(config: DataConfig, *, where: str = "data") -> DataConfig:
-    """Return the data's config with all keys of its data set."""
+    """Return the data's config with all keys of its data set, and the version of its reading."""
     bound = datasets.bind(config, where=where)
-    return config.model_copy(update={"name": bound.name}).with_parameters(bound.keys)
+    reading = config.reading
+    if bound.factory is image_files:
+        reading = READING
+    named = config.model_copy(update={"name": bound.name, "reading": reading})
+    return named.with_parameters(bound.keys)
 
 
 def bind_criteria(config: CriteriaConfig) -> CriteriaConfig:

@@ -30,6 +30,7 @@ from sweep.methods.base import Batch, Facts, Loss, Method
 from sweep.pretraining.augment import augment
 from sweep.pretraining.cpu.convolution import SmallMaps
 from sweep.pretraining.optim import learning_rate, make_optimizer
+from sweep.pretraining.parallel.ranks import ONE, Ranks
 from sweep.pretraining.precision import (
     Precision,
     autocast,
@@ -51,7 +52,14 @@ Stats = Sequence[float] | npt.NDArray[np.float32]
 
 
 def _tensors(
-    images_BCHW: Tensor, config: AugmentConfig, generator: Generator, *, mean: Tensor, std: Tensor
+    images_BCHW: Tensor,
+    config: AugmentConfig,
+    generator: Generator,
+    *,
+    mean: Tensor,
+    std: Tensor,
+    rank: int = 0,
+    processes: int = 1,
 ) -> tuple[Tensor, ...]:
     return images_BCHW, mean, std
 
@@ -209,6 +217,7 @@ def pretrain(
     heartbeat_seconds: float,
     marks: Sequence[int] = (),
     labels: Tensor | None = None,
+    ranks: Ranks = ONE,
 ) -> Iterator[Progress]:
     """Train from `run.step` to the end, or until the run breaks down.
 
@@ -224,6 +233,8 @@ def pretrain(
         heartbeat_seconds: longest time between two yields, plus at most one step.
         marks: further steps after which to yield.
         labels: int64 [N], of the images, for a method that uses them.
+        ranks: the processes that train this run together. Each calls this function with the same
+            config, and takes its part of each batch.
 
     Yields:
         Progress at each heartbeat, after each mark and at the end; nothing if `run` is at its
@@ -254,7 +265,7 @@ def pretrain(
             shuffle = generator("cpu", config.seed, "order", epoch)
             order_N = torch.randperm(len(images), generator=shuffle).to(images.device)
             order_epoch = epoch
-        rows_B = order_N[position * train.batch : (position + 1) * train.batch]
+        rows_B = ranks.part(order_N[position * train.batch : (position + 1) * train.batch])
         images_BCHW = images[rows_B].to(device, non_blocking=True)
         draws = generator(device, config.seed, "views", run.step)
         batch = Batch(
@@ -268,15 +279,21 @@ def pretrain(
                 mean=mean_C,
                 std=std_C,
                 layout=layout,
+                rank=ranks.rank,
+                processes=ranks.processes,
             ),
             done=run.step / steps,
             labels=None if labels is None else labels[rows_B].to(device, non_blocking=True),
+            gather=ranks.gather,
+            rank=ranks.rank,
+            processes=ranks.processes,
         )
         with deterministic_convolutions():
             with autocast(run.precision, device), small_maps:
                 loss = run.method(batch)
             run.optimizer.zero_grad()
             torch.autograd.backward(loss.value)
+            loss = ranks.combine(loss, run.method.parameters())
         for group in run.optimizer.param_groups:
             group["lr"] = learning_rate(
                 run.step,
@@ -290,6 +307,7 @@ def pretrain(
         late = time.monotonic() - yielded_at >= heartbeat_seconds
         if late or run.step in marks or run.step == steps:
             status = _status(run, loss)
+            ranks.check()
             yield Progress(
                 step=run.step, epoch=run.step / per_epoch, loss=loss.value.item(), status=status
             )
@@ -309,6 +327,7 @@ class Views:
         draws: generator of the step.
         mean, std: per channel [C], of images in 0..1.
         layout: memory format of the views.
+        rank, processes: which part of the batch the images are.
     """
 
     images: Tensor
@@ -317,12 +336,22 @@ class Views:
     mean: Tensor
     std: Tensor
     layout: torch.memory_format
+    rank: int = 0
+    processes: int = 1
 
     def __call__(self, *, second: bool = False) -> Tensor:
         """Return a view of each image, another one at each call."""
         recipe = self.recipes.recipe(second=second)
         with torch.autocast(self.images.device.type, enabled=False):
-            x_BCHW = _augment(self.images, recipe, self.draws, mean=self.mean, std=self.std)
+            x_BCHW = _augment(
+                self.images,
+                recipe,
+                self.draws,
+                mean=self.mean,
+                std=self.std,
+                rank=self.rank,
+                processes=self.processes,
+            )
         return x_BCHW.contiguous(memory_format=self.layout)
 
 

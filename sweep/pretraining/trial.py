@@ -12,8 +12,10 @@ The seams meet in this file.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import platform
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
@@ -26,11 +28,16 @@ from sweep.config.study import TrialConfig
 from sweep.core.errors import ConfigError, StudyError
 from sweep.core.records import Cost, Measure, Observation
 from sweep.datasets.cache import Data, load
+from sweep.datasets.steps import steps_of
 from sweep.pretraining import checkpoint, looks, train
 from sweep.pretraining.context import Context
 from sweep.pretraining.cpu.allocator import keep_freed_memory
 from sweep.pretraining.images import training_images
 from sweep.pretraining.journal import Journal, to_log
+from sweep.pretraining.parallel.batch_norm import over_all_ranks
+from sweep.pretraining.parallel.checks import check_parallel
+from sweep.pretraining.parallel.processes import together
+from sweep.pretraining.parallel.ranks import Ranks
 
 log = logging.getLogger(__name__)
 """Tells when a stage begins; a worker sends it to the trial's log file."""
@@ -166,30 +173,34 @@ def _pretrain(
         run.load_state_dict(state)
         yield from _look(config, context, data, run, marks, done)
     log.info("pretrain from step %d", run.step)
-    saved_at = time.monotonic()
     progress = None
-    for progress in train.pretrain(
-        run,
-        images,
-        config,
-        device=context.device,
-        mean=data.mean,
-        std=data.std,
-        heartbeat_seconds=context.heartbeat_seconds,
-        marks=tuple(marks),
-        labels=labels,
-    ):
-        fraction = progress.step / steps
-        loss = _loss(progress)
-        yield Observation(stage="pretrain", step=progress.step, fraction=fraction, measures=(loss,))
-        if progress.status != "ok":
-            break
-        next_chance = time.monotonic() - saved_at + context.heartbeat_seconds
-        late = next_chance >= context.checkpoint_seconds
-        if (late or progress.step in marks) and progress.step < steps:
-            checkpoint.save_state(context.location, run.state_dict())
-            saved_at = time.monotonic()
-        yield from _look(config, context, data, run, marks, done)
+    with _ranks(config, context, run) as ranks:
+        saved_at = time.monotonic()
+        for progress in train.pretrain(
+            run,
+            images,
+            config,
+            device=context.device,
+            mean=data.mean,
+            std=data.std,
+            heartbeat_seconds=context.heartbeat_seconds,
+            marks=tuple(marks),
+            labels=labels,
+            ranks=ranks,
+        ):
+            fraction = progress.step / steps
+            loss = _loss(progress)
+            yield Observation(
+                stage="pretrain", step=progress.step, fraction=fraction, measures=(loss,)
+            )
+            if progress.status != "ok":
+                break
+            next_chance = time.monotonic() - saved_at + context.heartbeat_seconds
+            late = next_chance >= context.checkpoint_seconds
+            if (late or progress.step in marks) and progress.step < steps:
+                checkpoint.save_state(context.location, run.state_dict())
+                saved_at = time.monotonic()
+            yield from _look(config, context, data, run, marks, done)
     if progress is None:
         raise RuntimeError("pretraining took no step")  # no checkpoint is taken at the last step
     if progress.status == "ok":
@@ -197,7 +208,11 @@ def _pretrain(
             context.location / checkpoint.ENCODER, run.encoder, _about(config, data)
         )
     checkpoint.drop_state(context.location)
-    detail = {"device": _device_name(context.device), "precision": run.precision}
+    detail = {
+        "device": _device_name(context.device),
+        "node": platform.node(),
+        "precision": run.precision,
+    }
     if progress.status == "ok":
         detail["checkpoint"] = str(context.location / checkpoint.ENCODER)
     yield Observation(
@@ -207,6 +222,23 @@ def _pretrain(
         measures=(_loss(progress), *_parts(config, run)),
         detail=detail,
     )
+
+
+@contextlib.contextmanager
+def _ranks(config: TrialConfig, context: Context, run: train.Run) -> Iterator[Ranks]:
+    """Yield this process's place among the processes that train the run; they end afterwards."""
+    check_parallel(config, run.method, context.processes)
+    state = run.state_dict() if context.processes > 1 else {}
+    with together(
+        config,
+        state,
+        processes=context.processes,
+        device=context.device,
+        threads=context.threads,
+    ) as ranks:
+        if ranks.processes > 1 and config.train.sync_batch_norm:
+            over_all_ranks(run.method)
+        yield ranks
 
 
 def _marks(config: TrialConfig, steps: int) -> dict[int, float]:
@@ -276,6 +308,8 @@ def _about(config: TrialConfig, data: Data) -> dict[str, Any]:
         "shape": list(data.shape),
         "mean": [float(value) for value in data.mean],
         "std": [float(value) for value in data.std],
+        "classes": list(data.splits.classes),
+        "preprocess": steps_of(config.data, data),
         "config": config.model_dump(mode="json"),
         "versions": {"torch": torch.__version__},
     }

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from sweep.probes.labelled import Fitted, Labelled, accuracy, measured, unusable
+from sweep.probes.measures import top
 
 SIMILARITIES = 1 << 26
 """Similarities that are held in memory at once: 256 MiB of float32."""
@@ -52,18 +53,24 @@ def probe(train: Labelled, validation: Labelled, *, k: int, temperature: float) 
     classes_K, class_N = torch.unique(train.labels_N, return_inverse=True)
     rows = max(1, SIMILARITIES // len(train))
 
-    def predict(features_ND: Tensor) -> Tensor:
+    def votes(features_ND: Tensor) -> Tensor:
         return torch.cat([vote(part_BD) for part_BD in torch.split(features_ND, rows)])
+
+    def predict(features_ND: Tensor) -> Tensor:
+        labels_N: Tensor = classes_K[votes(features_ND).argmax(1)]
+        return labels_N
 
     def vote(part_BD: Tensor) -> Tensor:
         cosine_Bk, nearest_Bk = (normalize(part_BD, dim=1) @ unit_ND.T).topk(k, dim=1)
         # Relative to the nearest neighbour, so that a small temperature causes no overflow.
         weight_Bk = ((cosine_Bk - cosine_Bk[:, :1]) / temperature).exp()
         votes_BK = weight_Bk.new_zeros(len(part_BD), len(classes_K))
-        votes_BK.scatter_add_(1, class_N[nearest_Bk], weight_Bk)
-        labels_B: Tensor = classes_K[votes_BK.argmax(1)]
-        return labels_B
+        return votes_BK.scatter_add_(1, class_N[nearest_Bk], weight_Bk)
 
     share = accuracy(predict(validation.features_ND), validation.labels_N)
     detail = {"k": k, "temperature": temperature, "train_images": len(train)}
-    return Fitted(measure=measured(share, len(validation), detail), predict=predict)
+    return Fitted(
+        measure=measured(share, len(validation), detail),
+        predict=predict,
+        top=lambda features_ND: top(votes(features_ND), classes_K),
+    )

@@ -58,10 +58,13 @@ class Fitted:
         measure: named `accuracy`: the share of the validation part that is predicted correctly,
             0 to 1.
         predict: features float32 [N, D] -> labels int64 [N], on the device of the training part.
+        top: features float32 [N, D] -> the five most likely labels, int64 [N, 5]; None if there are
+            five classes or fewer. A probe need not have it.
     """
 
     measure: Measure
     predict: Callable[[Tensor], Tensor]
+    top: Callable[[Tensor], Tensor | None] | None = None
 
 
 def accuracy(predicted_N: Tensor, labels_N: Tensor) -> float:

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from sweep.probes.labelled import Fitted, Labelled, accuracy, constant, measured, unusable
+from sweep.probes.measures import top
 
 Array = npt.NDArray[np.float64]
 
@@ -91,6 +92,7 @@ def probe(train: Labelled, validation: Labelled, *, l2: Sequence[float]) -> Fitt
     return Fitted(
         measure=measured(accuracies[chosen], len(validation), detail),
         predict=lambda features_ND: problem.predict(best, standard(features_ND)),
+        top=lambda features_ND: top(problem.logits(best, standard(features_ND)), problem.classes_K),
     )
 
 
@@ -169,9 +171,12 @@ class Problem:
 
     def predict(self, weights_KF: Array, z_ND: Tensor) -> Tensor:
         """Return labels [N] of features [N, D] that are standardised but not rotated."""
+        return self.classes_K[self.logits(weights_KF, z_ND).argmax(1)]
+
+    def logits(self, weights_KF: Array, z_ND: Tensor) -> Tensor:
+        """Return logits [N, K] of features [N, D] that are standardised but not rotated."""
         weights = self.tensor(weights_KF)
-        logits_NK = z_ND @ (self.basis_DD @ weights[:, :-1].T) + weights[:, -1]
-        return self.classes_K[logits_NK.argmax(1)]
+        return z_ND @ (self.basis_DD @ weights[:, :-1].T) + weights[:, -1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -83,6 +83,7 @@ def test_a_verdict_that_undoes_another_is_contradicted(folder: Path) -> None:
     assert verdicts_contradicted(folder, changed) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (PROC / "self/environ").exists(), reason="it needs /proc")
 def test_a_driver_a_worker_and_a_node_are_killed_and_every_promise_is_kept() -> None:
     crashes = run(kills=3)

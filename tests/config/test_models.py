@@ -9,6 +9,7 @@ import pytest
 from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError
 from sweep.core.plugins import keys_of
+from sweep.datasets import DATASETS
 from sweep.encoders import ENCODERS
 from sweep.methods import METHODS
 from sweep.rules import FILLED, RULES
@@ -38,13 +39,13 @@ def test_the_starters_commented_lines_are_fields_too(tmp_path: Path) -> None:
     assert config.probe.data is not None
     assert config.criteria.parameters_of("alpha") == {"first": 4, "last": 100}
     for section, seam, table in (
+        (config.data, "data set", DATASETS),
         (config.encoder, "encoder", ENCODERS),
         (config.method, "method", METHODS),
         (config.rule, "rule", RULES),
     ):
         known = set[str]().union(*(keys_of(seam, name, table, FILLED) for name in table))
         assert set(section.parameters) <= known
-    assert not config.data.parameters
     assert not config.probe.parameters
 
 
@@ -66,7 +67,10 @@ def test_the_files_name_is_the_studys(tmp_path: Path) -> None:
         (["rule.margin=inf"], r"it holds a number that is infinite or NaN"),
         (["rule=paper"], r"rule is 'paper': input should be a valid dictionary"),
         (["criteria.images=1"], r"criteria\.images is 1: input should be greater"),
-        (["resources.gpu=2"], r"resources\.gpu is 2: input should be less than or equal to 1"),
+        (["resources.gpu=1.5"], r"gpu is 1\.5, and must be 0 to 1, or a whole number of GPUs"),
+        (["resources.gpu=-1"], r"resources\.gpu is -1: input should be greater than or equal to 0"),
+        (["resources.gpu=4", "resources.processes=2"], r"processes is 2 and gpu is 4, and each"),
+        (["resources.gpu=0.5", "resources.processes=2"], r"two, or set gpu to 2 or to 0"),
         (["criteria.imagse=9"], r"imagse is not a field\..*, and a table of keys"),
         (["criteria.lidar.q=9"], r"keys of 'lidar', and names does not hold it"),
         (["train.warmup_epochs=200"], r"warmup_epochs 200\.0 exceeds epochs 100"),

@@ -8,7 +8,17 @@ from torch import Generator, Tensor
 from torchvision.transforms import functional
 
 from sweep.config.models import AugmentConfig
-from sweep.pretraining.augment import adjust, augment, blur, crop, crop_boxes, grey, turn_hue
+from sweep.pretraining.augment import (
+    adjust,
+    augment,
+    blur,
+    crop,
+    crop_boxes,
+    grey,
+    rotate,
+    turn_hue,
+)
+from tests.small import small_trial
 
 NOTHING = AugmentConfig(crop_min=1, crop_max=1, flip=0, jitter=0, grey=0)
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.25, 0.3])
@@ -168,3 +178,49 @@ def test_images_without_three_channels_keep_their_channels_apart(channels: int) 
     assert found.isfinite().all()
     if channels > 1:
         assert not torch.allclose(found[:, 0], found[:, 1])
+
+
+@pytest.mark.parametrize("degrees", [7.0, -15.0, 90.0, 180.0])
+def test_rotation_is_torchvisions_inside_the_image(degrees: float) -> None:
+    x_BCHW = torch.rand(1, 3, 21, 17, generator=seeded())
+    ours = rotate(x_BCHW, torch.tensor([degrees]))
+    expected = functional.rotate(x_BCHW, degrees, functional.InterpolationMode.BILINEAR)
+    inner = (..., slice(6, 15), slice(5, 12))
+    torch.testing.assert_close(ours[inner], expected[inner], atol=1e-4, rtol=0)
+    assert ours.min() >= x_BCHW.min() - 1e-6  # no black corners
+
+
+def test_each_image_has_an_angle_of_its_own() -> None:
+    x_BCHW = torch.rand(2, 1, 9, 9, generator=seeded())
+    out_BCHW = rotate(x_BCHW, torch.tensor([0.0, 180.0]))
+    torch.testing.assert_close(out_BCHW[0], x_BCHW[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(out_BCHW[1], x_BCHW[1].flip(1, 2), atol=1e-5, rtol=0)
+
+
+def test_vertical_flips_are_drawn_with_their_probability() -> None:
+    x_BCHW = images(batch=400)
+    out_BCHW = view(x_BCHW, NOTHING.model_copy(update={"flip_vertical": 0.25}))
+    whole = x_BCHW.float() / 255
+    flipped = [
+        torch.allclose(o, w.flip(1), atol=1e-5) for o, w in zip(out_BCHW, whole, strict=True)
+    ]
+    kept = [torch.allclose(o, w, atol=1e-5) for o, w in zip(out_BCHW, whole, strict=True)]
+    assert all(a != b for a, b in zip(flipped, kept, strict=True))
+    assert 70 <= sum(flipped) <= 130
+
+
+def test_a_preset_sets_what_is_not_given_and_survives_a_round_trip() -> None:
+    recipe = AugmentConfig.model_validate({"preset": "digits", "crop_min": 0.5})
+    assert (recipe.crop_min, recipe.flip, recipe.rotate, recipe.grey) == (0.5, 0.0, 15.0, 0.0)
+    assert AugmentConfig.model_validate(recipe.model_dump()) == recipe
+    changed = AugmentConfig.model_validate({**recipe.model_dump(), "rotate": 0.0})
+    assert changed.rotate == 0.0
+    assert AugmentConfig.model_validate({"preset": "natural"}).model_dump(
+        exclude={"preset"}
+    ) == AugmentConfig().model_dump(exclude={"preset"})
+
+
+def test_a_preset_names_the_same_model_as_the_keys_that_it_sets() -> None:
+    by_preset = small_trial("augment.preset=satellite")
+    by_keys = small_trial("augment.flip_vertical=0.5", "augment.rotate=180")
+    assert by_preset.trial_id("x") == by_keys.trial_id("x") != small_trial().trial_id("x")
