@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+
+from sweep.core.errors import SweepError
 
 Row = dict[str, Any]
 _INT64 = 2**63
 
 
+class Stale(SweepError):
+    """The earlier table cannot take these events: build the table from the first event."""
+
+
 def add_to(row: Row, name: str, amount: float = 1) -> None:
     """Add to a number of the row; a missing number is 0."""
     row[name] = (row.get(name) or 0) + amount
+
+
+def point_in_time(seconds: float) -> datetime | None:
+    """Return seconds since the epoch as a time in UTC; None if no calendar holds it."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # a forged log may hold any number
+        return None
 
 
 def to_json(value: Any) -> str:
@@ -38,6 +53,8 @@ def as_type(value: Any, kind: pa.DataType) -> Any:
     """Return the value converted to a column's type, or None if it does not fit."""
     if kind == pa.string():
         return value if isinstance(value, str) else None
+    if pa.types.is_timestamp(kind):
+        return value if isinstance(value, datetime) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if kind == pa.float64():

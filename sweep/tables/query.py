@@ -37,6 +37,7 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 _LOCK_SETTINGS = """
 SET secret_directory = '-';
+SET TimeZone = 'UTC';
 SET enable_progress_bar = false;
 SET enable_external_access = false;
 SET lock_configuration = true;

@@ -13,7 +13,7 @@ import pyarrow as pa
 from sweep.config.study import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.events import StudyFinished
-from sweep.core.records import Outcome
+from sweep.core.records import MEASURES_OF_PROBE, Outcome
 from sweep.log.study_folder import find, log_of
 from sweep.storage.base import NativePath
 from sweep.storage.location import Address, Location, locate
@@ -54,6 +54,14 @@ class Results:
         return StudyConfig.parse(json.loads(texts[0]), source=str(self.location))
 
     @property
+    def metric(self) -> str:
+        """The column that the study maximises (`probe.metric`); `accuracy` without a config."""
+        texts = self.studies["config"].to_pylist()
+        probe = json.loads(texts[0]).get("probe") if texts and texts[0] is not None else None
+        metric = probe.get("metric") if isinstance(probe, dict) else None
+        return metric if metric in MEASURES_OF_PROBE else "accuracy"
+
+    @property
     def outcome(self) -> Outcome | None:
         """The study's outcome; None unless the study's end is the log's last event."""
         event = log_of(self.location).last()
@@ -83,6 +91,11 @@ class Results:
     def verdicts(self) -> pa.Table:
         """One row per verdict, and per move of the zone (`action` is `zone`)."""
         return StudyTables(self.location).table("verdicts")
+
+    @property
+    def attempts(self) -> pa.Table:
+        """One row per attempt of a trial: when it began and ended, where, and how it ended."""
+        return StudyTables(self.location).table("attempts")
 
     @property
     def studies(self) -> pa.Table:

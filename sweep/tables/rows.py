@@ -1,8 +1,9 @@
 """Makes the rows of a study's tables from the events of its log.
 
 Pure: events in, Arrow tables out. A builder may start from an earlier table and continue with the
-events after it; the result is the same as from the first event. The table `trials` is made in
-`sweep.tables.trial_rows`. `sweep.tables.snapshots` reads the log and keeps tables on disk.
+events after it; the result is the same as from the first event. The tables `trials` and `attempts`
+are made in `sweep.tables.trial_rows` and `sweep.tables.attempts`. `sweep.tables.snapshots` reads
+the log and keeps tables on disk.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from sweep.core.events import (
     TrialFailed,
     ZoneMoved,
 )
-from sweep.tables.arrow import Row, add_to, as_type, to_arrow, to_json
+from sweep.tables.arrow import Row, add_to, as_type, point_in_time, to_arrow, to_json
+from sweep.tables.attempts import Attempts
 from sweep.tables.schemas import SCHEMAS, STUDIES
 from sweep.tables.trial_rows import Trials
 
@@ -53,6 +55,8 @@ def builder(name: str, *, before: pa.Table | None = None, study: str = "") -> Bu
         return _Studies(before)
     if name == "trials":
         return Trials(before, study)
+    if name == "attempts":
+        return Attempts(before, study)
     return _Appended(name, before, study)
 
 
@@ -94,7 +98,7 @@ def _observation(event: Event) -> Iterator[Row]:
             "trial_id": event.trial_id,
             "seq": event.seq,
             "attempt": event.attempt,
-            "time": event.time,
+            "time": point_in_time(event.time),
             "stage": observation.stage,
             "step": observation.step,
             "fraction": observation.fraction,
@@ -142,14 +146,14 @@ def _verdict(event: Event) -> Iterator[Row]:
         case Suggested():
             action = "begin" if event.begin else "idle"
             yield {"trial_id": event.begin, "action": action, "seq": event.seq,
-                   "time": event.time, "reason": event.reason or event.idle,
+                   "time": point_in_time(event.time), "reason": event.reason or event.idle,
                    "answers_seq": event.answers_seq}  # fmt: skip
 
 
 def _answer(event: Decided | ZoneMoved) -> Row:
     return {
         "seq": event.seq,
-        "time": event.time,
+        "time": point_in_time(event.time),
         "lo": event.zone.lo,
         "hi": event.zone.hi,
         "through": event.zone.through,
@@ -175,7 +179,7 @@ class _Studies:
 
     def add(self, event: Event) -> None:
         row = self._row
-        row["updated"] = event.time
+        row["updated"] = point_in_time(event.time)
         match event:
             case Observed(observation=observation):
                 add_to(row, "wall_seconds", observation.cost.wall_seconds)
@@ -208,7 +212,7 @@ def _study(event: StudyBegan) -> Row:
     counts = dict.fromkeys(("candidates", "pretrained", "probes", "failures", "sessions"), 0)
     return {
         "study": event.name,
-        "created": event.created,
+        "created": point_in_time(event.created),
         "status": "created",
         "seed": as_type(event.config.get("seed"), pa.int64()),
         "commit": event.commit,

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-VERSION = 2
+from sweep.core.records import MEASURES_OF_PROBE
+
+VERSION = 4
 """Version of the schemas below. For a snapshot of another version, the log is read instead."""
+
+TIME = pa.timestamp("us", tz="UTC")
+"""The type of every point in time."""
 
 STUDIES = pa.schema(
     {
         "study": pa.string(),
-        "created": pa.float64(),  # seconds since the epoch, like every time below
-        "updated": pa.float64(),
+        "created": TIME,
+        "updated": TIME,
         "status": pa.string(),  # created, running (also if its driver died), finished
         "reason": pa.string(),  # why the study finished
         "winner": pa.string(),
@@ -43,6 +48,8 @@ _SECONDS = {
     for unit in ("seconds", "device_seconds")
 }
 
+FURTHER = {f"{name}{end}": pa.float64() for name in MEASURES_OF_PROBE for end in ("", "_lo", "_hi")}
+
 TRIALS = pa.schema(
     {
         "study": pa.string(),
@@ -67,6 +74,11 @@ TRIALS = pa.schema(
         # here: every other measure of a finished stage
         "accuracy": pa.float64(),
         "accuracy_se": pa.float64(),
+        "accuracy_lo": pa.float64(),  # ends of the 95 % interval, as of the measures that follow
+        "accuracy_hi": pa.float64(),
+        "chance": pa.float64(),  # share of the largest class of the validation split
+        **FURTHER,
+        "class_recall": pa.string(),  # JSON: class -> share of its images that are right
         "test_accuracy": pa.float64(),
         **_SECONDS,
         "attempt": pa.int64(),
@@ -87,7 +99,7 @@ OBSERVATIONS = pa.schema(
         "trial_id": pa.string(),
         "seq": pa.int64(),
         "attempt": pa.int64(),
-        "time": pa.float64(),
+        "time": TIME,
         "stage": pa.string(),
         "step": pa.int64(),
         "fraction": pa.float64(),
@@ -128,13 +140,28 @@ VERDICTS = pa.schema(
         "study": pa.string(),
         "trial_id": pa.string(),  # null if the row is a move of the zone, or idle
         "seq": pa.int64(),
-        "time": pa.float64(),
+        "time": TIME,
         "action": pa.string(),  # continue, hold, stop, begin; or zone, idle
         "reason": pa.string(),
         "lo": pa.float64(),
         "hi": pa.float64(),
         "through": pa.int64(),
         "answers_seq": pa.int64(),
+    }
+)
+
+ATTEMPTS = pa.schema(
+    {
+        "study": pa.string(),
+        "trial_id": pa.string(),
+        "attempt": pa.int64(),
+        "worker": pa.string(),  # where the runner names it
+        "node": pa.string(),  # its host name, where it is known
+        "device": pa.string(),
+        "began": TIME,
+        "ended": TIME,  # null while it runs
+        "outcome": pa.string(),  # finished, stopped, failed, paused, lost, running
+        "cause": pa.string(),  # of a failed or lost attempt
     }
 )
 
@@ -145,5 +172,6 @@ SCHEMAS = {
     "measures": MEASURES,
     "spectra": SPECTRA,
     "verdicts": VERDICTS,
+    "attempts": ATTEMPTS,
 }
 """Every table; `trials` has further columns for varied fields, parameters and criteria."""

@@ -5,6 +5,7 @@ Like the builders of `sweep.tables.rows` it is pure, and can continue from an ea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sweep.config.study import digest
-from sweep.core.errors import StudyError, SweepError, unknown_trial
+from sweep.core.errors import StudyError, unknown_trial
 from sweep.core.events import (
     CandidateAdded,
     Decided,
@@ -25,9 +26,10 @@ from sweep.core.events import (
     TrialFailed,
     TrialStarted,
 )
-from sweep.core.records import Measure, Observation
+from sweep.core.records import Measure, Observation, few_labels, measures_of_probe
 from sweep.tables.arrow import (
     Row,
+    Stale,
     add_to,
     as_type,
     common_type,
@@ -51,10 +53,6 @@ _PART = {
 }
 _STATUS = {"continue": "probing", "hold": "held", "stop": "stopped"}
 _BROKEN = ("degenerate", "nonfinite")
-
-
-class Stale(SweepError):
-    """The earlier table cannot take these events: build the table from the first event."""
 
 
 class Trials:
@@ -86,7 +84,7 @@ class Trials:
                 row["attempt"] = event.attempt
                 row["worker"] = event.worker or row.get("worker")
                 row["log"] = event.log or row.get("log")
-                if row["status"] == "pending":
+                if row["status"] in ("pending", "failed"):  # failed: the retries were raised
                     row["status"] = "pretraining"
             case Decided():
                 row = self._row(event)
@@ -204,6 +202,13 @@ class Trials:
             row["alpha_first"], row["alpha_last"] = detail.get("first"), detail.get("last")
         elif name == "accuracy":
             row["accuracy_se"] = detail.get("standard_error")
+            row.update(_of_probe(detail))
+            for number, values in few_labels(detail).items():
+                for end, value in zip(("", "_lo", "_hi"), values, strict=True):
+                    few = f"accuracy@few={number}{end}"
+                    row[few] = value
+                    if few not in self._criteria:
+                        self._criteria.append(few)
         if name not in _MEASURES:
             if name in TRIALS.names or name in self._varied:
                 name = f"measure_{name}"
@@ -232,6 +237,18 @@ class Trials:
             else:
                 order.append(place)
         return order
+
+
+def _of_probe(detail: Mapping[str, Any]) -> Row:
+    """Return the columns that the detail of an accuracy fills; none for a log without them."""
+    found: Row = {"chance": as_type(detail.get("chance"), pa.float64())}
+    for name, (value, low, high) in measures_of_probe(detail).items():
+        found |= {name: value, f"{name}_lo": low, f"{name}_hi": high}
+    if isinstance(ends := detail.get("interval"), list | tuple) and len(ends) == 2:
+        found["accuracy_lo"], found["accuracy_hi"] = (as_type(e, pa.float64()) for e in ends)
+    if isinstance(recall := detail.get("class_recall"), Mapping):
+        found["class_recall"] = json.dumps(finite(recall), ensure_ascii=False)
+    return found
 
 
 def _digest(config: Mapping[str, Any]) -> str:

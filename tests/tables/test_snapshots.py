@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from sweep.storage.location import Location, locate
 from sweep.tables.parameters import column
 from sweep.tables.results import Results, load
 from sweep.tables.rows import builder
-from sweep.tables.schemas import SCHEMAS
+from sweep.tables.schemas import FURTHER, SCHEMAS
 from sweep.tables.snapshots import START, TABLES, Snapshots, StudyTables, read
 
 CONFIG = StudyConfig.parse(
@@ -226,6 +227,11 @@ def test_a_trial_is_one_row_with_all_that_is_known_of_it(folder: Path) -> None:
         "my_rank": 3.0,
         "accuracy": 0.75,
         "accuracy_se": 0.01,
+        "accuracy_lo": None,  # the log is from before the probe measured more
+        "accuracy_hi": None,
+        "chance": None,
+        **dict.fromkeys(FURTHER),
+        "class_recall": None,
         "test_accuracy": 0.7,
         "pretrain_seconds": 4.0,
         "pretrain_device_seconds": 2.0,
@@ -300,8 +306,8 @@ def test_the_study_is_one_row(folder: Path) -> None:
     tree = CONFIG.model_dump(mode="json")
     assert study == {
         "study": "hand-made",
-        "created": 99.5,
-        "updated": EVENTS_OF_STUDY[-1].time,
+        "created": datetime.fromtimestamp(99.5, UTC),
+        "updated": datetime.fromtimestamp(EVENTS_OF_STUDY[-1].time, UTC),
         "status": "finished",
         "reason": "every candidate is decided",
         "winner": trial_of(EVENTS_OF_STUDY[-2]),
@@ -337,7 +343,8 @@ def test_observations_measures_spectra_and_verdicts_have_a_row_each(folder: Path
     first = tables["trials"]["trial_id"][0].as_py()
     assert tables["observations"].num_rows == 10
     assert row(tables["observations"], 2) == {
-        "study": "hand-made", "trial_id": first, "seq": 9, "attempt": 1, "time": 109.0,
+        "study": "hand-made", "trial_id": first, "seq": 9, "attempt": 1,
+        "time": datetime.fromtimestamp(109.0, UTC),
         "stage": "trained", "step": 10, "fraction": 1.0, "loss": 6.5, "wall_seconds": 2.0,
         "device_seconds": 1.0, "detail": '{"checkpoint":"/a/encoder","device":"cpu"}',
     }  # fmt: skip
