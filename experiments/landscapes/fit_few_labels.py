@@ -6,7 +6,7 @@ Within each table alpha, RankMe and the final accuracy become ranks. Ridge regre
 a r and r^2 is fitted to all tables but those of the group that is judged; every table weighs the
 same. For each table the script prints the rank correlation of the score with the final accuracy,
 and the regret of the best of the 5 and the 10 models of the largest score, in points, beside the
-mean regret of the best of 10 random models.
+mean regret of the best of 10 random models; last, for the sum of the scores at two looks.
 """
 
 from __future__ import annotations
@@ -78,13 +78,14 @@ def main() -> None:
         draws = [rng.choice(len(table), 10, replace=False) for _ in range(1000)]
         by_chance = float(np.mean([regret(accuracies, draw) for draw in draws]))
         sys.stdout.write(f"{table.name}: {by_chance:.2f} by chance;")
-        for fraction in JUDGED_AT:
-            scores = terms(table, fraction) @ factors_5
+        for looks in (*((fraction,) for fraction in JUDGED_AT), FITTED_AT):
+            scores = sum(terms(table, fraction) @ factors_5 for fraction in looks)
             order = np.argsort(-scores, kind="stable")
             known = ~np.isnan(accuracies)
             rho = spearmanr(scores[known], accuracies[known]).statistic
             five, ten = (regret(accuracies, order[:count]) for count in (5, 10))
-            sys.stdout.write(f"  at {fraction:.3g}: rho {rho:.2f}, {five:.2f}, {ten:.2f}")
+            at = " and ".join(f"{fraction:.3g}" for fraction in looks)
+            sys.stdout.write(f"  at {at}: rho {rho:.2f}, {five:.2f}, {ten:.2f}")
         sys.stdout.write("\n")
 
 
