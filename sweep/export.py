@@ -10,6 +10,7 @@ import safetensors.torch
 
 from sweep.core.errors import StudyError
 from sweep.core.limits import NAME
+from sweep.core.records import MEASURES_OF_PROBE
 from sweep.log.study_folder import trial_folder
 from sweep.pretraining.checkpoint import ENCODER, write_encoder
 from sweep.storage.location import locate
@@ -17,17 +18,30 @@ from sweep.storage.symlinks import refuse_links
 from sweep.tables.parameters import between
 from sweep.tables.results import Results
 
-MEASURES = ("alpha", "alpha_r2", "rankme", "accuracy", "test_accuracy", "loss", "status")
+MEASURES = (
+    "alpha",
+    "alpha_r2",
+    "rankme",
+    "accuracy",
+    *MEASURES_OF_PROBE,
+    "class_recall",
+    "test_accuracy",
+    "loss",
+    "status",
+)
 """Columns of the table `trials` that go into the JSON, besides the varied fields and parameters."""
 
 
-def export(results: Results, target: Path, *, trial_id: str | None = None) -> dict[str, Any]:
+def export(
+    results: Results, target: Path, *, trial_id: str | None = None, chosen_by: str | None = None
+) -> dict[str, Any]:
     """Write the winner's encoder, or a named trial's, and return the JSON beside it.
 
     Args:
         results: of the study.
         target: the .safetensors file to write.
         trial_id: by default the winner.
+        chosen_by: what the JSON says under `chosen_by`, for a trial that no accuracy chose.
 
     Raises:
         StudyError: there is no winner yet, there is no such trial, or the encoder was not kept,
@@ -76,6 +90,8 @@ def export(results: Results, target: Path, *, trial_id: str | None = None) -> di
         },
         "normalise": "(image / 255 - mean) / std, per channel",
     }
+    if chosen_by is not None:
+        about["chosen_by"] = chosen_by
     try:
         write_encoder(locate(target), tensors, about)
     except (OSError, ValueError) as error:  # the latter: NaN in the JSON

@@ -160,7 +160,8 @@ class Study:
     def next(self) -> str | None:
         """Return the trial to put to work now, or None.
 
-        Trials that were told to continue come first, then interrupted ones, then a new candidate.
+        Trials that were told to continue come first, then trials that were given up before the
+        retries were raised, then interrupted ones, then a new candidate.
         The rule chooses the candidate, or lets the worker idle, if it has `begins`; else the
         proposer chooses it. When no trial works and none may start, the rule must decide the
         trials that are still held, and one that it lets continue is returned.
@@ -190,6 +191,7 @@ class Study:
         """
         self._attempts[trial_id] = self._attempts.get(trial_id, 0) + 1
         self.working.add(trial_id)
+        self._cursor = 0 if self.history.state_of(trial_id) == State.FAILED else self._cursor
         self.record(TrialStarted(trial_id=trial_id, worker=worker, log=log))
         return self._attempts[trial_id]
 
@@ -291,6 +293,8 @@ class Study:
                 self._stages.setdefault(event.trial_id, set()).add(name)
             case Decided(action="continue"):
                 self._due[event.trial_id] = None
+            case TrialStarted(trial_id=again) if self.history.state_of(again) == State.PROBING:
+                self._due[again] = None
             case Suggested(begin=None):
                 self._idle = self._question
             case Suggested():
@@ -384,6 +388,8 @@ class Study:
         for trial_id in self._due:
             if trial_id not in self.working:
                 return trial_id
+        if (again := self._failed_with_attempts_left()) is not None:
+            return again
         spent = self.exhausted()
         state, ids = self.history.state, self.history.trial_ids
         while self._cursor < len(ids) and state[self._cursor] > State.TRAINING:
@@ -399,6 +405,15 @@ class Study:
             return None
         proposed = self._proposer(self.history) if self._proposer else None
         return ids[self._cursor + int(pending[0]) if proposed is None else proposed]
+
+    def _failed_with_attempts_left(self) -> str | None:
+        """Return a trial that was given up with fewer retries than it may have now, or None."""
+        for trial_id, causes in self._failures.items():
+            lost = causes[NODE_LOST]
+            left = causes.total() - lost <= self._retries and lost <= LOST_NODES
+            if left and self.history.state_of(trial_id) == State.FAILED:
+                return trial_id
+        return None
 
     def _suggestion(self) -> str | None:
         """Return the candidate that the rule begins now, or None; record the rule's answer.

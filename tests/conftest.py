@@ -22,6 +22,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NEED_RAY = ("tests/runners/ray/", "tests/doctor/test_nodes.py")
 """Where the fixture `ray_cluster` is used; starting Ray takes a core ten seconds."""
+NEED_HOSTS = "tests/cluster/"
+"""Where hosts are made; two pairs of them at once are too much for a small machine."""
 
 FEW = 50
 """Examples of each fuzzed thing; the suite's are the same each time."""
@@ -53,10 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file in one process, and those of all files that join a Ray in one."""
+    """Run a file's tests in one process, all that join a Ray in one, all that make hosts in one."""
     for item in items:
         file = item.nodeid.partition("::")[0]
         group = "ray" if file.startswith(NEED_RAY) else file
+        group = "hosts" if file.startswith(NEED_HOSTS) else group
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -32,6 +32,16 @@ def with_argument(word: str) -> list[int]:
     return [process.pid for process in processes if word in (process.info["cmdline"] or [])]
 
 
+def descendants_with(word: str) -> list[psutil.Process]:
+    """Return the processes that this one or its descendants started with this argument."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if word in process.cmdline():
+                found.append(process)
+    return found
+
+
 def end_group(process: subprocess.Popen[Any]) -> None:
     """End a process that leads a group, with the rest of its group."""
     with contextlib.suppress(ProcessLookupError):

@@ -16,7 +16,7 @@ import sweep
 PACKAGE = Path(sweep.__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
-HEAVY = ("ray", "duckdb", "torch", "optuna", "scipy", "matplotlib")
+HEAVY = ("ray", "ray.tune", "duckdb", "torch", "optuna", "scipy", "vl_convert")
 
 STUDY = """
 [data]
@@ -85,6 +85,10 @@ def test_importing_the_command_line_imports_no_heavy_library() -> None:
 
 def test_the_bench_of_alpha_does_not_import_ray() -> None:
     assert imported_by("from sweep.bench import load; load('alpha')") == {"torch", "scipy"}
+
+
+def test_the_actor_of_trials_imports_neither_ray_tune_nor_torch() -> None:
+    assert imported_by("import sweep.runners.ray.actor") == {"ray"}
 
 
 @pytest.mark.parametrize("name", sweep.__all__)

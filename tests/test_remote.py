@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from sweep.cli import app
-from sweep.core.errors import StudyError
+from sweep.core.errors import Resumable, StudyError
 from sweep.core.events import Event, Observed, StudyFinished
 from sweep.launch import launch
+from sweep.launch.run_or_resume import run_or_resume
 from sweep.log.study_folder import is_study, read_log
 from sweep.storage import lease
 from sweep.storage.location import Location, locate
@@ -192,10 +193,12 @@ def test_a_second_driver_is_refused_and_a_killed_ones_study_is_gone_on_with(
     folder, process = bucket / "own", drive(toml, bucket)
     with pytest.raises(StudyError, match=rf"driven already, by process {process.pid} on .* old"):
         launch.resume(folder)
+    with pytest.raises(Resumable, match="The same command goes on when it has ended"):
+        run_or_resume(toml, results=bucket, wait_seconds=0.5)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     acknowledged = events_of(folder)
-    outcome = launch.resume(folder)
+    outcome = run_or_resume(toml, results=bucket)
     assert events_of(folder)[: len(acknowledged)] == acknowledged
     assert max(observations(folder).values()) == 1
     assert outcome.accuracy == pytest.approx(0.3)

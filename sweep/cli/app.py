@@ -17,33 +17,42 @@ from typing import Any, NoReturn
 
 import typer
 
-from sweep.cli import prior, read, replay, run, tools
+from sweep.cli import data, jobs, prior, read, replay, report, run, start, stop, studies, tools
 from sweep.cli.output import echo, note
 from sweep.core.errors import StudyWarning, SweepError, UserError
 from sweep.runners.interrupt import EXIT_INTERRUPTED, Interrupted
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Choose self-supervised models on a budget: pretrain a grid, measure alpha, probe few.",
+    help="Choose self-supervised models on a budget.",
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "start": start.start,
     "run": run.run,
     "resume": run.resume,
-    "stop": run.stop,
+    "submit": jobs.submit,
+    "stop": stop.stop,
     "init": run.init,
     "ls": read.list_studies,
     "show": read.show,
     "best": read.best,
     "query": read.query,
+    "compare": studies.compare,
+    "report": report.report,
+    "view": report.view,
     "export": read.export,
+    "dump": studies.dump,
+    "rm": studies.rm,
     "landscape": replay.landscape,
     "replay": replay.replay,
     "select": replay.select,
     "prior": prior.prior,
+    "data": data.data,
+    "cache": data.cache,
+    "schema": tools.schema,
     "doctor": tools.doctor,
     "bench": tools.bench,
 }
@@ -51,6 +60,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 for name, command in COMMANDS.items():
     app.command(name)(command)
+app.command("job", hidden=True)(jobs.job)
 
 
 def main() -> NoReturn:

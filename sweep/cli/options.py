@@ -22,3 +22,7 @@ StudyName = Annotated[str, typer.Argument(help="The study's name under --results
 Address = Annotated[
     str | None, typer.Option(help="Join a running Ray cluster: auto, or HOST:PORT.")
 ]
+JobServer = Annotated[
+    str | None,
+    typer.Option("--address", help="The study is a job of the cluster at http://HOST:8265."),
+]

@@ -18,9 +18,9 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
 AsTable = Annotated[bool, typer.Option("--table", help="Print aligned columns (the default).")]
 
 
-def echo(text: str, *, err: bool = False) -> None:
+def echo(text: str, *, err: bool = False, newline: bool = True) -> None:
     """Print text, with every control character escaped."""
-    typer.echo(clean(text), err=err)
+    typer.echo(clean(text), err=err, nl=newline)
 
 
 def note(sentence: str) -> None:

@@ -28,9 +28,10 @@ def prior(
     ],
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Put earlier studies into one small file, from which the rule race of a new study learns.
+    """Put earlier studies into one small file.
 
-    Each study or table stays a source of its own. A line is printed for each.
+    The rule race of a new study learns from it. Each study or table stays a source of its own. A
+    line is printed for each.
 
     Example: sweep prior last_month digits.parquet -o mine.json
     """

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
+from rich.progress import MofNCompleteColumn, Progress
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -65,6 +66,25 @@ class Watcher:
                 lines.only_trouble(event)
 
             yield listener
+
+
+@contextlib.contextmanager
+def decoding(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on the terminal of stderr while images are decoded, and remove it afterwards.
+
+    Yields what takes the number of images done, and of how many.
+    """
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+
+        def progress(done: int, of: int) -> None:
+            if not bar.task_ids:
+                bar.add_task("decoding")
+            bar.update(bar.task_ids[0], completed=done, total=of)
+
+        yield progress
 
 
 class _Lines:
@@ -178,7 +198,9 @@ class _View:
             return "nothing probed yet"
         row = history.row(best.winner)
         words = _words({**history.point(row), "alpha": float(history.column("alpha")[row])})
-        return f"{best.accuracy:.2%}  {'  '.join(words)}  ({best.winner})"
+        metric = self._config.probe.metric
+        named = "" if metric == "accuracy" else f"{metric.replace('_', ' ')} "
+        return f"{named}{best.accuracy:.2%}  {'  '.join(words)}  ({best.winner})"
 
     def _budget(self) -> str:
         limits = self._study.budget.model_dump(exclude_none=True)

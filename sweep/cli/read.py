@@ -81,7 +81,9 @@ def show(
     as_csv: Csv = False,
     as_table: AsTable = False,
 ) -> None:
-    """Show every trial of a study, the best first, and how far the study is.
+    """Show every trial of a study, the best first.
+
+    Also shows how far the study is.
 
     Example: sweep show quickstart --why 03d80727ed
     """
@@ -132,9 +134,10 @@ def query(
     as_csv: Csv = False,
     as_table: AsTable = False,
 ) -> None:
-    """Answer one SELECT over the tables of one or several studies. Nothing is written.
+    """Answer one SELECT over the tables of studies.
 
-    Tables: trials, observations, measures, spectra, verdicts, studies.
+    Nothing is written. Tables: trials, observations, measures, spectra, verdicts, attempts,
+    studies.
 
     Example: sweep query quickstart "SELECT d, lambd, alpha FROM trials ORDER BY alpha" --csv
     """
@@ -177,7 +180,9 @@ def export(
     ] = None,
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Write an encoder's weights, and a JSON file that says how they were made.
+    """Write the weights of an encoder.
+
+    A JSON file beside them says how they were made.
 
     Example: sweep export quickstart -o encoder.safetensors
     """

@@ -22,6 +22,20 @@ Columns = Annotated[
     typer.Option("--column", metavar="OURS=THEIRS", help="Read the table's column THEIRS as OURS."),
 ]
 
+UnitOption = Annotated[
+    str | None,
+    typer.Option("--unit", metavar="percent|fraction", help="Unit of the accuracies of a file."),
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out rows with a cell that is not a number.")
+]
+Tool = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="wandb|optuna|mlflow", help="The tool that exported the tables."
+    ),
+]
+
 
 def landscape(
     tables: Annotated[
@@ -38,9 +52,14 @@ def landscape(
         Path | None, typer.Option(help="Draw the table: a .svg, .png or .pdf file.")
     ] = None,
     columns: Columns = None,
+    unit: UnitOption = None,
+    skip_bad: SkipBad = False,
+    tool: Tool = None,
     results: ResultsDir = RESULTS,
 ) -> None:
-    """Show the results of a study's trials; write them as a table for `sweep replay`.
+    """Show a study's trials, or write them as a table.
+
+    `sweep replay` and `sweep select` read such a table.
 
     Example: sweep landscape digits -o digits.parquet --plot digits.svg
     """
@@ -48,10 +67,11 @@ def landscape(
     from sweep.replay.landscape_files import write
     from sweep.replay.statistics import correlations, main_fields, pivot
 
+    files = _files(columns, unit, tool, skip_bad=skip_bad)
     if output is not None and output.resolve() in [Path(table).resolve() for table in tables]:
         raise UserError(f"{output} is the table itself. Give -o another name.")
     slices = [
-        Slice(landscape=_table(table, results, columns), about=_about(table, results))
+        Slice(landscape=_table(table, results, files), about=_about(table, results))
         for table in tables
     ]
     table = join(output.stem if output else slices[0].landscape.name, slices)
@@ -97,6 +117,9 @@ def replay(
         typer.Option(min=0, help="How many draws of half of the candidates, for the intervals."),
     ] = 100,
     columns: Columns = None,
+    unit: UnitOption = None,
+    skip_bad: SkipBad = False,
+    tool: Tool = None,
     leave_out: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of a table that each order leaves out.")
     ] = 0.0,
@@ -117,7 +140,9 @@ def replay(
     as_csv: Csv = False,
     as_table: AsTable = False,
 ) -> None:
-    """Compare rules over complete tables of trials, on a virtual clock.
+    """Compare rules over complete tables of trials.
+
+    The clock is virtual: nothing is trained.
 
     Example: sweep replay digits.parquet --rules goldilocks,paper,random --orders 100 --json
     """
@@ -125,6 +150,7 @@ def replay(
     from sweep.replay import compare as engine
 
     form = form_of(as_json, as_csv, as_table)
+    files = _files(columns, unit, tool, skip_bad=skip_bad)
     if verify:
         from sweep.replay.verify import verify_study
 
@@ -136,7 +162,7 @@ def replay(
         return
     if frontier is not None:
         _check_frontier(frontier, tables, output)
-    landscapes = [_table(name, results, columns) for name in tables]
+    landscapes = [_table(name, results, files) for name in tables]
     importable(Path.cwd())
     names = [name.replace("+", ",") for name in rules.split(",")]
     played = [
@@ -159,7 +185,7 @@ def replay(
 
 def _check_frontier(picture: Path, tables: list[str], output: Path | None) -> None:
     """Raise `UserError`, before a long replay, where its files would overwrite others."""
-    from sweep.replay.picture import form_of
+    from sweep.report.render import form_of
 
     form_of(picture)
     numbers = picture.with_suffix(".parquet").resolve()
@@ -190,12 +216,17 @@ def select(
         str, typer.Option(help="The rule, named as by `sweep replay --rules`.")
     ] = "goldilocks",
     columns: Columns = None,
+    unit: UnitOption = None,
+    skip_bad: SkipBad = False,
+    tool: Tool = None,
     results: ResultsDir = RESULTS,
     as_json: Json = False,
     as_csv: Csv = False,
     as_table: AsTable = False,
 ) -> None:
-    """Say which existing models to probe next, and why. Nothing is trained.
+    """Say which existing models to probe, and why.
+
+    Nothing is trained.
 
     Example: sweep select models.csv -n 4 --column alpha=alpha_4_100
     """
@@ -203,19 +234,35 @@ def select(
     from sweep.replay.select import Selector, suggested
 
     form = form_of(as_json, as_csv, as_table)
+    files = _files(columns, unit, tool, skip_bad=skip_bad)
     importable(Path.cwd())
-    selector = Selector.of(_table(table, results, columns), rule=rule.replace("+", ","))
+    selector = Selector.of(_table(table, results, files), rule=rule.replace("+", ","))
     echo_table(suggested(selector.ask(count)), form)
     if form == "table":
         echo("\n".join(["", *selector.summary()]))
 
 
-def _table(name: str, results: Location, columns: list[str] | None) -> Landscape:
+def _files(
+    columns: list[str] | None, unit: str | None, tool: str | None, *, skip_bad: bool
+) -> dict[str, Any]:
+    """Return how files are read: the keywords of `sweep.replay.landscape_files.load`."""
+    from sweep.replay.cells import UNITS, Reading
+
+    known = next((known for known in UNITS if known == unit), None)
+    if unit is not None and known is None:
+        raise UserError(f"--unit is {unit!r}, but must be percent or fraction.")
+    return {
+        "columns": dict(_column(text) for text in columns or []),
+        "reading": Reading(unit=known, skip_bad=skip_bad),
+        "tool": tool,
+    }
+
+
+def _table(name: str, results: Location, files: dict[str, Any]) -> Landscape:
     """Return the table of a file or of a study."""
     from sweep.replay.landscape_files import load
 
-    renamed = dict(_column(text) for text in columns or [])
-    return load(Path(name) if _is_file(name) else study_folder.find(results, name), columns=renamed)
+    return load(Path(name) if _is_file(name) else study_folder.find(results, name), **files)
 
 
 def _is_file(name: str) -> bool:

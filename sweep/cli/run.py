@@ -1,4 +1,4 @@
-"""The commands that start, continue and stop studies: run, resume, stop, init."""
+"""The commands that start and continue studies: run, resume, init."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from sweep.cli.options import RESULTS, Address, ResultsDir, StudyName
 from sweep.cli.output import echo, echo_table, note
 from sweep.config.study import StudyConfig
-from sweep.core.errors import StudyError, UserError
+from sweep.core.errors import UserError
 from sweep.core.text import one_line
 from sweep.log import study_folder
 from sweep.runners.interrupt import ending_at_once, leaving_in_time
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sweep.core.records import Outcome
 
 EXIT_ALL_FAILED = 1
+UNKNOWN = "not read yet"
 
 Overrides = Annotated[
     list[str] | None,
@@ -32,6 +33,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print the result only.")]
 Runner = Annotated[
     str | None,
     typer.Option(help="ray, or local: without Ray, one trial at a time, in this process."),
+]
+Plugins = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="The folder of the modules that the config names. run: by default the config's. "
+        "resume: where the study began, or else the current folder.",
+    ),
 ]
 RepeatTop = Annotated[
     int,
@@ -49,6 +58,15 @@ def run(
     results: ResultsDir = RESULTS,
     runner: Runner = None,
     address: Address = None,
+    plugins: Plugins = None,
+    or_resume: Annotated[
+        bool,
+        typer.Option(
+            "--or-resume",
+            help="Continue the study if it has begun with this config; print its result if it "
+            "has ended.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would run, and run nothing.")
     ] = False,
@@ -62,25 +80,32 @@ def run(
     which: race where a probe costs little compared with a trial; race with labels = "end" where it
     costs more; goldilocks where trials cannot be paused; none where there are no labels.
 
+    A scheduler that starts the same command again after a preemption wants --or-resume. The study
+    is then continued, and another config is refused. If another process drives the study, the
+    command waits a minute for it to end, and exits with 75.
+
     Example: sweep run experiments/quickstart.toml train.epochs=5 resources.parallel=2
     """
-    _take_signals(context)
+    take_signals(context)
     from sweep.launch import launch
+    from sweep.launch.run_or_resume import run_or_resume
 
     changes = [*(overrides or []), *_resources(runner, address)]
     study = StudyConfig.load(config, changes, warn=note if dry_run else lambda sentence: None)
     if dry_run:
-        _dry_run(study, config.resolve().parent)
+        _dry_run(study, launch.plugins_folder(config, plugins))
         return
-    outcome = launch.run(
+    outcome = (run_or_resume if or_resume else launch.run)(
         config,
         results=results,
         overrides=changes,
-        watch=_watcher(quiet=quiet),
+        plugins=plugins,
+        watch=watcher(quiet=quiet),
         warn=note,
-        tell=launch.untold if quiet else echo,
+        tell=launch.untold if quiet else print_line,
+        read=_reader(quiet=quiet),
     )
-    _end(outcome, results / study.name)
+    end(outcome, results / study.name)
     if repeat_top:
         _repeat(results / study.name, repeat_top, seeds, quiet=quiet)
 
@@ -92,17 +117,19 @@ def resume(
     results: ResultsDir = RESULTS,
     runner: Runner = None,
     address: Address = None,
+    plugins: Plugins = None,
     repeat_top: RepeatTop = 0,
     seeds: Seeds = 3,
     quiet: Quiet = False,
 ) -> None:
-    """Continue a study where it stopped. Finished stages are not run again.
+    """Continue a study where it stopped.
 
-    The budget and the resources may change, and the space may grow.
+    Finished stages are not run again. The budget and the resources may change, and the space may
+    grow.
 
     Example: sweep resume quickstart budget.probes=20
     """
-    _take_signals(context)
+    take_signals(context)
     from sweep.tables.results import Results
 
     folder = study_folder.find(results, study)
@@ -113,26 +140,18 @@ def resume(
             launch,
         )  # here, since it imports torch, which a finished study needs not
 
-        outcome = launch.resume(folder, overrides=changes, watch=_watcher(quiet=quiet), warn=note)
-    _end(outcome, folder)
+        outcome = launch.resume(
+            folder,
+            overrides=changes,
+            plugins=plugins,
+            watch=watcher(quiet=quiet),
+            warn=note,
+            tell=launch.untold if quiet else print_line,
+            read=_reader(quiet=quiet),
+        )
+    end(outcome, folder)
     if repeat_top:
         _repeat(folder, repeat_top, seeds, quiet=quiet)
-
-
-def stop(study: StudyName, results: ResultsDir = RESULTS) -> None:
-    """Ask a study that runs in another terminal to stop. It can be resumed.
-
-    Example: sweep stop quickstart
-    """
-    from sweep.runners.interrupt import request_stop
-    from sweep.storage.lease import holder_of
-
-    folder = study_folder.find(results, study)
-    driver = holder_of(folder)
-    if driver is None:
-        raise StudyError(f"No process runs {folder}. `sweep resume {folder}` continues it.")
-    request_stop(folder)
-    echo(f"Asked {driver} to stop. `sweep resume {folder}` continues it.")
 
 
 def init(
@@ -151,7 +170,12 @@ def init(
     echo(f"Wrote {path}. `sweep run {path} --dry-run` shows what it would do.")
 
 
-def _take_signals(context: typer.Context) -> None:
+def print_line(line: str) -> None:
+    """Print a line about the images or the rule; names of classes may hold anything."""
+    echo(one_line(line))
+
+
+def take_signals(context: typer.Context) -> None:
     """Let a signal end this command soon, and resumable, until the study handles signals itself."""
     context.with_resource(leaving_in_time())
     context.with_resource(ending_at_once())
@@ -163,28 +187,49 @@ def _resources(runner: str | None, address: str | None) -> list[str]:
     return [f"resources.{name}={json.dumps(value)}" for name, value in options.items() if value]
 
 
-def _watcher(*, quiet: bool) -> Any:
+def watcher(*, quiet: bool) -> Any:
     """Return what prints a study's progress."""
     from sweep.cli.progress import Watcher
 
     return Watcher(Console(highlight=False, markup=False, emoji=False), quiet=quiet)
 
 
-def _dry_run(study: StudyConfig, plugins: Path) -> None:
+def _reader(*, quiet: bool) -> Any:
+    """Return what reads images, with a bar while they are decoded."""
+    from sweep.cli.progress import decoding
+    from sweep.config.models import DataConfig
+    from sweep.datasets.cache import Data, load
+
+    def read(config: DataConfig) -> Data:
+        with decoding(quiet=quiet) as progress:
+            return load(config, progress=progress)
+
+    return read
+
+
+def _dry_run(study: StudyConfig, plugins: Path | None) -> None:
     """Print the candidates and an estimate of what the study takes."""
     from sweep.cli.progress import duration
     from sweep.core.plugins import importable
+    from sweep.datasets.cache import glance
+    from sweep.launch import told
     from sweep.launch.estimate import estimate
     from sweep.launch.preflight import doubts, prepare
     from sweep.runners.devices import devices
 
     importable(plugins)
-    prepared = prepare(study)
+    prepared = prepare(study, read=glance)
     trial_devices = devices(study)
+    known = prepared.data is None or bool(prepared.data_digest)  # names of trials need the images
     for number, candidate in enumerate(prepared.candidates, start=1):
         point = "  ".join(f"{name}={value}" for name, value in candidate.point.items())
-        echo(one_line(f"{number:4}  {candidate.trial_id}  {point}"))
-    echo(f"\n{len(prepared.candidates)} candidates, {trial_devices.parallel} at once")
+        echo(one_line(f"{number:4}  {candidate.trial_id if known else UNKNOWN}  {point}"))
+    at_once = f"{trial_devices.parallel} at once"
+    if trial_devices.processes > 1:
+        at_once += f", {trial_devices.processes} processes each"
+    echo(f"\n{len(prepared.candidates)} candidates, {at_once}")
+    for line in told.lines(told.reports(prepared.config, prepared.data, glance)):
+        echo(one_line(line))
     if prepared.choice is not None:
         echo(prepared.choice.line)
     if sources := prepared.prior.sources:
@@ -207,7 +252,7 @@ def _dry_run(study: StudyConfig, plugins: Path) -> None:
         echo(f"money       {estimated.money:.2f}")
 
 
-def _end(outcome: Outcome, folder: Location) -> None:
+def end(outcome: Outcome, folder: Location) -> None:
     """Print a study's results; exit with 1 if every trial failed."""
     from sweep.cli.summary import of_study, of_trials
     from sweep.tables.results import Results
@@ -229,8 +274,8 @@ def _repeat(folder: Location, top: int, seeds: int, *, quiet: bool) -> None:
     repeats = folder.with_name(folder.name + SUFFIX)
     echo(f"\nThe best {top} again, {seeds} fresh seeds each, in {repeats}:")
     if study_folder.is_study(repeats):
-        launch.resume(repeats, watch=_watcher(quiet=quiet), warn=note)
+        launch.resume(repeats, watch=watcher(quiet=quiet), warn=note)
     else:
         config = plan(folder, top=top, seeds=seeds)
-        launch.run(config, results=folder.parent, watch=_watcher(quiet=quiet), warn=note)
+        launch.run(config, results=folder.parent, watch=watcher(quiet=quiet), warn=note)
     echo_table(intervals(Results(repeats)), "table")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,25 +11,18 @@ import pyarrow.compute as pc
 
 from sweep.cli import label_free
 from sweep.core.errors import StudyError, unknown_name
-from sweep.core.events import (
-    CandidateAdded,
-    Decided,
-    EncoderDropped,
-    Event,
-    Observed,
-    Suggested,
-    TrialFailed,
-    TrialStarted,
-    trial_of,
-)
-from sweep.core.history import History
-from sweep.core.records import Outcome, Zone
+from sweep.core.events import CandidateAdded, Event, StudyBegan, TrialFailed
+from sweep.core.records import MEASURES_OF_PROBE, Outcome, Zone
 from sweep.core.text import one_line, to_text
 from sweep.log.log import salvage
 from sweep.log.study_folder import log_of, trial_folder
 from sweep.tables.parameters import between
 from sweep.tables.results import Results
 from sweep.tables.savings import pretraining
+from sweep.tables.why import why
+
+UNEQUAL = ("balanced_accuracy", "macro_f1")
+"""Measures in which every class counts alike."""
 
 
 def of_study(results: Results, outcome: Outcome) -> list[str]:
@@ -45,7 +39,7 @@ def of_study(results: Results, outcome: Outcome) -> list[str]:
     lines.append(_probes(results, outcome))
     lines += saved(results)
     lines.append(f"end     {outcome.reason}")
-    lines.append(_winner(outcome))
+    lines.append(_winner(outcome, results.metric))
     lines.append("")
     lines.append(f'Query   sweep query {results.location} "{_example(results.trials)}"')
     if outcome.winner is not None:
@@ -89,6 +83,7 @@ def of_trials(results: Results) -> list[str]:
     trials = results.trials
     statuses = Counter(trials["status"].to_pylist())
     lines = ["trials  " + ", ".join(f"{n} {status}" for status, n in statuses.most_common())]
+    lines += _chance(results)
     if pc.max(results.studies["failures"]).as_py():
         lines.append(_causes([event for event, _ in salvage(log_of(results.location))]))
     failed = trials.filter(pc.equal(trials["status"], "failed")).slice(0, 5)
@@ -96,6 +91,17 @@ def of_trials(results: Results) -> list[str]:
         log = trial_folder(results.location, row["trial_id"]) / "log.txt"
         lines.append(one_line(f"failed  {row['trial_id']}: {row['reason']} (see {log})"))
     return lines
+
+
+def _chance(results: Results) -> list[str]:
+    """Return the accuracy of a constant answer, if the study's log says how its images are."""
+    first = next((event for event, _ in salvage(log_of(results.location))), None)
+    chosen = first.chosen if isinstance(first, StudyBegan) else {}
+    report = chosen.get("probe.data", chosen.get("data"))
+    chance = report.get("chance") if isinstance(report, dict) else None
+    if not isinstance(chance, float) or not 0 <= chance <= 1:
+        return []
+    return [f"chance  {chance:.2%} accuracy: the share of the largest class"]
 
 
 def _causes(events: Sequence[Event]) -> str:
@@ -107,25 +113,44 @@ def _causes(events: Sequence[Event]) -> str:
 
 
 def best_trials(results: Results, count: int) -> pa.Table:
-    """Return the probed trials of the highest validation accuracy, the first of equals first."""
-    trials = results.trials
-    columns = _columns(trials, "alpha", "rankme", "accuracy", "accuracy_se", "test_accuracy")
-    return _probed(trials).slice(0, count).select(columns)
+    """Return the probed trials of the highest `probe.metric`, the first of equals first.
+
+    Balanced accuracy and macro F1 are shown where the largest class is at least twice as large as
+    it would be among equal classes.
+    """
+    trials, metric = results.trials, results.metric
+    names = ["alpha", "rankme", "accuracy", "accuracy_se"]
+    names += [n for n in MEASURES_OF_PROBE if n == metric or (n in UNEQUAL and _unequal(trials))]
+    columns = _columns(trials, *names, "test_accuracy")
+    return _probed(trials, metric).slice(0, count).select(columns)
+
+
+def _unequal(trials: pa.Table) -> bool:
+    """Return whether the validation split's largest class is twice an equal share or more."""
+    for text, chance in zip(
+        *(trials[n].to_pylist() for n in ("class_recall", "chance")), strict=True
+    ):
+        if text is not None and chance is not None:
+            return bool(chance * len(json.loads(text)) >= 2)
+    return False
 
 
 def every_trial(results: Results) -> pa.Table:
     """Return all trials: the probed ones as `best_trials` does, the others by status and alpha."""
     trials = results.trials
-    columns = _columns(trials, "status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt")
-    others = trials.filter(pc.is_null(trials["accuracy"]))
+    metric = results.metric
+    names = ["status", "alpha", "alpha_r2", "rankme", "accuracy", "attempt"]
+    names += [metric] if metric != "accuracy" else []
+    columns = _columns(trials, *names)
+    others = trials.filter(pc.is_null(trials[metric]))
     order = [(name, "ascending") for name in ("status", "alpha", "index")]
-    return pa.concat_tables([_probed(trials), _sorted(others, order)]).select(columns)
+    return pa.concat_tables([_probed(trials, metric), _sorted(others, order)]).select(columns)
 
 
-def _probed(trials: pa.Table) -> pa.Table:
-    """Return the trials with an accuracy, the highest first, equal ones in the study's order."""
-    probed = trials.filter(pc.is_valid(trials["accuracy"]))
-    return _sorted(probed, [("accuracy", "descending"), ("index", "ascending")])
+def _probed(trials: pa.Table, metric: str) -> pa.Table:
+    """Return the trials with the metric, the highest first, equal ones in the study's order."""
+    probed = trials.filter(pc.is_valid(trials[metric]))
+    return _sorted(probed, [(metric, "descending"), ("index", "ascending")])
 
 
 def _sorted(table: pa.Table, order: Sequence[tuple[str, str]]) -> pa.Table:
@@ -149,55 +174,15 @@ def explained(results: Results, trial_id: str) -> pa.Table:
     ids = [event.trial_id for event in events if isinstance(event, CandidateAdded)]
     if trial_id not in ids:
         raise StudyError(unknown_name("The trial", trial_id, ids))
-    history, rows = History(), list[dict[str, object]]()
-    for event in events:
-        history.fold(event)
-        about = event.begin if isinstance(event, Suggested) else trial_of(event)
-        if about != trial_id or (words := _words(event)) is None:
-            continue
-        accuracies = history.column("accuracy")[history.probed]
-        rows.append(
-            {
-                "seq": event.seq,
-                "event": words[0],
-                "what": words[1],
-                "known": len(accuracies),
-                "best": float(accuracies.max()) if len(accuracies) else None,
-                "zone": str(history.zone),
-            }
-        )
-    return pa.Table.from_pylist(rows)
+    rows = [row for about, row in why(events) if about == trial_id]
+    return pa.Table.from_pylist(rows).drop_columns("time")
 
 
-def _words(event: Event) -> tuple[str, str] | None:
-    """Return an event's name and content in words, None for progress during pretraining."""
-    match event:
-        case CandidateAdded(point=point):
-            return "candidate", "  ".join(f"{name}={value}" for name, value in point.items())
-        case TrialStarted():
-            return "start", f"attempt {event.attempt}"
-        case Observed(observation=observation) if observation.stage != "pretrain":
-            numbers = [
-                f"{m.name} {m.value:.4g}" if m.value is not None else f"{m.name} is {m.status}"
-                for m in observation.measures
-            ]
-            at = "" if observation.final else f" at {observation.fraction:.0%}"
-            return observation.stage + at, ", ".join(numbers)
-        case Decided():
-            return event.action, event.reason
-        case Suggested():
-            return "begin", event.reason
-        case TrialFailed(failure=failure):
-            return "failure", f"{failure.cause}: {failure.error}"
-        case EncoderDropped():
-            return "dropped", "its encoder was removed from disk"
-    return None
-
-
-def _winner(outcome: Outcome) -> str:
+def _winner(outcome: Outcome, metric: str) -> str:
     if outcome.winner is None:
         return "winner  none: nothing was probed"
-    line = f"winner  {outcome.winner}: {outcome.accuracy:.2%} on validation"
+    what = "" if metric == "accuracy" else f"{metric.replace('_', ' ')} "
+    line = f"winner  {outcome.winner}: {what}{outcome.accuracy:.2%} on validation"
     if outcome.interval is not None:
         line += f", 95 % interval {outcome.interval[0]:.2%} to {outcome.interval[1]:.2%}"
     if outcome.ties:

@@ -56,6 +56,7 @@ def examine(
     )
     if study_config is not None:
         yield from looked("data", lambda: nodes.data_here(study_config))
+        yield from looked("processes", lambda: machine.processes(study_config))
     if local:
         yield Finding(check="ray", state="ok", seen='not needed: resources.runner is "local"')
     else:

@@ -12,6 +12,8 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from sweep.config.study import StudyConfig
+from sweep.core.errors import ConfigError
 from sweep.core.plugins import import_library
 from sweep.doctor.finding import Finding
 
@@ -42,6 +44,31 @@ def devices() -> Iterator[Finding]:
         return
     for number in range(torch.cuda.device_count()):
         yield _gpu(f"cuda:{number}")
+
+
+def processes(config: StudyConfig) -> Iterator[Finding]:
+    """Yield whether this machine can run the processes of a trial, if it has more than one."""
+    from sweep.pretraining.parallel.checks import check_backend
+    from sweep.runners.devices import devices as devices_of
+
+    count = config.resources.processes_of_a_trial
+    if count == 1 or config.resources.address is not None:
+        return
+    try:
+        each = devices_of(config)
+        check_backend(gpu=bool(each.gpu))
+    except ConfigError as error:
+        cure = "Change resources, or run on a machine that has more."
+        yield Finding(check="processes", state="wrong", seen=str(error), cure=cure)
+        return
+    on = f"{each.gpu:g} GPUs" if each.gpu else f"{each.cpu:g} cores"
+    seen = f"{count} for a trial, on {on}; {each.parallel} trials at once"
+    if config.trial == "pretrain" and (rest := config.train.batch % count):
+        cure = f"Set train.batch={config.train.batch - rest or count}, or give it in an axis."
+        seen += f"; train.batch = {config.train.batch} has no {count} equal parts"
+        yield Finding(check="processes", state="warning", seen=seen, cure=cure)
+        return
+    yield Finding(check="processes", state="ok", seen=seen)
 
 
 def _no_gpu(built: str | None) -> Finding:

@@ -23,9 +23,14 @@ Seen = dict[str, Any]
 
 def data_here(config: StudyConfig) -> Iterator[Finding]:
     """Yield whether this process finds the images of a config."""
+    from sweep.datasets.cache import load
+    from sweep.datasets.reading.report import lines_of
+
     for check, data in _sets(config).items():
         try:
             yield Finding(check=check, state="ok", seen=f"{_named(data)}, digest {_digest(data)}")
+            for line in lines_of(load(data).report):
+                yield Finding(check=check, state="ok", seen=" ".join(line.split()))
         except (SweepError, OSError) as error:
             cure = f"Put the images there, or name another place with {check}.path=PATH."
             yield Finding(check=check, state="wrong", seen=str(error), cure=cure)

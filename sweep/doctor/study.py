@@ -19,6 +19,7 @@ from sweep.core.events import (
     TrialFailed,
 )
 from sweep.doctor.finding import Finding
+from sweep.launch.past import with_its_reading
 from sweep.log.study_folder import log_of, trial_folder
 from sweep.pretraining.checkpoint import ENCODER
 from sweep.storage import lease
@@ -43,7 +44,7 @@ def config_of(folder: Location) -> tuple[StudyConfig | None, Path | None]:
     except SweepError:
         pass  # the events before the damage are used
     try:
-        parsed = None if config is None else StudyConfig.model_validate(config)
+        parsed = None if config is None else StudyConfig.model_validate(with_its_reading(config))
     except ValueError:
         parsed = None
     return parsed, Path(path) if path else None

@@ -19,7 +19,7 @@ from sweep.config.models import RuleConfig
 from sweep.config.space import Candidate
 from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError
-from sweep.datasets.cache import Data, load
+from sweep.datasets.cache import Data, Reader, load
 from sweep.launch.buildable import Size
 from sweep.launch.timed import time_look, time_steps
 from sweep.prediction.few_labels import LOOK, SPECTRUM
@@ -149,19 +149,8 @@ class Choice:
         }
 
     def applied(self, config: StudyConfig) -> StudyConfig:
-        """Return the config with the chosen rule and looks in place of `auto`.
-
-        Keys that the user gave are those of `race`; another rule gets none of them.
-        """
-        given = config.rule.parameters if self.rule == "race" else {}
-        rule = RuleConfig(name=self.rule).with_parameters({**given, **self.keys})
-        return config.model_copy(
-            update={
-                "rule": rule,
-                "probe": config.probe.model_copy(update={"at": self.probe_at}),
-                "criteria": config.criteria.model_copy(update={"at": self.criteria_at}),
-            }
-        )
+        """Return the config with the chosen rule and looks in place of `auto`."""
+        return apply(config, self.to_json())
 
     def unused(self, config: StudyConfig) -> list[str]:
         """Return a warning about the keys of the user that the chosen rule does not have."""
@@ -173,6 +162,27 @@ class Choice:
             f"{names} has no effect: it is a key of race, and the rule is {self.rule}. Name the "
             "rule with rule.name to get another one."
         ]
+
+
+def apply(config: StudyConfig, chosen: Mapping[str, Any]) -> StudyConfig:
+    """Return a config with a chosen rule and its looks in place of `auto`.
+
+    Keys that the user gave are those of `race`; another rule gets none of them.
+
+    Args:
+        config: whose rule is `auto`.
+        chosen: as `Choice.to_json` returns it, and the log keeps it.
+    """
+    given = config.rule.parameters if chosen["name"] == "race" else {}
+    rule = RuleConfig(name=chosen["name"]).with_parameters({**given, **chosen["keys"]})
+    probe_at, criteria_at = tuple(chosen["probe_at"]), tuple(chosen["criteria_at"])
+    return config.model_copy(
+        update={
+            "rule": rule,
+            "probe": config.probe.model_copy(update={"at": probe_at}),
+            "criteria": config.criteria.model_copy(update={"at": criteria_at}),
+        }
+    )
 
 
 def decide(facts: Facts) -> Choice:
@@ -298,6 +308,7 @@ def gather(
     sizes: Mapping[str, Size],
     *,
     prior: bool,
+    read: Reader = load,
 ) -> Facts:
     """Return the facts, with timings if the choice depends on them.
 
@@ -307,6 +318,7 @@ def gather(
         data: the images; None for the user's own training code.
         sizes: trial_id -> size of each candidate.
         prior: `race` would have a prior.
+        read: the images of the probe.
     """
     if data is None:
         return Facts(candidates=len(candidates), own_trial=True)
@@ -314,7 +326,7 @@ def gather(
     timed = ordered[len(ordered) // 2]
     facts = Facts(
         candidates=len(candidates),
-        labels=_labelled(config, data),
+        labels=_labelled(config, data, read),
         per_model=config.probe.labels == "per_model",
         proposer=config.space.proposer.name != "order",
         prior=prior,
@@ -325,22 +337,23 @@ def gather(
         fewest_steps=min(size.steps for size in sizes.values()),
         steps=sizes[timed.trial_id].steps,
     )
-    return _timed(facts, config, timed, data) if facts.unclear else facts
+    return _timed(facts, config, timed, data, read) if facts.unclear else facts
 
 
-def _labelled(config: StudyConfig, data: Data) -> bool:
-    labelled = data if config.probe.data is None else load(config.probe.data)
+def _labelled(config: StudyConfig, data: Data, read: Reader) -> bool:
+    labelled = data if config.probe.data is None else read(config.probe.data)
     splits = labelled.splits
     return all(s.labels is not None for s in (splits.train, splits.validation, splits.test))
 
 
-def _timed(facts: Facts, config: StudyConfig, timed: Candidate, data: Data) -> Facts:
+def _timed(facts: Facts, config: StudyConfig, timed: Candidate, data: Data, read: Reader) -> Facts:
     """Return the facts with the seconds of a step and of a look of one candidate."""
     gpu = config.resources.gpu != 0 and torch.cuda.is_available()
     device = "cuda" if gpu else "cpu"
-    torch.set_num_threads(config.resources.cpu)
-    steps = time_steps(timed.config, data, device, seconds=TIMED_SECONDS)
-    look = time_look(timed.config, data, steps.encoder, device, seconds=TIMED_SECONDS)
+    torch.set_num_threads(max(1, int(config.resources.cpu)))
+    processes = config.resources.processes_of_a_trial
+    steps = time_steps(timed.config, data, device, seconds=TIMED_SECONDS, processes=processes)
+    look = time_look(timed.config, data, steps.encoder, device, seconds=TIMED_SECONDS, read=read)
     if gpu:
         torch.cuda.empty_cache()
     return replace(facts, step_seconds=steps.seconds, look_seconds=look)

@@ -13,8 +13,10 @@ from sweep.config.space import Candidate
 from sweep.config.study import TrialConfig
 from sweep.core.errors import DataError
 from sweep.datasets.cache import Data
+from sweep.launch.rehearsal import check_halves
 from sweep.methods import Method
 from sweep.pretraining.images import training_split
+from sweep.pretraining.parallel.checks import check_batch, check_parallel
 from sweep.pretraining.train import build_method, total_steps
 
 
@@ -36,30 +38,34 @@ class Size:
         return self.weights * self.steps
 
 
-def sizes_of(candidates: Sequence[Candidate], data: Data) -> dict[str, Size]:
+def sizes_of(candidates: Sequence[Candidate], data: Data, *, processes: int = 1) -> dict[str, Size]:
     """Build every candidate's method, and check that its criteria can be measured.
 
     Args:
         candidates: bound. Members that several candidates share are built once.
         data: the images.
+        processes: how many processes train a model together.
 
     Returns:
         trial_id -> its size.
 
     Raises:
-        ConfigError: a member cannot be built, or a criterion cannot be measured.
+        ConfigError: a member cannot be built, a criterion cannot be measured, or the processes
+            cannot share the training.
         DataError: fewer images than a batch, or no labels for a method that is trained with them.
     """
-    builds = _Builds(data)
+    builds = _Builds(data, processes)
     with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # a config is refused each time, or never
         return {candidate.trial_id: builds.size(candidate.config) for candidate in candidates}
 
 
 class _Builds:
     """Builds the members of candidates, each member once."""
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data, processes: int) -> None:
         self._data = data
+        self._processes = processes
         self._images = len(data.splits.pretrain)
         self._methods: dict[str, tuple[int, int]] = {}
         self._encoders: dict[str, nn.Module] = {}
@@ -70,10 +76,15 @@ class _Builds:
         key = trial.encoder.model_dump_json() + trial.method.model_dump_json()
         if key not in self._methods:
             method = self._method(trial)
+            check_parallel(trial, method, self._processes)
             split = training_split(method, self._data.splits, name=trial.method.name)
+            if self._processes > 1 and not methods.bind(trial.method).ours:
+                with methods.bind(trial.method).guarded():
+                    check_halves(trial, method, self._data, split)
             weights = sum(weight.numel() for weight in method.parameters())
             self._methods[key] = weights, len(split)
             self._check_measures(trial, dim=int(method.encoder.dim))  # type: ignore[arg-type]  # encoders.build saw an int
+        check_batch(trial, self._processes)
         weights, images = self._methods[key]
         if images < trial.train.batch:
             raise DataError(

@@ -48,7 +48,7 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
     data = prepared.data
     if data is None:
         return None
-    torch.set_num_threads(devices.cpu)
+    torch.set_num_threads(devices.threads)
     ordered = sorted(prepared.candidates, key=lambda c: prepared.sizes[c.trial_id].cost)
     ends = (ordered[0], ordered[-1])
     least, most = (_trial_seconds(end.config, data, devices) for end in ends)
@@ -70,7 +70,7 @@ def estimate(prepared: Prepared, devices: Devices) -> Estimate | None:
 
 def _trial_seconds(config: TrialConfig, data: Data, devices: Devices) -> float:
     device = "cuda" if devices.gpu else "cpu"
-    timed = time_steps(config, data, device, seconds=TRAINED_SECONDS)
+    timed = time_steps(config, data, device, seconds=TRAINED_SECONDS, processes=devices.processes)
     return timed.seconds * timed.steps
 
 

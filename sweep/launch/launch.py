@@ -24,13 +24,14 @@ from typing import Any
 
 from sweep.config.models import BudgetConfig
 from sweep.config.study import StudyConfig, TrialConfig, digest
-from sweep.config.text import Override
-from sweep.core.errors import StudyError, SweepError
-from sweep.core.events import BudgetChanged, CandidateAdded, SessionBegan, StudyBegan, StudyFinished
+from sweep.core.errors import ConfigError, StudyError, SweepError
+from sweep.core.events import BudgetChanged, SessionBegan, StudyBegan, StudyFinished
 from sweep.core.outcome import outcome
 from sweep.core.plugins import importable
 from sweep.core.records import Outcome
-from sweep.launch.auto import AUTO
+from sweep.datasets.cache import Reader, load
+from sweep.launch import told
+from sweep.launch.past import RULE, Past, check_changes, names_auto, past_of, readings
 from sweep.launch.preflight import Prepared, doubts, prepare
 from sweep.launch.retention import Keeper
 from sweep.log import prior_copy, study_folder
@@ -38,7 +39,7 @@ from sweep.log.log import Log
 from sweep.pretraining.context import Context
 from sweep.pretraining.trial import test_trial
 from sweep.runners import local
-from sweep.runners.devices import Devices, devices
+from sweep.runners.devices import Devices, check_wait, devices
 from sweep.runners.interrupt import Interrupted, StopRequest, ending_at_once
 from sweep.runners.trial_log import LOG, TrialLog
 from sweep.runners.worker import TRIALS, Worker
@@ -47,9 +48,6 @@ from sweep.storage.symlinks import refuse_links
 from sweep.study import Listener, Study
 from sweep.tables.results import Results
 from sweep.tables.snapshots import Snapshots
-
-RULE = "rule"
-"""Of `StudyBegan.chosen`: the rule that was chosen where the config says `auto`."""
 
 Watch = Callable[[Study, StudyConfig, Location], contextlib.AbstractContextManager[Listener]]
 """Shows a running study: a context that is entered after the candidates are added, and gives a
@@ -99,19 +97,24 @@ def run(
     *,
     results: Address = "results",
     overrides: Sequence[str] = (),
+    plugins: str | Path | None = None,
     watch: Watch = unwatched,
     warn: Callable[[str], None] = warnings.warn,
     tell: Callable[[str], None] = untold,
+    read: Reader = load,
 ) -> Outcome:
     """Run a study to its end.
 
     Args:
-        config: a `StudyConfig`, or the path of a TOML file; plug-ins may lie beside it.
+        config: a `StudyConfig`, or the path of a TOML file.
         results: the folder in which the study's own folder is made; or `s3://bucket/prefix`.
         overrides: `key=value`, for a path.
+        plugins: the folder of the modules that the config names; by default that of the file.
         watch: shows progress.
         warn: takes warnings about settings that can run but may not be what the user wants.
-        tell: takes a line that says which rule was chosen, if the rule is `auto`.
+        tell: takes the lines that say how the images were read, and which rule was chosen if the
+            rule is `auto`.
+        read: the images, for example with a progress bar.
 
     Returns:
         The winner, the zone, the probes paid and saved. `sweep.load(results/NAME)` has the rest.
@@ -120,23 +123,28 @@ def run(
         UserError: the study cannot run as configured; nothing was written.
         Stopped: the study was asked to stop; `resume` continues it.
     """
-    path = None if isinstance(config, StudyConfig) else Path(config).resolve().parent
+    path = plugins_folder(config, plugins)
     if not isinstance(config, StudyConfig):
         config = StudyConfig.load(config, overrides, warn=warn)
     importable(path)
     results = locate(results)
     study_folder.check_vacant(results, config.name)
-    prepared = prepare(config)
+    prepared = prepare(config, read=read)
     if prepared.choice is not None:
         tell(prepared.choice.line)
+    found = told.reports(prepared.config, prepared.data)
+    for line in told.lines(found):
+        tell(line)
     for sentence in doubts(prepared):
         warn(sentence)
     with _backend(config, path, warn) as backend:
         folder = study_folder.create(results, config.name)
         _check_conditions(folder, warn)
         with study_folder.open_log(folder) as log, Snapshots(log) as snapshots:
+            study_folder.check_no_event(folder)  # another driver may have run it since the check
             study = _study(prepared, log, backend, snapshots, config.budget)
             chosen = prior_copy.write(folder, prepared.prior.sources)
+            chosen |= told.kept(found)
             if prepared.choice is not None:
                 chosen[RULE] = prepared.choice.to_json()
             study.record(_beginning(prepared, path, chosen))
@@ -144,12 +152,34 @@ def run(
             return _drive(study, prepared, folder, backend, watch)
 
 
+def plugins_folder(config: StudyConfig | str | Path, plugins: str | Path | None) -> Path | None:
+    """Return the folder of the modules that a config names; None if there is no file."""
+    if plugins is not None:
+        return existing_folder(plugins)
+    return None if isinstance(config, StudyConfig) else Path(config).resolve().parent
+
+
+def existing_folder(plugins: str | Path) -> Path:
+    """Return the absolute path of a folder of plug-ins.
+
+    Raises:
+        ConfigError: it is no folder.
+    """
+    path = Path(plugins).resolve()
+    if not path.is_dir():
+        raise ConfigError(f"--plugins {plugins} is not a folder.")
+    return path
+
+
 def resume(
     folder: Address,
     *,
     overrides: Sequence[str] = (),
+    plugins: str | Path | None = None,
     watch: Watch = unwatched,
     warn: Callable[[str], None] = warnings.warn,
+    tell: Callable[[str], None] = untold,
+    read: Reader = load,
 ) -> Outcome:
     """Continue a study where its log ends; no finished stage is run again.
 
@@ -158,8 +188,12 @@ def resume(
     Args:
         folder: of the study.
         overrides: `key=value`. Budget and resources may change, and the space may grow.
+        plugins: the folder of the modules that the config names; by default the one where the
+            study began if it exists here, else the current folder.
         watch: shows progress.
         warn: takes warnings about settings that can run but may not be what the user wants.
+        tell: takes the lines that say how the images were read.
+        read: the images, for example with a progress bar.
 
     Raises:
         StudyError: there is no such study, another driver holds it, or the overrides change more
@@ -169,26 +203,70 @@ def resume(
     folder = locate(folder)
     if not overrides and (finished := Results(folder).outcome) is not None:
         return finished
-    beginning, last_config, known = _past(folder)
-    path = Path(beginning.path) if beginning.path else None
+    past = past_of(folder)
+    path = _plugins_of(past.beginning, plugins)
     importable(path)
-    before = StudyConfig.parse(last_config, source=f"The config in the log of {folder}")
-    change = before.model_dump(mode="json")
-    if RULE in beginning.chosen:
-        overrides = [text for text in overrides if not _names_auto(text)]
+    change = past.config.model_dump(mode="json")
+    if RULE in past.beginning.chosen:
+        overrides = [text for text in overrides if not names_auto(text)]
     config = StudyConfig.parse(change, overrides, source="the change", warn=warn)
-    _only_allowed_changes(before, config)
-    prepared = prepare(config, sources=prior_copy.read(folder, beginning))
+    check_changes(past.config, config)
+    return continue_study(
+        folder, past, config, path=path, watch=watch, warn=warn, tell=tell, read=read
+    )
+
+
+def _plugins_of(beginning: StudyBegan, plugins: str | Path | None) -> Path | None:
+    """Return the folder of a study's plug-ins on this machine; None if it has none."""
+    if plugins is not None:
+        return existing_folder(plugins)
+    if beginning.path is None:
+        return None
+    path = Path(beginning.path)
+    return path if path.is_dir() else Path.cwd()
+
+
+def continue_study(
+    folder: Location,
+    past: Past,
+    config: StudyConfig,
+    *,
+    path: Path | None,
+    watch: Watch,
+    warn: Callable[[str], None],
+    tell: Callable[[str], None],
+    read: Reader = load,
+) -> Outcome:
+    """Continue a study with a config that may differ in what a resume can change.
+
+    Args:
+        folder: of the study.
+        past: what its log says.
+        config: with all keys of its rule; `auto` is resolved.
+        path: the folder of the plug-ins, which are importable already.
+        watch, warn, tell, read: as in `run`.
+
+    Raises:
+        StudyError: the images are others, the space has lost a candidate, or another driver holds
+            the study.
+        Stopped: as in `run`.
+    """
+    beginning = past.beginning
+    prepared = prepare(config, sources=prior_copy.read(folder, beginning), read=read)
     if prepared.data_digest != beginning.data_digest:
         raise StudyError(
             f"The images at {config.data.path or config.data.name} are not those that the study "
             f"in {folder} began with. Put them back, or start another study with `sweep run`."
         )
-    if missing := known - {candidate.trial_id for candidate in prepared.candidates}:
+    if missing := past.known - {candidate.trial_id for candidate in prepared.candidates}:
         raise StudyError(
             f"The changed space leaves out {len(missing)} candidates that the study has. A resume "
             "may only enlarge the space. For another space, `sweep run` with another name."
         )
+    for sentence in readings(config):
+        warn(sentence)
+    for line in told.lines(told.reports(prepared.config, prepared.data)):
+        tell(line)
     _check_conditions(folder, warn)
     with (
         _backend(config, path, warn) as backend,
@@ -197,9 +275,9 @@ def resume(
     ):
         # With the budget of the log: a new one counts once the log holds it, or else the rule's
         # first answers could not be verified.
-        study = _study(prepared, log, backend, snapshots, before.budget)
+        study = _study(prepared, log, backend, snapshots, past.config.budget)
         _session(study, config, backend)
-        if config != before:
+        if config != past.config:
             study.record(BudgetChanged(config=config.model_dump(mode="json")))
         return _drive(study, prepared, folder, backend, watch)
 
@@ -208,22 +286,26 @@ def _drive(
     study: Study, prepared: Prepared, folder: Location, backend: Backend, watch: Watch
 ) -> Outcome:
     config = prepared.config
-    trials = {c.trial_id: c.config.model_dump(mode="json") for c in prepared.candidates}
+    configs = {candidate.trial_id: candidate.config for candidate in prepared.candidates}
     for candidate in prepared.candidates:
-        study.add(candidate.trial_id, candidate.point, trials[candidate.trial_id])
+        if candidate.trial_id not in study.history:
+            config_json = candidate.config.model_dump(mode="json")
+            study.add(candidate.trial_id, candidate.point, config_json)
     context = Context(
         folder=folder.native,
         storage=folder.storage,
         device="cuda" if backend.devices.gpu else "cpu",
         share=backend.devices.share,
-        threads=backend.devices.cpu,
+        threads=backend.devices.threads,
+        processes=backend.devices.processes,
         heartbeat_seconds=config.resources.heartbeat_seconds,
         checkpoint_seconds=config.resources.checkpoint_seconds,
     )
 
     def job(trial_id: str) -> dict[str, Any]:
         own = study_folder.trial_folder(folder.absolute(), trial_id)
-        return {"config": trials[trial_id], "context": replace(context, folder=own.native)}
+        config_json = configs[trial_id].model_dump(mode="json")
+        return {"config": config_json, "context": replace(context, folder=own.native)}
 
     stop = StopRequest(folder)
     with _resumable(folder), stop.installed(), watch(study, config, folder) as listener:
@@ -281,8 +363,11 @@ def _backend(
         return
     from sweep.runners.ray import cluster, runner  # imported here, because `local` needs no Ray
 
+    check_wait(config.resources)  # before Ray starts, which takes some seconds
     with cluster.cluster(config.resources.address) as ray_cluster:
-        share = devices(config, gpus=ray_cluster.gpus, cpus=ray_cluster.cpus)
+        share = devices(
+            config, gpus=ray_cluster.gpus, cpus=ray_cluster.cpus, nodes=ray_cluster.each
+        )
 
         def drive(study: Study, job: Callable[[str], Any], stop: StopRequest) -> None:
             def as_json(trial_id: str) -> dict[str, Any]:
@@ -290,8 +375,15 @@ def _backend(
                 return {**fields, "context": fields["context"].to_json()}
 
             jobs = runner.Jobs(of=as_json, path=str(path) if path else None)
-            hang_seconds = config.resources.hang_seconds
-            runner.drive(study, jobs, share, stop, hang_seconds=hang_seconds, warn=warn)
+            runner.drive(
+                study,
+                jobs,
+                share,
+                stop,
+                hang_seconds=config.resources.hang_seconds,
+                wait=config.resources.wait,
+                warn=warn,
+            )
 
         def call(function: Callable[..., Any], *args: Any) -> Any:
             if not share.gpu and config.resources.address is None:
@@ -358,56 +450,6 @@ def _beginning(prepared: Prepared, path: Path | None, chosen: dict[str, Any]) ->
         },
         chosen=chosen,
     )
-
-
-def _past(folder: Location) -> tuple[StudyBegan, dict[str, Any], set[str]]:
-    """Return a study's first event, its config as last changed, and its candidates' ids."""
-    beginning: StudyBegan | None = None
-    config = dict[str, Any]()
-    known = set[str]()
-    for event, _ in study_folder.log_of(
-        folder
-    ).scan():  # a list of ten thousand trials' events takes 200 MB
-        match event:
-            case StudyBegan():
-                beginning = event if event.seq == 0 else beginning
-                config = dict(event.config)
-            case BudgetChanged():
-                config = dict(event.config)
-            case CandidateAdded():
-                known.add(event.trial_id)
-    if beginning is None:
-        raise StudyError(
-            f"The log in {folder} holds no study. Remove the folder and `sweep run` again."
-        )
-    return beginning, config, known
-
-
-def _only_allowed_changes(before: StudyConfig, after: StudyConfig) -> None:
-    changeable = {"budget", "resources", "space"}
-    moved = before.data.model_copy(
-        update={"path": after.data.path}
-    )  # the digest checks the content
-    before = before.model_copy(update={"data": moved})
-    fixed = [
-        name
-        for name in StudyConfig.model_fields
-        if name not in changeable and getattr(before, name) != getattr(after, name)
-    ]
-    if before.budget.labels != after.budget.labels:
-        fixed.append("budget.labels")
-    if fixed:
-        raise StudyError(
-            f"A resume cannot change {', '.join(fixed)}, because the finished trials would not "
-            "fit. It can change resources and the limits of budget other than budget.labels, and "
-            "enlarge the space. For other changes, `sweep run` with another name."
-        )
-
-
-def _names_auto(override: str) -> bool:
-    """Return whether an override says `rule.name=auto`, which a study that chose may keep."""
-    change = Override.parse(override, axis_fields=())
-    return change.path == ("rule", "name") and change.value == AUTO
 
 
 def _commit() -> str | None:

@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from sweep import encoders, methods, proposers, rules
 from sweep.config.space import Candidate, candidates
 from sweep.config.study import StudyConfig
 from sweep.core.errors import ConfigError, DataError
 from sweep.core.plugins import Bound, resolve
-from sweep.datasets.cache import Data, fingerprint, load
+from sweep.datasets.cache import Data, Reader, fingerprint, load
 from sweep.datasets.few_labels import with_labels
 from sweep.launch import auto
 from sweep.launch.buildable import Size, sizes_of
 from sweep.prediction.earlier import Source
 from sweep.pretraining.members import bind_criteria, bind_data, bind_probe, binder
+from sweep.pretraining.parallel.checks import check_backend
 from sweep.pretraining.train import look_step
+from sweep.probes.measures import TOP
 from sweep.proposers import Proposer
 from sweep.replay.landscape_rows import is_number
 from sweep.replay.priors import Prior, Target, choose
@@ -56,13 +60,16 @@ class Prepared:
     unused: Sequence[str] = ()
 
 
-def prepare(config: StudyConfig, *, sources: tuple[Source, ...] | None = None) -> Prepared:
+def prepare(
+    config: StudyConfig, *, sources: tuple[Source, ...] | None = None, read: Reader = load
+) -> Prepared:
     """Check a config against its data and this machine.
 
     Args:
         config: of the study.
         sources: of the prior of a study that has begun; by default they are read from where
             `rule.prior` says.
+        read: the images; `glance` reads only what a dry run needs.
 
     Raises:
         ConfigError: a wrong name, key, window or space.
@@ -71,12 +78,12 @@ def prepare(config: StudyConfig, *, sources: tuple[Source, ...] | None = None) -
     choice, unused = None, list[str]()
     if config.rule.name == auto.AUTO:
         config = auto.checked_keys(config)
-        choice = _chosen(config)
+        choice = _chosen(config, read)
         unused = choice.unused(config)
         config = choice.applied(config)
     rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
     prepared_rule, prepared_proposer = rule.make(), proposer.make()
-    data, data_digest = _images(config)
+    data, data_digest = _images(config, read)
     config = _filled_in(config, rule, proposer)
     space = candidates(config, data_digest, binder())
     prior = _prior(config, rule, space) if sources is None else Prior(sources=sources)
@@ -85,8 +92,8 @@ def prepare(config: StudyConfig, *, sources: tuple[Source, ...] | None = None) -
     sizes: dict[str, Size] = {}
     _check_proposer(config, prepared_rule)
     if data is not None:
-        sizes = sizes_of(space, data)
-        _check_labels(config, data, prepared_rule)
+        sizes = sizes_of(space, data, processes=_processes(config))
+        _check_labels(config, data, prepared_rule, read)
         _check_rule(config, prepared_rule)
         _check_looks(config, sizes)
     elif config.budget.labels is not None:
@@ -108,23 +115,34 @@ def prepare(config: StudyConfig, *, sources: tuple[Source, ...] | None = None) -
     )
 
 
-def _chosen(config: StudyConfig) -> auto.Choice:
+def _chosen(config: StudyConfig, read: Reader) -> auto.Choice:
     """Return the rule of a study whose rule is `auto`; its config holds `race` for now."""
     rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
-    data, data_digest = _images(config)
+    data, data_digest = _images(config, read)
     space = candidates(_filled_in(config, rule, proposer), data_digest, binder())
-    sizes = {} if data is None else sizes_of(space, data)
+    sizes = {} if data is None else sizes_of(space, data, processes=_processes(config))
     prior = _prior(config, rule, space)
-    return auto.decide(auto.gather(config, space, data, sizes, prior=bool(prior.sources)))
+    return auto.decide(
+        auto.gather(config, space, data, sizes, prior=bool(prior.sources), read=read)
+    )
 
 
-def _images(config: StudyConfig) -> tuple[Data | None, str]:
+def _images(config: StudyConfig, read: Reader) -> tuple[Data | None, str]:
     """Return the images, None for the user's own training code, and their digest."""
     resolve("The trial", config.trial, TRIALS)
     if config.trial in TRIALS:
-        data = load(config.data)
+        data = read(config.data)
         return data, data.digest
     return None, fingerprint(config.data) if config.data.path else ""
+
+
+def _processes(config: StudyConfig) -> int:
+    """Return how many processes train a model together; this torch can connect them."""
+    resources = config.resources
+    processes = resources.processes_of_a_trial
+    if processes > 1 and resources.address is None:  # a cluster's workers may have another torch
+        check_backend(gpu=resources.gpu != 0 and torch.cuda.is_available())
+    return processes
 
 
 def bind_rule(config: StudyConfig, *, sources: tuple[Source, ...] = ()) -> Bound[Rule]:
@@ -148,16 +166,22 @@ def _prior(config: StudyConfig, rule: Bound[Rule], space: list[Candidate]) -> Pr
     return choose(rule.keys.get("prior", "none"), target)
 
 
+def filled_in(config: StudyConfig) -> StudyConfig:
+    """Return the config with all default keys of its members; its rule is not `auto`."""
+    rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
+    return _filled_in(config, rule, proposer)
+
+
 def _filled_in(config: StudyConfig, rule: Bound[Rule], proposer: Bound[Proposer]) -> StudyConfig:
     """Return the config with all default keys, so that a later version reads the same values.
 
     A required key of the encoder or the method may be missing, because axes may give it. In each
     candidate these keys are bound.
     """
-    encoder, method = config.encoder, config.method
+    encoder, method, data = config.encoder, config.method, bind_data(config.data)
     return config.model_copy(
         update={
-            "data": config.data.with_parameters(bind_data(config.data).parameters),
+            "data": data.model_copy(update={"name": config.data.name}),
             "encoder": encoder.with_parameters(encoders.filled_in(encoder)),
             "method": method.with_parameters(methods.filled_in(method)),
             "criteria": bind_criteria(config.criteria),
@@ -168,6 +192,20 @@ def _filled_in(config: StudyConfig, rule: Bound[Rule], proposer: Bound[Proposer]
             ),
         }
     )
+
+
+def check_without_data(config: StudyConfig) -> None:
+    """Check the members of a config, their keys and the space, where the images are not at hand.
+
+    Raises:
+        ConfigError: a wrong name, key or space.
+    """
+    if config.rule.name == auto.AUTO:
+        config = auto.checked_keys(config)
+    rule, proposer = bind_rule(config), proposers.bind(config.space.proposer, seed=config.seed)
+    _check_proposer(config, rule.make())
+    resolve("The trial", config.trial, TRIALS)
+    candidates(_filled_in(config, rule, proposer), "", binder())
 
 
 def doubts(prepared: Prepared) -> list[str]:
@@ -185,10 +223,10 @@ def doubts(prepared: Prepared) -> list[str]:
     return sentences
 
 
-def _check_labels(config: StudyConfig, data: Data, rule: Rule) -> None:
+def _check_labels(config: StudyConfig, data: Data, rule: Rule, read: Reader) -> None:
     if not getattr(rule, "needs_labels", True):
         return
-    labelled = data if config.probe.data is None else load(config.probe.data)
+    labelled = data if config.probe.data is None else read(config.probe.data)
     for name in ("train", "validation", "test"):
         split = getattr(labelled.splits, name)
         if split.labels is None:
@@ -202,6 +240,12 @@ def _check_labels(config: StudyConfig, data: Data, rule: Rule) -> None:
         raise DataError(
             f"probe.data has {labelled.shape[0]} channels, the images of pretraining have "
             f"{data.shape[0]}."
+        )
+    classes = len(labelled.splits.classes)
+    if config.probe.metric == "top5_accuracy" and classes <= TOP:
+        raise ConfigError(
+            f"probe.metric is top5_accuracy, and the probe's data has {classes} classes, so that "
+            "five answers are always right. Choose accuracy, balanced_accuracy or macro_f1."
         )
     with_labels(labelled.splits, config.budget.labels, seed=config.data.seed)
 

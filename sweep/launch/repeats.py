@@ -18,6 +18,7 @@ from sweep.config.models import BudgetConfig, RuleConfig, SpaceConfig
 from sweep.config.study import StudyConfig
 from sweep.core.errors import StudyError
 from sweep.core.events import CandidateAdded, Event, Observed, SessionBegan, TrialStarted
+from sweep.launch.past import past_of
 from sweep.log.study_folder import read_log
 from sweep.storage.location import Location
 from sweep.tables.results import Results
@@ -30,19 +31,20 @@ def plan(folder: Location, *, top: int, seeds: int) -> StudyConfig:
 
     Args:
         folder: of a study in which at least one model was probed.
-        top: how many of its best models by validation accuracy are repeated.
+        top: how many of its best models by `probe.metric` on validation are repeated.
         seeds: number of fresh seeds for each.
 
     Raises:
         StudyError: no model was probed, or nothing of the budget is left.
     """
     results = Results(folder)
-    config = results.config
-    trials = results.trials.select(["trial_id", "accuracy"]).to_pylist()
-    probed = [row for row in trials if row["accuracy"] is not None]
+    config = past_of(folder).config  # with the reading of its images
+    metric = results.metric
+    trials = results.trials.select(["trial_id", metric]).to_pylist()
+    probed = [row for row in trials if row[metric] is not None]
     if not probed:
         raise StudyError(f"No model of {results.name} was probed: there is no leader to repeat.")
-    probed.sort(key=lambda row: -row["accuracy"])
+    probed.sort(key=lambda row: -row[metric])
     events = read_log(folder)
     points = _points(events)
     leaders: list[dict[str, Any]] = []
@@ -105,7 +107,7 @@ def _points(events: Sequence[Event]) -> dict[str, dict[str, Any]]:
 
 
 def intervals(results: Results) -> pa.Table:
-    """Return each leader's mean validation accuracy over the fresh seeds.
+    """Return each leader's mean `probe.metric` on validation over the fresh seeds.
 
     Columns: the varied fields, seeds, mean, sd (over seeds), and lo, hi: Student's 95 %
     interval of the mean, null for one seed.
@@ -113,11 +115,12 @@ def intervals(results: Results) -> pa.Table:
     events = read_log(results.location)
     points = _points(events)
     groups: dict[tuple[tuple[str, Any], ...], list[float]] = {}
-    for row in results.trials.select(["trial_id", "accuracy"]).to_pylist():
-        if row["accuracy"] is not None:
+    metric = results.metric
+    for row in results.trials.select(["trial_id", metric]).to_pylist():
+        if row[metric] is not None:
             point = points[row["trial_id"]]
             key = tuple((name, value) for name, value in point.items() if name != "seed")
-            groups.setdefault(key, []).append(row["accuracy"])
+            groups.setdefault(key, []).append(row[metric])
     rows = [{**dict(key), **summary(values)} for key, values in groups.items()]
     return pa.Table.from_pylist(sorted(rows, key=lambda row: -row["mean"]))
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from sweep import probes
 from sweep.config.study import TrialConfig
-from sweep.datasets.cache import Data, load
+from sweep.datasets.cache import Data, Reader, load
 from sweep.datasets.few_labels import with_labels
 from sweep.datasets.images import Split
 from sweep.pretraining import train
@@ -43,11 +43,18 @@ class TimedSteps:
     steps: int
 
 
-def time_steps(config: TrialConfig, data: Data, device: str, *, seconds: float) -> TimedSteps:
+def time_steps(
+    config: TrialConfig, data: Data, device: str, *, seconds: float, processes: int = 1
+) -> TimedSteps:
     """Train a candidate for at least `seconds` after its first step.
 
     The first step is not counted, because it compiles and allocates; unless it is the only one.
+    If several processes train the candidate together, one process is timed with its part of a
+    batch. The time in which they exchange gradients is left out.
     """
+    batch = config.train.batch
+    part = config.train.model_copy(update={"batch": max(2, batch // processes)})
+    config = config.model_copy(update={"train": part})
     run = train.begin(config, data.shape, device, images=len(data.splits.pretrain))
     images, labels = training_images(
         run.method, data.splits, name=config.method.name, device=device
@@ -73,12 +80,18 @@ def time_steps(config: TrialConfig, data: Data, device: str, *, seconds: float) 
     return TimedSteps(
         encoder=run.encoder,
         seconds=step_seconds,
-        steps=train.total_steps(config, len(images)),
+        steps=config.train.epochs * (len(images) // batch),
     )
 
 
 def time_look(
-    config: TrialConfig, data: Data, encoder: nn.Module, device: str, *, seconds: float
+    config: TrialConfig,
+    data: Data,
+    encoder: nn.Module,
+    device: str,
+    *,
+    seconds: float,
+    read: Reader = load,
 ) -> float:
     """Return the seconds of one probe: features of all labelled images, and the fit.
 
@@ -88,7 +101,7 @@ def time_look(
     Raises:
         ConfigError: the probe refuses its keys, or raises an error if it is a plug-in.
     """
-    labelled = data if config.probe.data is None else load(config.probe.data)
+    labelled = data if config.probe.data is None else read(config.probe.data)
     parts = with_labels(labelled.splits, config.labels, seed=config.data.seed)
     total = sum(len(part) for part in parts)
     bound = probes.bind(config.probe, seed=config.seed)

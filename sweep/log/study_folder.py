@@ -10,7 +10,7 @@ RESULTS/NAME/trials/TRIAL/      the files of one trial
 
 from __future__ import annotations
 
-from sweep.core.errors import StudyError, UserError, unknown_name
+from sweep.core.errors import StudyError, StudyExists, UserError, unknown_name
 from sweep.core.events import Event
 from sweep.core.limits import NAME
 from sweep.log.file_log import FileLog, FileLogReader
@@ -111,17 +111,27 @@ def check_vacant(results: Location, name: str) -> Location:
         )
     if folder.exists():
         raise _not_a_folder(folder)
-    log = log_of(folder)
-    if log.exists() and next(log.scan(), None):
-        raise StudyError(
-            f"The study {folder} exists already. `sweep resume {folder}` goes on with it; "
-            "name=NAME begins another."
-        )
+    check_no_event(folder)
     if others := set(folder.names()) - {EVENTS, LOCK, NOTE, PRIOR}:
         raise StudyError(
             f"{folder} is not a study but holds {min(others)!r}. Choose another name=NAME."
         )
     return folder
+
+
+def check_no_event(folder: Location) -> None:
+    """Raise `StudyExists` if the log of a study holds an event."""
+    if has_begun(folder):
+        raise StudyExists(
+            f"The study {folder} exists already. `sweep resume {folder}` goes on with it; "
+            "name=NAME begins another."
+        )
+
+
+def has_begun(folder: Location) -> bool:
+    """Return whether the log of a study holds an event."""
+    log = log_of(folder)
+    return log.exists() and next(log.scan(), None) is not None
 
 
 def find(results: Location, study: str) -> Location:

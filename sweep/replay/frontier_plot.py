@@ -1,24 +1,20 @@
 """Plot frontiers: a row of panels for each table, one panel for each axis, one line for each rule.
 
-The numbers come from `sweep.replay.frontier`, and `sweep.replay.picture` writes the file.
+The numbers come from `sweep.replay.frontier`, and `sweep.report.render` writes the file.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
 
-from sweep.replay.picture import save, shown
-
-Floats = npt.NDArray[np.float64]
+from sweep.report.fields import Row, Spec, label
+from sweep.report.render import save, titled
+from sweep.report.theme import CATEGORIES
 
 PANELS = {
     "pretrain": "pretraining alone",
@@ -27,10 +23,7 @@ PANELS = {
     "wall": "wall seconds",
     "probes": "probes",
 }
-COLOURS = (  # the palette of Okabe and Ito, also for colour-blind readers
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9",
-)  # fmt: skip
-DASHES = ("-", "--", ":", "-.")
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 MOST_BANDS = 2
 """With more rules than this, their intervals would hide each other and are left out."""
 SMALLEST_SHARE = 0.02
@@ -39,6 +32,9 @@ POINTS = 80
 """How many of a curve's budgets are drawn, about evenly over the logarithmic axis."""
 LINEAR_BELOW = 0.1
 """Below this regret, in points, the axis is linear, so that 0 is on it."""
+SHARES = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+REGRETS = (0, 0.1, 0.3, 1, 3, 10, 30)
 
 
 def write(table: pa.Table, path: Path) -> None:
@@ -47,46 +43,41 @@ def write(table: pa.Table, path: Path) -> None:
     Raises:
         UserError: the path does not end in .svg, .png or .pdf, or cannot be written.
     """
-    save(lambda: draw(table), path)
+    save(draw(table), path)
 
 
-def draw(table: pa.Table) -> Figure:
-    """Return the figure of a table of `sweep.replay.frontier.frontiers`."""
-    names = pc.unique(table["table"]).to_pylist()
+def draw(table: pa.Table) -> Spec:
+    """Return the specification of the picture of a table of `sweep.replay.frontier.frontiers`."""
     rules = pc.unique(table["rule"]).to_pylist()
-    figure = Figure(figsize=(15, 1.2 + 3.0 * len(names)), layout="constrained")
-    every = figure.subplots(len(names), len(PANELS), squeeze=False, sharey="row")
-    for row, name in zip(every, names, strict=True):
-        of_table = table.filter(pc.equal(table["table"], name))
-        for axes, axis in zip(row, PANELS, strict=True):
-            _panel(axes, of_table.filter(pc.equal(of_table["budget"], axis)), axis, rules)
-        row[0].set_ylabel(f"{shown(name)}\nmean regret (points)", parse_math=False)
-    lines, labels = every[0][0].get_legend_handles_labels()
-    legend = figure.legend(lines, labels, loc="outside upper left", ncols=min(6, len(rules)))
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    figure.supxlabel(_note(table, rules), x=0.01, ha="left", fontsize="medium", parse_math=False)
-    return figure
+    names = pc.unique(table["table"]).to_pylist()
+    rows = [row for name in names for axis in PANELS for row in _rows(table, name, axis, rules)]
+    spec: Spec = {
+        "vconcat": [{"hconcat": [_panel(name, axis, rules) for axis in PANELS]} for name in names],
+        "spacing": 24,
+    }
+    return titled(spec, "Regret over each budget", _note(table, rules), {"frontiers": rows})
 
 
-def _panel(axes: Axes, table: pa.Table, axis: str, rules: list[str]) -> None:
-    """Draw the regret of each rule over one axis, and a dot at its mean end and final regret."""
-    for number, rule in enumerate(rules):
-        rows = table.filter(pc.equal(table["rule"], rule))
-        spent, regret, low, high = (
-            rows[name].to_numpy().astype(float)
-            for name in ("spent", "mean_regret", "mean_regret_lo", "mean_regret_hi")
-        )
-        look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)]}
-        dashes = DASHES[number // len(COLOURS) % len(DASHES)]
-        at = _drawn(len(spent))
-        axes.step(spent[at], regret[at], where="post", ls=dashes, label=shown(rule), **look)
-        if len(rules) <= MOST_BANDS and not np.isnan(low).all():
-            axes.fill_between(spent[at], low[at], high[at], step="post", alpha=0.15, lw=0, **look)
-        ended = rows["ended"].to_numpy(zero_copy_only=False)
-        if ended.any():
-            axes.plot(spent[np.argmax(ended)], regret[-1], marker="o", ms=4, **look)
-    _axes(axes, axis)
+def _rows(table: pa.Table, name: str, axis: str, rules: list[str]) -> list[Row]:
+    """Return the points of each rule's curve over one axis; the last holds where it ends."""
+    made: list[Row] = []
+    for rule in rules:
+        chosen = pc.and_(pc.equal(table["rule"], rule), pc.equal(table["budget"], axis))
+        of_rule = table.filter(pc.and_(chosen, pc.equal(table["table"], name)))
+        rows = of_rule.to_pylist()
+        if not rows:
+            continue
+        ended = next((row["spent"] for row in rows if row["ended"]), None)
+        low, high = "mean_regret_lo", "mean_regret_hi"
+        made += [
+            {"table": name, "axis": axis, "rule": rule, "spent": rows[i]["spent"],
+             "regret": rows[i]["mean_regret"], "lo": rows[i][low], "hi": rows[i][high]}
+            for i in _drawn(len(rows))
+        ]  # fmt: skip
+        if ended is not None:
+            end = {"ended": ended, "final": rows[-1]["mean_regret"]}
+            made.append({"table": name, "axis": axis, "rule": rule, **end})
+    return made
 
 
 def _drawn(budgets: int) -> npt.NDArray[np.int64]:
@@ -95,18 +86,74 @@ def _drawn(budgets: int) -> npt.NDArray[np.int64]:
     return np.unique(np.round(places).astype(np.int64) - 1)
 
 
-def _axes(axes: Axes, axis: str) -> None:
-    axes.set_title(PANELS[axis])
-    axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=LINEAR_BELOW)
-    axes.set_ylim(bottom=0)
-    if axis != "probes":
-        axes.set_xlim(left=SMALLEST_SHARE)
-    axes.set_xlabel("number" if axis == "probes" else "share of the whole grid's")
-    for one in (axes.xaxis, axes.yaxis):
-        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        one.set_minor_locator(NullLocator())
-    axes.grid(color="0.9", lw=0.5)
+def _panel(name: str, axis: str, rules: list[str]) -> Spec:
+    """Return the regret of each rule over one axis, and a dot at its mean end and final regret."""
+    shares = axis != "probes"
+    x: Spec = {
+        "field": "spent",
+        "type": "quantitative",
+        "title": "share of the whole grid's" if shares else "number",
+        "scale": {"type": "log", "nice": False, "clamp": True,
+                  **({"domainMin": SMALLEST_SHARE} if shares else {})},
+        "axis": {"format": "~g", "labelOverlap": True,
+                 "values": list(SHARES if shares else COUNTS)},
+    }  # fmt: skip
+    first = axis == next(iter(PANELS))
+    y: Spec = {
+        "field": "regret",
+        "type": "quantitative",
+        "title": f"{label(name)}: mean regret (points)" if first else None,
+        "scale": {"type": "symlog", "constant": LINEAR_BELOW, "domainMin": 0},
+        "axis": {"values": list(REGRETS), "format": "~g"},
+    }
+    bands = [{
+        "transform": [{"filter": "isValid(datum.lo)"}],
+        "mark": {"type": "area", "interpolate": "step-after", "opacity": 0.15},
+        "encoding": {"x": x, "y": {**y, "field": "lo"}, "y2": {"field": "hi"}},
+    }] if len(rules) <= MOST_BANDS else []  # fmt: skip
+    return {
+        "width": 210,
+        "height": 190,
+        "title": {"text": PANELS[axis], "fontSize": 11, "offset": 6},
+        "data": {"name": "frontiers"},
+        "transform": [{"filter": {"and": [{"field": "table", "equal": name},
+                                          {"field": "axis", "equal": axis}]}}],
+        "encoding": {"color": _colour(rules), "strokeDash": _dashes(rules)},
+        "layer": [
+            *bands,
+            {
+                "transform": [{"filter": "isValid(datum.spent)"}],
+                "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.6},
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                "transform": [{"filter": "isValid(datum.ended)"}],
+                "mark": {"type": "point", "filled": True, "size": 40},
+                "encoding": {"x": {**x, "field": "ended"}, "y": {**y, "field": "final"},
+                             "strokeDash": {"value": [1, 0]}},
+            },
+        ],
+    }  # fmt: skip
+
+
+def _colour(rules: list[str]) -> Spec:
+    colours = [CATEGORIES[number % len(CATEGORIES)] for number in range(len(rules))]
+    return {
+        "field": "rule",
+        "type": "nominal",
+        "title": "rule",
+        "scale": {"domain": rules, "range": colours},
+    }
+
+
+def _dashes(rules: list[str]) -> Spec:
+    dashes = [DASHES[number // len(CATEGORIES) % len(DASHES)] for number in range(len(rules))]
+    return {
+        "field": "rule",
+        "type": "nominal",
+        "title": "rule",
+        "scale": {"domain": rules, "range": dashes},
+    }
 
 
 def _note(table: pa.Table, rules: list[str]) -> str:

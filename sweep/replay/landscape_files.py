@@ -6,27 +6,36 @@ The columns of a file: `sweep.replay.landscape_rows`.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
-from sweep.core.errors import DataError, UserError
+from sweep.core.errors import DataError, StudyWarning, UserError
 from sweep.core.events import CandidateAdded, Event, Observed, StudyBegan
-from sweep.core.records import Cost, Observation
+from sweep.core.outcome import Z95
+from sweep.core.records import Cost, Measure, Observation, maximised
 from sweep.log.study_folder import read_log
+from sweep.replay.cells import Reading
+from sweep.replay.csv_file import read_csv
 from sweep.replay.landscape import Landscape, Recorded
 from sweep.replay.landscape_rows import is_name, is_number, method_of, of_table, to_table
+from sweep.replay.presets import translate
 from sweep.storage.location import Address, locate
 from sweep.tables.arrow import reader
 
 
 def load(
-    source: Address, *, columns: Mapping[str, str] | None = None, unfinished: bool = False
+    source: Address,
+    *,
+    columns: Mapping[str, str] | None = None,
+    unfinished: bool = False,
+    reading: Reading | None = None,
+    tool: str | None = None,
 ) -> Landscape:
     """Read a study's folder, a Parquet or a CSV file.
 
@@ -34,6 +43,8 @@ def load(
         source: the path; or the address of a study on an object store.
         columns: name here -> name in the file, where they differ.
         unfinished: whether candidates of a file may lack a row at the end of training.
+        reading: how the cells of a file are read.
+        tool: that exported the file: wandb, optuna or mlflow.
 
     Raises:
         DataError: the table cannot be read, lacks a column, holds a candidate twice, or holds
@@ -41,21 +52,36 @@ def load(
     """
     location = locate(source)
     if location.is_folder():
-        if columns:
-            raise DataError("A study's folder needs no column map; its columns are known.")
+        if columns or tool or reading not in (None, Reading()):
+            raise DataError(
+                "A study's folder needs no --column, --unit, --skip-bad or --from; its columns "
+                "are known."
+            )
         return of_events(location.name, read_log(location))
+    reading = reading or Reading()
     try:
-        file = reader(location.read())  # Arrow cannot open a path that is not UTF-8
+        data = location.read()
         if location.path.suffix == ".csv":
-            table = pyarrow.csv.read_csv(file)
+            table, delimiter = read_csv(str(location), data)
+            reading = replace(reading, decimal_comma=delimiter != ",")
         else:
-            table = pyarrow.parquet.read_table(file)
+            table = pyarrow.parquet.read_table(reader(data))  # it opens only paths in UTF-8
         _ = table.column_names  # raises here if a name is not UTF-8
     except FileNotFoundError:
         raise DataError(f"There is no table {location}.") from None
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise DataError(f"{location} cannot be read as a table: {error}.") from error
-    return of_table(location.path.stem, table, columns=columns, unfinished=unfinished)
+    if tool is not None:
+        table, left_out = translate(str(location), table, tool)
+        if left_out:
+            warnings.warn(
+                f"{location}: {left_out} runs did not end well, and are left out.",
+                StudyWarning,
+                stacklevel=2,
+            )
+    return of_table(
+        location.path.stem, table, columns=columns, unfinished=unfinished, reading=reading
+    )
 
 
 def write(landscape: Landscape, path: Path, *, about: Mapping[str, Any]) -> None:
@@ -86,10 +112,14 @@ def about(path: Path) -> dict[str, Any]:
 
 
 def of_events(name: str, events: Sequence[Event]) -> Landscape:
-    """Return what a study's trials reported, failures left out."""
+    """Return what a study's trials reported, failures left out.
+
+    The accuracy of a candidate is what the study maximised (`probe.metric`). A warning names the
+    metric where it is another measure.
+    """
     points: dict[str, Mapping[str, Any]] = {}
     seen: dict[str, dict[tuple[str, int], Observation]] = {}
-    method = ""
+    method, metrics = "", set[str]()
     for event in events:
         match event:
             case StudyBegan():
@@ -99,6 +129,13 @@ def of_events(name: str, events: Sequence[Event]) -> Landscape:
             case Observed(observation=observation) if observation.stage != "tested":
                 key = (observation.stage, observation.step)
                 seen.setdefault(event.trial_id, {}).setdefault(key, observation)
+                metrics |= {m.detail["maximised"] for m in observation.measures if maximised(m)}
+    for metric in sorted(metrics):
+        warnings.warn(
+            f"{name} maximised {metric} (probe.metric): in its table, accuracy is {metric}.",
+            StudyWarning,
+            stacklevel=2,
+        )
     return Landscape(
         name=name,
         candidates=tuple(
@@ -130,6 +167,21 @@ def _brief(observations: Iterable[Observation]) -> tuple[Observation, ...]:
             step, fraction = seen.step, seen.fraction
             out.append(Observation(stage="pretrain", step=step, fraction=fraction, cost=passed))
             passed = Cost()
-        out.append(replace(seen, cost=seen.cost + passed, detail={}))
+        measures = tuple(_of_metric(measure) for measure in seen.measures)
+        out.append(replace(seen, measures=measures, cost=seen.cost + passed, detail={}))
         passed = Cost()
     return tuple(out)
+
+
+def _of_metric(measure: Measure) -> Measure:
+    """Return an accuracy with the value of `probe.metric`, if that is another measure.
+
+    Its images are as many as a proportion with the same interval would need.
+    """
+    if (found := maximised(measure)) is None:
+        return measure
+    value, low, high = found
+    error = (high - low) / (2 * Z95)
+    known = 0 < value < 1 and error > 0
+    detail = {"images": max(1, round(value * (1 - value) / error**2))} if known else {}
+    return replace(measure, value=value, detail=detail)

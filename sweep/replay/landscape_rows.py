@@ -6,12 +6,15 @@ Pure: an Arrow table in, candidates out, and back. Columns:
     fraction                    of training, above 0, 1 at the end; 1 where there is no column
     loss alpha                  seen there; empty or NaN means that the model diverged or collapsed
     rankme ...                  other criteria seen there; empty or NaN means not known
-    accuracy test_accuracy      of the probe, 0 to 1, or in percent if any is above 1
+    accuracy test_accuracy      of the probe, 0 to 1; or all in percent: with a sign, or above 1
     accuracy_images             images of the validation split
     pretrain_seconds            device-seconds of training up to this row
     measure_seconds probe_seconds   device-seconds spent at this row
     anything else               a varied field, if it is one number, text or truth value
                                 throughout a candidate
+
+A text in a column of numbers is read as a number where its meaning is certain, and refused
+otherwise: `sweep.replay.cells`.
 """
 
 from __future__ import annotations
@@ -25,13 +28,10 @@ import pyarrow as pa
 
 from sweep.core.errors import DataError, unknown_name
 from sweep.core.records import Cost, Measure, Observation
+from sweep.replay.cells import Reading
 from sweep.replay.landscape import Landscape, Recorded
+from sweep.replay.typed_rows import ACCURACIES, CRITERIA, FATAL, SECONDS, read_rows, without_unused
 
-FATAL = ("loss", "alpha")
-"""Columns in which an empty cell means that the model diverged or collapsed."""
-CRITERIA = (*FATAL, "alpha_r2", "rankme")
-ACCURACIES = ("accuracy", "test_accuracy")
-SECONDS = ("pretrain_seconds", "measure_seconds", "probe_seconds")
 REPLAYED_STEPS = 1000
 """Steps of a whole replayed training, because a table has fractions and no steps."""
 
@@ -82,6 +82,7 @@ def of_table(
     *,
     columns: Mapping[str, str] | None = None,
     unfinished: bool = False,
+    reading: Reading | None = None,
 ) -> Landscape:
     """Return the candidates of a table; see the module's docstring for its columns.
 
@@ -91,8 +92,16 @@ def of_table(
         columns: name here -> name in the table, where they differ.
         unfinished: whether candidates may lack a row at the end of training, and the table a
             column of a criterion.
+        reading: how its cells are read.
+
+    Raises:
+        DataError: a column is missing, a cell is no number where one is needed, accuracies have
+            two units, or a number is impossible.
     """
-    rows = _renamed(name, table, columns or {}).to_pylist()
+    columns = columns or {}
+    renamed = _renamed(name, table, columns)
+    own = b"sweep" in (table.schema.metadata or {})
+    rows = read_rows(name, renamed, reading or Reading(), frozenset(columns), own=own)
     if not rows:
         raise DataError(f"{name} has no row.")
     known = {*CRITERIA, *ACCURACIES, *SECONDS, "trial_id", "fraction", "accuracy_images"}
@@ -107,14 +116,14 @@ def of_table(
             "Columns there: " + ", ".join(rows[0])
         )
     other = [key for key in rows[0] if key not in known]
-    scale = 100.0 if any(_number(row.get(a)) > 1 for row in rows for a in ACCURACIES) else 1.0
+    if not own and "trial_id" in rows[0]:  # without ids, the texts are what names a model
+        other = without_unused(name, rows, other, columns.keys())
     by_key: dict[str, list[dict[str, Any]]] = {}
     varied = [key for key in other if all(is_number(row[key]) or is_name(row[key]) for row in rows)]
     for number, row in enumerate(rows, start=1):
         by_key.setdefault(_key(row, varied, number), []).append(row)
     candidates = [
-        _candidate(name, key, some, other, scale, unfinished=unfinished)
-        for key, some in by_key.items()
+        _candidate(name, key, some, other, unfinished=unfinished) for key, some in by_key.items()
     ]
     method = _method_in((table.schema.metadata or {}).get(b"sweep", b"{}"))
     return Landscape(name=name, candidates=tuple(candidates), method=method)
@@ -169,7 +178,6 @@ def _candidate(
     key: str,
     rows: list[dict[str, Any]],
     other: Sequence[str],
-    scale: float,
     *,
     unfinished: bool,
 ) -> Recorded:
@@ -199,7 +207,7 @@ def _candidate(
         criteria = [c for c in FATAL if c in row]
         criteria += [c for c in ("rankme", *other) if c not in point and is_number(row.get(c))]
         last = row is rows[-1] and (fraction == 1 or diverged)
-        seen += _observations(row, fraction, criteria, scale, _costs(costs, trained), last=last)
+        seen += _observations(row, fraction, criteria, _costs(costs, trained), last=last)
     return Recorded(trial_id=key, point=point, names=names, seen=tuple(seen))
 
 
@@ -214,7 +222,6 @@ def _observations(
     row: Mapping[str, Any],
     fraction: float,
     criteria: Sequence[str],
-    scale: float,
     costs: Mapping[str, Cost],
     *,
     last: bool,
@@ -247,15 +254,10 @@ def _observations(
     images = _number(row.get("accuracy_images"))
     detail = {} if math.isnan(images) else {"images": int(images)}
     probed = [
-        Measure(name=a, value=float(row[a]) / scale, detail=detail if a == "accuracy" else {})
+        Measure(name=a, value=float(row[a]), detail=detail if a == "accuracy" else {})
         for a in ACCURACIES
         if is_number(row.get(a))
     ]
-    if wrong := [m for m in probed if m.value is not None and not 0 <= m.value <= 1]:
-        raise DataError(
-            f"A row has the {wrong[0].name} {row[wrong[0].name]:g}, but accuracies lie between 0 "
-            "and 1, or, where any is above 1, between 0 and 100."
-        )
     if probed:
         yield Observation(
             stage="probed",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sweep.core.errors import ConfigError, unknown_name
+from sweep.core.errors import ConfigError, DataError, unknown_name
 from sweep.core.history import Floats
 from sweep.prediction.earlier import Source
 from sweep.prediction.prior_file import of_bytes, shipped, to_bytes
@@ -106,7 +106,7 @@ def choose(
             source.
         UserError: a source cannot be read.
     """
-    words = _words(given)
+    words = addresses_of(given)
     by_default = words == [SHIPPED]
     sources = [source for word in words for source in _named(word, target, strict=not by_default)]
     _check_without(without, sources)
@@ -136,8 +136,8 @@ def choose(
     return Prior(sources=used, unused=unused)
 
 
-def _words(given: Given) -> list[str]:
-    """Return the addresses, and `shipped`, in a value of `rule.prior`."""
+def addresses_of(given: Given) -> list[str]:
+    """Return the addresses, and `shipped`, in a value of `rule.prior`; `none` has none."""
     words = [given] if isinstance(given, str) else list(given)
     if NONE in words and len(words) > 1:
         raise ConfigError(f'rule.prior holds "none" and addresses: {words}. Keep one of them.')
@@ -147,7 +147,10 @@ def _words(given: Given) -> list[str]:
 def _named(word: str, target: Target, *, strict: bool) -> list[Source]:
     """Return the sources that one word names; `strict` forbids a shipped prior of no source."""
     if word != SHIPPED:
-        return [found.source for found in read(word)]
+        try:
+            return [found.source for found in read(word)]
+        except DataError as error:
+            raise DataError(f"rule.prior: {error}") from None
     sources = shipped(target.trained_by or "")
     if strict and not sources:
         raise ConfigError(

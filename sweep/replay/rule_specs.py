@@ -75,8 +75,13 @@ class RuleSpec:
             raise ConfigError(
                 f"{text!r}: the rule {name!r} has no prior, so without= says nothing."
             )
-        spec.make_rule()
+        made = spec.make_rule()
         spec.make_proposer(seed=0)
+        if proposer.name != "order" and getattr(made, "begins", False):
+            raise ConfigError(
+                f"{text!r}: the rule {name!r} chooses which candidate begins, so it takes no "
+                "proposer. Take proposer= out."
+            )
         return spec
 
     def make_rule(self, *, seed: int = 0, **keys: Any) -> Rule:

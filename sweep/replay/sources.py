@@ -21,7 +21,7 @@ from sweep.prediction.earlier import Source
 from sweep.prediction.prior_file import checked, of_bytes
 from sweep.replay.landscape import Landscape, Recorded
 from sweep.replay.landscape_files import load
-from sweep.replay.landscape_rows import ACCURACIES
+from sweep.replay.typed_rows import ACCURACIES
 from sweep.storage.location import Address, locate
 from sweep.tables.parameters import column
 

@@ -5,7 +5,8 @@ Whenever a worker is free, the rule fits a joint model of configuration and frac
 look is the one with the largest chance to become the best of all per device-second that it still
 takes. A worker idles where the best free trial has less than `focus` of the largest such ratio of
 the trials at work: one model after another to the end costs less than many at once. The study ends
-when what is left is expected to gain no more than `tolerance_points`.
+when at least three models are finished and what is left is expected to gain no more than
+`tolerance_points`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,13 @@ from sweep.prediction.few_labels import LOOK, SPECTRUM, finish_few
 from sweep.prediction.joint import LIBRARY, Belief, Constants
 from sweep.prediction.surrogate import Rows, whole_seconds
 
-FIRST_LOOKS = 4
-"""Looks that are needed before the model chooses."""
+FIRST_LOOKS = 10
+"""Looks that are needed before the model chooses: about two per parameter of a space of four axes.
+With four looks and four workers, a study sometimes ended before it had found the good part of a
+large space, and a wrong prior did more harm."""
+FIRST_FINISHED = 3
+"""Models that are finished before the study may end: until then the scale of the accuracies at the
+end of training is a guess, and some studies ended on it before they had found the best models."""
 LEAST_REMAINS = 0.02
 """Part of a training that a trial counts as having before it, so that no chance is divided by 0."""
 
@@ -89,7 +95,7 @@ class Race:
 
     def __call__(self, history: History) -> Decision:
         if self.early:
-            return finish_few(history, models=self.models)
+            return finish_few(history, models=self.models, sources=self.sources)
         ids, zone = history.trial_ids, history.zone
         if rows := self._finished(history):
             reason = "it is trained to the end"
@@ -178,7 +184,8 @@ class Race:
                 return _farthest(history, pending), f"among the first {FIRST_LOOKS} looks"
             if running and self.save == "device":
                 return None, f"{seen} looks are known, and the model needs {FIRST_LOOKS}"
-        if belief.left <= self.tolerance_points:
+        finished = history.count(State.PROBED)
+        if finished >= FIRST_FINISHED and belief.left <= self.tolerance_points:
             return None, f"all that is left is expected to gain {belief.left:.3f} points"
         rows = np.array([*contenders, *running])
         value = belief.chance_H[rows] / _remaining_seconds(history, rows)

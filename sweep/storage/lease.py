@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from sweep.core.errors import Resumable, StudyError
+from sweep.core.errors import Resumable, StudyDriven, StudyError
 from sweep.storage.base import ConditionalStorage
 from sweep.storage.location import Location
 from sweep.storage.symlinks import refuse_links
@@ -100,7 +100,8 @@ def take(folder: Location) -> Lease:
         folder: of the study; it must exist.
 
     Raises:
-        StudyError: another process holds it, or the folder cannot be locked.
+        StudyDriven: another process holds it.
+        StudyError: the folder cannot be locked.
     """
     store = folder.conditional
     return FileLease(folder) if store is None else ObjectLease(folder, store)
@@ -137,7 +138,8 @@ class FileLease:
         folder: of the study; it must exist.
 
     Raises:
-        StudyError: another process holds it, or the folder cannot be locked.
+        StudyDriven: another process holds it.
+        StudyError: the folder cannot be locked.
     """
 
     def __init__(self, folder: Location) -> None:
@@ -183,7 +185,7 @@ class ObjectLease:
         store: of the folder.
 
     Raises:
-        StudyError: another process holds it.
+        StudyDriven: another process holds it.
     """
 
     def __init__(self, folder: Location, store: ConditionalStorage) -> None:
@@ -295,7 +297,7 @@ def _machine() -> str:
 
 def _taken(
     folder: Location, holder: LeaseHolder | None, silent_seconds: float | None
-) -> StudyError:
+) -> StudyDriven:
     """Return the error of a process that finds the study driven by another."""
     heartbeat, free = "", ""
     if silent_seconds is not None:
@@ -303,7 +305,7 @@ def _taken(
         if folder.conditional is not None:
             rest = max(1.0, DEAD_SECONDS - silent_seconds)
             free = f" If it is dead, the study is free in {rest:.0f} s."
-    return StudyError(
+    return StudyDriven(
         f"The study {folder} is driven already, by {holder or 'another process'}{heartbeat}. "
         f"`sweep stop {folder}` stops that process.{free}"
     )

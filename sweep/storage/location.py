@@ -31,6 +31,8 @@ Address: TypeAlias = "str | os.PathLike[str] | UPath | Location"
 S3_PACKAGES = {"boto3": "boto3", "s3fs": "s3fs", "upath": "universal-pathlib"}
 """Module -> the package that a user installs."""
 
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/+")
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -178,6 +180,11 @@ class Location:
         return self.storage.free_bytes(self.path)
 
 
+def is_object_store(address: str) -> bool:
+    """Return whether an address is on an object store, and no path of a disk."""
+    return _SCHEME.match(address) is not None
+
+
 def locate(address: Address) -> Location:
     """Return the location that a user names: a path, or `s3://BUCKET/PREFIX`.
 
@@ -192,7 +199,7 @@ def locate(address: Address) -> Location:
     text = str(address)
     if "\0" in text:
         raise UserError(f"{text!r} is not a path: it contains a zero byte. Type another path.")
-    if (scheme := re.match(r"([a-z][a-z0-9+.-]+):/+", text)) is None:
+    if (scheme := _SCHEME.match(text)) is None:
         return Location(Disk(), Path(text))
     if scheme[1] != "s3" or scheme.end() == len(text):
         raise UserError(

@@ -376,7 +376,8 @@ def test_a_damaged_study_is_shown_up_to_the_damage_with_one_note_and_not_resumed
     for words in (["show", folder], ["query", folder, lambdas]):
         code, out, err = call(*words, capsys=capsys)
         assert code == 0
-        assert len([line for line in out.splitlines() if "0." in line]) == 4
+        rows = [line for line in out.splitlines() if not line.startswith("chance")]
+        assert len([line for line in rows if "0." in line]) == 4
         assert err.count("Note: ") == 1
         assert f"is damaged at line {len(lines) - 1}" in err
     code, _, err = call("resume", folder, capsys=capsys)
@@ -433,3 +434,15 @@ def test_a_study_without_probes_ranks_its_models_by_each_number(
     assert second == "rankme, largest first: not measured"
     assert third == "loss, lowest first: not measured"
     assert worth.startswith("Such a ranking is worth little: ")
+
+
+def test_the_help_shows_each_command_in_a_whole_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert app.run_command(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, command in app.COMMANDS.items():
+        first = (command.__doc__ or "").splitlines()[0]
+        assert len(first) <= 50, name
+        assert first.endswith("."), name
+        assert first in shown, name

@@ -24,6 +24,7 @@ from tests.object_store import Road
 from tests.small import small_study
 
 ROOT = Path(__file__).parent.parent.parent
+ON_A_CLUSTER = "resources.address=10.0.0.1:6379"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,15 @@ def health(folder: Location) -> dict[str, Finding]:
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_processes_of_a_trial_that_this_machine_cannot_run_are_told() -> None:
+    assert list(machine.processes(small_study())) == []
+    assert list(machine.processes(small_study("resources.processes=2", ON_A_CLUSTER))) == []
+    one = small_study("resources.processes=100_000", "resources.gpu=0")
+    wrong = of("processes", list(machine.processes(one)))
+    assert wrong.state == "wrong"
+    assert "Each trial has 100000 processes, which need 100000 cores" in wrong.seen
 
 
 # The command ---------------------------------------------------------------------------
@@ -183,7 +193,11 @@ def test_an_object_store_is_tried_and_one_without_conditions_protects_nobody(
 
 
 def test_a_study_on_an_object_store_is_looked_at(bucket: Location) -> None:
-    launch.run(_config(8, "local", "paper"), results=str(bucket), warn=lambda sentence: None)
+    launch.run(
+        _config(8, {"name": "paper"}, {"runner": "local"}, seconds=0.0),
+        results=str(bucket),
+        warn=lambda sentence: None,
+    )
     found = health(bucket / "scale")
     assert [one for one in found.values() if one.state != "ok"] == []
     (bucket / "scale" / EVENTS / "0000000003.json").remove()

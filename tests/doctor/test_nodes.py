@@ -51,7 +51,7 @@ def second(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Itera
     images.mkdir()
     results.mkdir()
     rng = np.random.default_rng(0)
-    for number in range(4):
+    for number in range(20):
         pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(images / f"{number}.png")
     mounts = f"mount -t tmpfs none {images} && mount -t tmpfs none {results}"
@@ -68,10 +68,8 @@ def test_a_node_without_the_images_and_with_results_of_its_own_is_named(
 ) -> None:
     config = StudyConfig.parse({"name": "x", "data": {"path": str(second.images)}})
     found = {one.check: one for one in nodes.findings(locate(second.results), config, None, None)}
-    assert {one.check for one in found.values() if one.state != "ok"} == {
-        f"data on {second.name}",
-        f"results on {second.name}",
-    }
+    wrong = {one.check: one.seen for one in found.values() if one.state != "ok"}
+    assert set(wrong) == {f"data on {second.name}", f"results on {second.name}"}, wrong
     assert str(second.images) in found[f"data on {second.name}"].seen
     assert "--results s3://BUCKET/PREFIX" in found[f"results on {second.name}"].cure
     for node in on_nodes.nodes():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given
@@ -21,8 +23,16 @@ from tests.fuzz.values import WORDS, toml
 def picture(side: int, kind: str = "PNG", mode: str = "RGB") -> bytes:
     """Return a small image in any of Pillow's formats and modes."""
     buffer = io.BytesIO()
-    Image.new(mode, (side, side)).save(buffer, kind)
+    _noise(side, mode).save(buffer, kind)
     return buffer.getvalue()
+
+
+def _noise(side: int, mode: str) -> Image.Image:
+    """Return an image whose pixels differ: a set of constant images is refused."""
+    pixels = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
+    if mode.startswith("I;16"):
+        return Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 16)
+    return Image.fromarray(pixels).convert(mode)
 
 
 def animated(kind: str) -> bytes:
@@ -57,6 +67,11 @@ GOOD = {
     "large.png": picture(40), "moving.gif": animated("GIF"), "moving.png": animated("PNG"),
     "moving.tiff": animated("TIFF"), "F.tiff": picture(8, "TIFF", "F"), "one.png": picture(1),
 }  # fmt: skip
+REPORT = {
+    "images", "size", "channels", "bits", "range", "label", "classes", "splits", "unlabelled",
+    "skipped", "undecodable", "duplicates", "cache",
+}  # fmt: skip
+"""Keys of the JSON of `sweep data`."""
 SIZES = st.sampled_from([0, 1, 2, 8, 100, 9000, 60_000, 2**31 - 1])
 
 
@@ -100,7 +115,15 @@ OPTIONS = st.fixed_dictionaries(
         "validation": st.sampled_from([0.001, 0.5, 0.999]),
         "name": st.sampled_from(["imagefolder", "parquet", "cifar10", "stl10", "digits"]),
         "image": WORDS,
-        "label": WORDS,
+        "label": st.one_of(WORDS, st.just("none")),
+        "split": st.one_of(WORDS, st.sampled_from(["none", "names", "x"])),
+        "group": st.sampled_from(["x", "([a-z])", "(", "a*"]),
+        "skip": st.sampled_from(["*", "a/*", "*.png", "["]),
+        "resize": st.sampled_from(["crop", "pad", "squeeze"]),
+        "channels": st.sampled_from([1, 3]),
+        "background": st.sampled_from(["black", "#12", "white"]),
+        "range": st.sampled_from([[0, 1], [1, 0], "x"]),
+        "pretrain_on_test": st.booleans(),
         "x": WORDS,
     },
 )
@@ -119,6 +142,11 @@ def check(folder: Path, path: Path, options: dict[str, Any]) -> None:
     check_command(
         folder, "run", config, *overrides, "--runner", "local", "--results", folder / "results"
     )
+    own = [word for word in overrides if not word.startswith(("resources", "data.path"))]
+    check_command(folder, "data", path, *own, "-o", folder / "out.png")
+    code, output = check_command(folder, "data", path, *own, "--quick", "--json")
+    if code == 0:
+        assert json.loads(output).keys() >= REPORT
 
 
 @given(

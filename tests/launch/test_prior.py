@@ -73,7 +73,7 @@ def test_the_first_event_holds_the_digest_of_the_copy_and_the_names(
 ) -> None:
     data = (finished / "prior.json").read_bytes()
     first = began(locate(finished))
-    assert first.chosen == {"prior": {"digest": digest_of(data), "sources": ["earlier"]}}
+    assert first.chosen["prior"] == {"digest": digest_of(data), "sources": ["earlier"]}
     assert first.config["rule"]["prior"] == [str(table)]
     (source,) = of_bytes("", data)
     assert source.accuracies.ravel().tolist() == [0.5, 0.6, 0.7]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from sweep.core.events import Decided
 from sweep.core.records import Measure, Observation
 from sweep.log.log import MemoryLog
+from sweep.prediction.earlier import Source
 from sweep.prediction.few_labels import MAP, score
 from sweep.rules.race import Race
 from sweep.study import Study
@@ -85,3 +89,37 @@ def test_it_says_what_it_needs() -> None:
     assert rule.needs == {"alpha", "rankme"}
     plain = Race()
     assert (plain.online, plain.early, plain.looks, plain.needs) == (True, False, None, frozenset())
+
+
+def earlier(best: int, count: int) -> Source:
+    """A study of the same candidates, in which the candidate `best` was the best."""
+    accuracies = 0.5 - 0.02 * np.abs(np.arange(count) - best)[:, None]
+    return Source(
+        name="last_month",
+        digest="0",
+        method="barlow_twins",
+        axes={"d": np.arange(1.0, count + 1)},
+        fractions=(1.0,),
+        accuracies=accuracies,
+    )
+
+
+def test_with_an_earlier_study_every_second_model_is_the_most_promising_by_it() -> None:
+    rng = np.random.default_rng(0)
+    alphas, rankmes = rng.uniform(0.5, 2, 12), rng.uniform(5, 50, 12)
+    study = study_of(Race(labels="end", models=4, sources=(earlier(best=11, count=12),)), 12)
+    finished = play(study, list(zip(alphas.tolist(), rankmes.tolist(), strict=True)))
+    by_score = [int(row) for row in np.argsort(-score(alphas, rankmes), kind="stable")]
+    assert len(finished) == 4
+    assert finished[0] == f"t{by_score[0]}"
+    assert finished[1] == "t11"
+    reasons = [e.reason for e in study.events() if isinstance(e, Decided) and e.trial_id == "t11"]
+    assert "it is among the most promising by earlier studies" in reasons
+
+
+def test_an_earlier_study_without_a_common_axis_changes_nothing() -> None:
+    source = replace(earlier(best=11, count=12), axes={"lr": np.arange(12.0)})
+    looks: list[tuple[float | None, float | None]] = [(1.0 + i / 10, 10.0 + i) for i in range(12)]
+    rules = (Race(labels="end", models=4, sources=sources) for sources in ((), (source,)))
+    with_none, with_source = (play(study_of(rule, 12), looks) for rule in rules)
+    assert with_none == with_source

@@ -20,7 +20,8 @@ from sweep.rules.baselines import ProbeAll
 from tests.landscapes import hump, recorded
 from tests.replay.test_figures import order
 
-DIGITS = Path(__file__).parents[2] / "experiments" / "landscapes" / "digits.parquet"
+DIGITS = Path(__file__).parent / "digits_six_looks.parquet"
+"""The table `digits` as it was when the totals below were computed: with looks from 1/10."""
 
 TOTALS: dict[str, dict[str, float]] = {
     "asha": {
@@ -105,6 +106,7 @@ def test_an_incomplete_table_is_not_played() -> None:
         (["paper:name=all"], r"the rule's name stands before its keys, as 'paper' does"),
         (["nowhere:mine:margin=1"], "'nowhere:mine': No module named 'nowhere'"),
         (["all:proposer=best"], r"The proposer 'best' is not known"),
+        (["race:proposer=tpe"], "the rule 'race' chooses which candidate begins"),
         (["random"], "needs a number of probes"),
         (["random:as=paper"], "needs a number of probes"),
     ],

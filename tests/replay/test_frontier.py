@@ -48,10 +48,12 @@ def test_without_draws_there_is_no_interval_and_no_band() -> None:
     results = play(hump(20), RULES, parallel=3, orders=2, draws=0, jobs=1)
     table = frontiers([results])
     assert table["mean_regret_lo"].null_count == table.num_rows
-    figure = draw(table)
-    assert "Bands" not in figure.get_supxlabel()
-    assert [axes.get_title() for axes in figure.axes] == list(PANELS.values())
-    assert len(figure.axes[0].lines) == 2 * len(RULES)  # a curve and a dot each
+    spec = draw(table)
+    assert "Bands" not in " ".join(spec["title"]["subtitle"])
+    (row,) = spec["vconcat"]
+    assert [panel["title"]["text"] for panel in row["hconcat"]] == list(PANELS.values())
+    ends = [r for r in spec["datasets"]["frontiers"] if r["axis"] == "device" and "ended" in r]
+    assert [end["rule"] for end in ends] == RULES
 
 
 def test_the_command_writes_the_picture_and_its_numbers(

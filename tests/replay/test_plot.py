@@ -4,14 +4,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection, QuadMesh
-from matplotlib.figure import Figure
 
 from sweep.core.errors import DataError, UserError
 from sweep.replay.landscape import Landscape
@@ -20,7 +14,6 @@ from sweep.replay.plot import draw, write
 from sweep.replay.statistics import correlations
 
 GRID = [(d, lambd, seed) for d in (64, 256, 1024) for lambd in (0.001, 0.1) for seed in (0, 1)]
-ENDS = "on an edge where a number is not known"
 
 
 def table(columns: dict[str, list[Any]], *, count: int = 12, name: str = "mine") -> Landscape:
@@ -39,34 +32,30 @@ def on_grid(**columns: list[Any]) -> Landscape:
     return table({"d": [*d], "lambd": [*lambd], "seed": [*seed], **columns})
 
 
-def drawn(landscape: Landscape, draws: int = 20) -> Figure:
+def drawn(landscape: Landscape, draws: int = 20) -> dict[str, Any]:
     return draw(landscape, correlations(landscape, draws=draws))
 
 
-def panels(figure: Figure) -> tuple[list[Axes], list[Axes]]:
-    """Return maps and scatters, without the colour bars."""
-    above, below = figure.subfigs
-    return [axes for axes in above.axes if axes.get_label() != "<colorbar>"], below.axes
+def note(spec: dict[str, Any]) -> str:
+    return " ".join(spec["title"]["subtitle"])
 
 
-def dots(axes: Axes) -> npt.NDArray[np.float64]:
-    """Return where the dots of a panel lie, [n, 2]."""
-    (found,) = (c for c in axes.collections if isinstance(c, PathCollection))
-    return np.ma.getdata(found.get_offsets())
+def panels(spec: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return maps and scatters."""
+    above, below = spec["vconcat"]
+    return above["hconcat"], below["hconcat"]
 
 
-def crosses(axes: Axes) -> int:
-    lines = [np.asarray(line.get_xydata()) for line in axes.lines]
-    return sum(int((~np.isnan(line).any(1)).sum()) for line in lines)
+def axis(panel: dict[str, Any], channel: str) -> str:
+    title: str = panel["encoding"][channel]["title"]
+    return title
 
 
-def test_equal_tables_give_equal_files_whatever_a_person_has_set(tmp_path: Path) -> None:
+def test_equal_tables_give_equal_files(tmp_path: Path) -> None:
     landscape = on_grid()
     found = correlations(landscape, draws=20)
     write(landscape, found, tmp_path / "one.svg")
-    with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 20}):
-        write(landscape, found, tmp_path / "two.svg")
-        assert matplotlib.rcParams["font.size"] == 20
+    write(landscape, found, tmp_path / "two.svg")
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.svg", "two.svg"]
 
@@ -78,7 +67,7 @@ def test_the_ending_decides_the_form(tmp_path: Path) -> None:
 
 
 def test_text_from_files_is_shown_as_it_is(tmp_path: Path) -> None:
-    odd = "$\\frac{$ --> <b>\n&"  # neither mathematics nor mark-up
+    odd = "$\\frac{$ --> <b>\n& [0].x '"  # neither mathematics, nor mark-up, nor an expression
     columns: dict[str, list[Any]] = {
         odd: [1, 2, 3, 4, 5, 6] * 2,
         "lambd": [0.1] * 6 + [0.2] * 6,
@@ -87,32 +76,28 @@ def test_text_from_files_is_shown_as_it_is(tmp_path: Path) -> None:
     landscape = table(columns, name=odd)
     path = tmp_path / "odd.svg"
     write(landscape, correlations(landscape, draws=2), path)
-    ET.fromstring(path.read_text(encoding="utf-8"))
-    maps, _ = panels(drawn(landscape))
-    assert maps[0].get_xlabel() == odd.replace("\n", "\\n")
-    assert maps[0].get_ylabel() == "lambda"
+    text = "".join(ET.fromstring(path.read_text(encoding="utf-8")).itertext())
+    assert "accuracy over $⧵frac{$ --> <b>⧵n& [0].x ' and lambda" in text
 
 
-def test_a_grid_becomes_cells_of_means_over_seeds_in_percent() -> None:
-    figure = drawn(on_grid())
-    maps, _ = panels(figure)
-    (mesh,) = (c for c in maps[0].collections if isinstance(c, QuadMesh))
-    assert np.asarray(mesh.get_array()) == pytest.approx(
-        np.array([[59.5, 55.5, 51.5], [57.5, 53.5, 49.5]])  # rows are lambdas, ascending
-    )
-    assert [text.get_text() for text in maps[0].get_xticklabels()] == ["64", "256", "1024"]
-    assert [text.get_text() for text in maps[0].get_yticklabels()] == ["0.001", "0.1"]
-    assert maps[0].get_xscale() == "log"
-    assert "Cells are means over seed." in figure.get_supxlabel()
-    corners = np.asarray(mesh.get_coordinates())
-    assert corners[0, :, 0] == pytest.approx([32, 128, 512, 2048])
+def test_a_grid_becomes_dots_of_means_over_seeds() -> None:
+    spec = drawn(on_grid())
+    means = {(row["x"], row["y"]): row["accuracy"] for row in spec["datasets"]["maps"]}
+    assert means == pytest.approx(
+        {(64, 0.001): 0.595, (64, 0.1): 0.575, (256, 0.001): 0.555, (256, 0.1): 0.535,
+         (1024, 0.001): 0.515, (1024, 0.1): 0.495}
+    )  # fmt: skip
+    maps, _ = panels(spec)
+    assert maps[0]["encoding"]["x"]["scale"]["type"] == "log"
+    assert maps[0]["encoding"]["x"]["axis"]["values"] == [64, 256, 1024]
+    assert "Dots on the maps are means over seed." in note(spec)
 
 
-def test_random_draws_become_dots() -> None:
+def test_models_of_different_points_are_dots_of_their_own() -> None:
     lambd = [0.001 * 1.5**i for i in range(12)]
-    maps, _ = panels(drawn(table({"d": [64, 256, 1024] * 4, "lambd": lambd})))
-    assert not any(isinstance(c, QuadMesh) for c in maps[0].collections)
-    assert dots(maps[0]) == pytest.approx(np.array([[64, 256, 1024] * 4, lambd]).T)
+    spec = drawn(table({"d": [64, 256, 1024] * 4, "lambd": lambd}))
+    assert [row["y"] for row in spec["datasets"]["maps"]] == lambd
+    assert "means" not in note(spec)
 
 
 def test_without_d_and_lambda_the_first_two_fields_that_vary_are_drawn() -> None:
@@ -120,69 +105,70 @@ def test_without_d_and_lambda_the_first_two_fields_that_vary_are_drawn() -> None
     columns = {"same": same, "seed": seed, "d": [8, 16] * 6, "lambd": same, "width": width}
     columns["depth"] = width[::-1]
     maps, _ = panels(drawn(table(columns)))
-    assert (maps[1].get_xlabel(), maps[1].get_ylabel()) == ("d (projector dimensions)", "width")
+    assert axis(maps[1], "x").startswith("d (dimensions")
+    assert axis(maps[1], "y").startswith("width of the encoder")
 
 
 def test_models_without_one_of_the_fields_are_counted_in_the_note() -> None:
     columns: dict[str, list[Any]] = {"d": [16] * 11 + [32], "trial_id": [*"abcdefghijkl"]}
     columns["lambd"] = [0.1] * 6 + [0.2] * 5 + [None]
-    figure = drawn(table(columns))
-    assert "Not on the maps, without d or lambda: 1." in figure.get_supxlabel()
-    assert np.isfinite(dots(panels(figure)[0][0])).all(1).sum() == 11
+    assert "Not on the maps, without d or lambda: 1." in note(drawn(table(columns)))
 
 
 @pytest.mark.parametrize(
     ("columns", "label"),
-    [({"width": list(range(1, 13)), "seed": [0, 1] * 6}, "width"), ({}, "the table's rows")],
+    [
+        ({"width": list(range(1, 13)), "seed": [0, 1] * 6}, "width of the encoder (channels)"),
+        ({}, "row"),
+    ],
 )
 def test_one_field_or_none_leaves_a_number_over_it(
     columns: dict[str, list[Any]], label: str
 ) -> None:
-    maps, _ = panels(drawn(table(columns)))
-    assert maps[0].get_xlabel() == label
-    assert dots(maps[0]) == pytest.approx(np.array([[i + 1, 60 - i] for i in range(12)]))
+    spec = drawn(table(columns))
+    maps, _ = panels(spec)
+    assert axis(maps[0], "x") == label
+    assert axis(maps[0], "y") == "validation accuracy (%)"
+    accuracies = [row["accuracy"] for row in spec["datasets"]["maps"]]
+    assert accuracies == pytest.approx([0.6 - i / 100 for i in range(12)])
 
 
-def test_one_candidate_is_drawn_and_has_no_correlation() -> None:
-    maps, scatters = panels(drawn(table({"d": [16], "lambd": [0.1]}, count=1)))
-    assert dots(maps[0]) == pytest.approx(np.array([[1, 60]]))
-    assert scatters[0].get_title() == "no correlation: fewer than 3 models"
-    assert dots(scatters[0]) == pytest.approx(np.array([[1, 60]]))
+def test_one_candidate_is_drawn_and_has_no_correlation(tmp_path: Path) -> None:
+    landscape = table({"d": [16], "lambd": [0.1]}, count=1)
+    _, scatters = panels(drawn(landscape))
+    assert scatters[0]["title"]["text"] == "no correlation: fewer than 3 models"
+    write(landscape, correlations(landscape, draws=2), tmp_path / "a.svg")
+    assert "<svg" in (tmp_path / "a.svg").read_text(encoding="utf-8")
 
 
 def test_a_scatter_says_how_far_its_criterion_goes_with_accuracy() -> None:
     landscape = on_grid(loss=[3.0] * 12)
     row = {r["criterion"]: r for r in correlations(landscape, draws=50).to_pylist()}["alpha"]
     _, scatters = panels(drawn(landscape, draws=50))
-    assert scatters[0].get_title() == (
-        f"Spearman -1.00, 95 % interval {row['lo']:.2f} to {row['hi']:.2f}"
-    )
-    assert scatters[1].get_title() == "no correlation: all values are equal"
-    assert [text.get_text() for text in scatters[2].texts] == ["no RankMe known"]
+    assert [scatter["title"]["text"] for scatter in scatters] == [
+        f"Spearman -1.00, 95 % interval {row['lo']:.2f} to {row['hi']:.2f}",
+        "no correlation: all values are equal",
+        "no rankme known",
+    ]
 
 
 def test_bars_are_one_standard_error_where_the_images_are_known() -> None:
-    figure = drawn(table({"accuracy_images": [2400, *[None] * 11]}))
-    _, scatters = panels(figure)
-    (bars,) = (c for c in scatters[0].collections if isinstance(c, LineCollection))
-    known = [np.asarray(bar) for bar in bars.get_segments() if np.asarray(bar).size]
-    assert len(known) == 1
-    assert known[0][:, 1] == pytest.approx([59, 61])  # sqrt(0.6 * 0.4 / 2400) is a point
-    assert "Bars" in figure.get_supxlabel()
-    assert "Bars" not in drawn(table({"accuracy_images": [None] * 12})).get_supxlabel()
+    spec = drawn(table({"accuracy_images": [2400, *[None] * 11]}))
+    bars = [row for row in spec["datasets"]["trials"] if "accuracy_lo" in row]
+    assert [(bar["accuracy_lo"], bar["accuracy_hi"]) for bar in bars] == [
+        pytest.approx((0.59, 0.61))  # sqrt(0.6 * 0.4 / 2400) is a point
+    ]
+    assert "Bars" in note(spec)
+    assert "Bars" not in note(drawn(table({"accuracy_images": [None] * 12})))
 
 
-def test_collapsed_models_are_marked_and_counted() -> None:
+def test_collapsed_models_are_crosses_and_counted() -> None:
     alpha = [None, None, *[1.0 + i / 10 for i in range(10)]]
     accuracy = [None, 50.0, *[60.0 - i for i in range(10)]]
-    figure = drawn(on_grid(alpha=alpha, accuracy=accuracy))
-    maps, scatters = panels(figure)
-    assert crosses(maps[0]) == crosses(maps[1]) == 2
-    assert crosses(scatters[0]) == 1  # its accuracy is known, its alpha is not
-    assert crosses(scatters[1]) == 2
-    assert f"Models: 12, probed: 11, collapsed or diverged: 2 (crosses, {ENDS})" in (
-        figure.get_supxlabel().replace("\n", " ")
-    )
+    spec = drawn(on_grid(alpha=alpha, accuracy=accuracy))
+    assert sum(row["broken"] for row in spec["datasets"]["trials"]) == 2
+    assert "Models: 12, probed: 11, collapsed or diverged: 2." in note(spec)
+    assert "Crosses: collapsed or diverged." in note(spec)
 
 
 def test_what_cannot_be_drawn_gets_a_sentence(tmp_path: Path) -> None:

@@ -132,8 +132,10 @@ def test_shipped_may_stand_beside_addresses(tmp_path: Path) -> None:
         choose(["shipped", path], replace(TWINS, method="simclr"))
     with pytest.raises(ConfigError, match=r'holds "none" and addresses'):
         choose(["none", path], TWINS)
-    with pytest.raises(DataError, match="cannot be a prior"):
+    with pytest.raises(DataError, match=r"rule\.prior: .* cannot be a prior"):
         choose(["no/such/study"], TWINS)
+    with pytest.raises(DataError, match=r"rule\.prior: There is no table nothing\.csv"):
+        choose(["nothing.csv"], TWINS)
 
 
 # In a replay ----------------------------------------------------------------------------
@@ -187,6 +189,7 @@ def test_the_rule_of_a_replay_has_the_sources() -> None:
     assert counts == [len(shipped("barlow_twins")) - 1, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TABLES, ids=[path.stem for path in TABLES])
 def test_a_prior_that_is_wrong_throughout_does_little_harm(path: Path, tmp_path: Path) -> None:
     landscape, wrong = load(path), tmp_path / "wrong.json"
@@ -207,8 +210,8 @@ def test_a_prior_that_is_wrong_throughout_does_little_harm(path: Path, tmp_path:
         leave_out=0.15,
     )
     assert misled["prior"] == [source.name for source in flipped]
-    # In three orders, one in which a good model beats the best by noise decides the mean.
-    chance = 0 if orders == 10 else 100 * landscape.within / 2 / math.sqrt(orders)
+    # In few orders, one in which a good model beats the best by noise decides the mean.
+    chance = 100 * landscape.within / 2 / math.sqrt(orders)
     assert misled["mean_regret"] <= none["mean_regret"] + 0.1 + chance
     assert misled["pretrain_fraction"] <= 1.25 * none["pretrain_fraction"]
 

@@ -38,9 +38,9 @@ def test_a_source_holds_the_axes_accuracies_and_label_free_measures_of_a_table()
         "barlow_twins",
         ["d", "lambd"],
     )
-    assert source.fractions == (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
-    assert source.accuracies.shape == (48, 6)
-    assert sorted(source.measures) == ["alpha", "loss", "rankme"]
+    assert source.fractions == (0.03125, 0.0625, 0.125, 0.25, 0.5, 0.75, 1.0)
+    assert source.accuracies.shape == (48, 7)
+    assert sorted(source.measures) == ["alpha", "invariance", "loss", "rankme", "redundancy"]
     landscape = load(LANDSCAPES / "digits.parquet")
     assert np.array_equal(source.accuracies[:, -1], landscape.accuracies)
 
@@ -164,7 +164,7 @@ def test_a_prior_file_is_a_source_of_a_prior(tmp_path: Path) -> None:
         ("nothing.csv", r"There is no table .*nothing\.csv"),
         ("empty.csv", r"cannot be read as a table|has no row"),
         ("no_accuracy.csv", r"no_accuracy has no column accuracy"),
-        ("odd.csv", r"A row has the accuracy -0\.5"),
+        ("odd.csv", r"Row 1 has the accuracy -0\.5"),
         ("folder", r"folder cannot be a prior"),
         ("study.toml", r"study\.toml cannot be a prior"),
     ],

@@ -242,11 +242,11 @@ def suggestions(events: list[Event]) -> list[str | None]:
     return [event.begin for event in events if isinstance(event, Suggested)]
 
 
-def test_the_best_is_found_without_training_all() -> None:
+def test_a_model_within_a_point_of_the_best_is_found_without_training_all() -> None:
     driver = Driver(table=smooth(30), workers=2)
     study = driver.session()
     assert driver.run(study)
-    assert outcome(study.history, "").winner == "t15"
+    assert outcome(study.history, "").winner in {"t14", "t15", "t16"}
     finished = study.history.count(State.PROBED)
     assert finished < 15
     driver.check_log()
