@@ -37,27 +37,31 @@ def masked_prediction(
 class MaskedPrediction(Method):
     """The encoder, and a linear decoder from its features to all pixels."""
 
+    parallel = True
+
     def __init__(self, encoder: nn.Module, facts: Facts, *, mask: float, patch: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = nn.Linear(facts.dim, math.prod(facts.shape))
-        self._mask, self._patch = mask, patch
+        self._mask, self._patch, self._sides = mask, patch, facts.shape[1:]
 
     def forward(self, batch: Batch) -> Loss:
         """Return the mean squared error of the hidden pixels of one view of each image."""
         x_BCHW = batch.view()
-        hidden_B1HW = self._hidden(x_BCHW, batch.draws)
+        hidden_B1HW = batch.part(self._hidden(batch.size, batch.draws))
         h_BD = self.encoder(x_BCHW.masked_fill(hidden_B1HW, 0.0))  # 0 is the mean of all images
         predicted_BCHW = self.decoder(h_BD).float().view_as(x_BCHW)
         weights_BCHW = hidden_B1HW.expand_as(x_BCHW).float()
         squares_BCHW = (predicted_BCHW - x_BCHW).square()
-        value = (weights_BCHW * squares_BCHW).sum() / weights_BCHW.sum().clamp(min=1)
-        unexplained = value.detach() / x_BCHW.var()
+        sums_12 = torch.stack([(weights_BCHW * squares_BCHW).sum(), weights_BCHW.sum()])[None]
+        error, pixels = batch.gather(sums_12).sum(0)
+        value = error / pixels.clamp(min=1)
+        unexplained = value.detach() / batch.gather(x_BCHW).var()
         return Loss(value=value, outputs=h_BD, parts={"unexplained": unexplained})
 
-    def _hidden(self, x_BCHW: Tensor, draws: Generator) -> Tensor:
-        """Return True for each hidden pixel, bool [B, 1, H, W]."""
-        images, _, height, width = x_BCHW.shape
+    def _hidden(self, images: int, draws: Generator) -> Tensor:
+        """Return True for each hidden pixel, bool [images, 1, H, W]."""
+        height, width = self._sides
         grid = (images, 1, -(-height // self._patch), -(-width // self._patch))
         patches = torch.rand(grid, generator=draws, device=draws.device) < self._mask
         pixels = patches.repeat_interleave(self._patch, 2).repeat_interleave(self._patch, 3)
