@@ -16,11 +16,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hosts")]
 
 RESULTS = "s3://sweep/studies"
 STORE = (
-    "mount -t tmpfs tmpfs /tmp && mkdir /tmp/store && exec weed -logtostderr mini -ip {ip} "
+    'exec 9<"$(command -v weed)" && mount -t tmpfs tmpfs /tmp && mkdir /tmp/store && '
+    "exec -a weed /proc/self/fd/9 -logtostderr mini -ip {ip} "
     "-dir /tmp/store -bucket sweep -webdav=false -admin.ui=false"
 )
 """The server has a /tmp of its own: its data are there, and sockets whose names are always the
-same."""
+same. The program is opened before, because this checkout may lie below /tmp too."""
 
 
 @pytest.fixture
