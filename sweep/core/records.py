@@ -7,6 +7,7 @@ measure, verdict, zone, cost, outcome. What the log keeps of them: `sweep.core.e
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -80,6 +81,33 @@ class Measure(EveryField):
 
 MEASURES_OF_PROBE = ("balanced_accuracy", "macro_f1", "top5_accuracy")
 """What a probe measures beside its accuracy. The detail of the accuracy holds them."""
+
+_FROM_LABELS = frozenset(
+    {
+        "accuracy",
+        "accuracies",
+        "acc",
+        "acc1",
+        "acc5",
+        "top1",
+        "top5",
+        "f1",
+        "recall",
+        "auc",
+        "auroc",
+    }
+)
+"""Words in the names of measures that come from labels."""
+
+
+def from_labels(name: str) -> bool:
+    """Return whether a measure of this name comes from labels: an accuracy or its kin.
+
+    True for `val_acc`, `macro_f1`, `accuracy@few=0.01` and `accuracy_se`, for instance. What a rule
+    chooses without labels does not depend on such a column.
+    """
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return not _FROM_LABELS.isdisjoint(words) or "accuracy" in name.lower()
 
 
 def measures_of_probe(detail: Mapping[str, Any]) -> dict[str, tuple[float, float, float]]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sweep.core.history import Floats, History, State
+from sweep.core.records import from_labels
 from sweep.prediction.response import ranked
 
 Rows = npt.NDArray[np.int64]
@@ -90,7 +91,7 @@ def _criteria(history: History, rows: Rows, at: str) -> dict[str, Floats]:
     names = [name for name in ours if name in names] + [n for n in names if n not in ours]
     known: dict[str, Floats] = {}
     for name in names:
-        plain = "@" not in name and "accuracy" not in name
+        plain = "@" not in name and not from_labels(name)
         if plain and not name.endswith(BOOKKEEPING) and name not in history.varied:
             column = history.column(name + at)[rows]
             if varies(column) and _mostly_known(history, rows, ~np.isnan(column)):

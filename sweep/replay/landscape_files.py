@@ -25,6 +25,7 @@ from sweep.replay.csv_file import read_csv
 from sweep.replay.landscape import Landscape, Recorded
 from sweep.replay.landscape_rows import is_name, is_number, method_of, of_table, to_table
 from sweep.replay.presets import translate
+from sweep.replay.trials_table import is_trials, of_trials
 from sweep.storage.location import Address, locate
 from sweep.tables.arrow import reader
 
@@ -79,9 +80,18 @@ def load(
                 StudyWarning,
                 stacklevel=2,
             )
-    return of_table(
-        location.path.stem, table, columns=columns, unfinished=unfinished, reading=reading
+    method, criteria = "", list[str]()
+    if is_trials(table):
+        table, method, criteria = of_trials(str(location), table)
+    landscape = of_table(
+        location.path.stem,
+        table,
+        columns=columns,
+        unfinished=unfinished,
+        reading=reading,
+        criteria=criteria,
     )
+    return replace(landscape, method=landscape.method or method)
 
 
 def write(landscape: Landscape, path: Path, *, about: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ Pure: an Arrow table in, candidates out, and back. Columns:
     accuracy_images             images of the validation split
     pretrain_seconds            device-seconds of training up to this row
     measure_seconds probe_seconds   device-seconds spent at this row
+    a name such as val_acc      comes from labels: not used unless the user names the column
     anything else               a varied field, if it is one number, text or truth value
                                 throughout a candidate
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -30,7 +31,15 @@ from sweep.core.errors import DataError, unknown_name
 from sweep.core.records import Cost, Measure, Observation
 from sweep.replay.cells import Reading
 from sweep.replay.landscape import Landscape, Recorded
-from sweep.replay.typed_rows import ACCURACIES, CRITERIA, FATAL, SECONDS, read_rows, without_unused
+from sweep.replay.typed_rows import (
+    ACCURACIES,
+    CRITERIA,
+    FATAL,
+    SECONDS,
+    read_rows,
+    without_labels,
+    without_unused,
+)
 
 REPLAYED_STEPS = 1000
 """Steps of a whole replayed training, because a table has fractions and no steps."""
@@ -83,6 +92,7 @@ def of_table(
     columns: Mapping[str, str] | None = None,
     unfinished: bool = False,
     reading: Reading | None = None,
+    criteria: Collection[str] = (),
 ) -> Landscape:
     """Return the candidates of a table; see the module's docstring for its columns.
 
@@ -93,6 +103,8 @@ def of_table(
         unfinished: whether candidates may lack a row at the end of training, and the table a
             column of a criterion.
         reading: how its cells are read.
+        criteria: columns that hold further criteria, also where they are the same throughout a
+            candidate.
 
     Raises:
         DataError: a column is missing, a cell is no number where one is needed, accuracies have
@@ -104,7 +116,7 @@ def of_table(
     rows = read_rows(name, renamed, reading or Reading(), frozenset(columns), own=own)
     if not rows:
         raise DataError(f"{name} has no row.")
-    known = {*CRITERIA, *ACCURACIES, *SECONDS, "trial_id", "fraction", "accuracy_images"}
+    known = {*CRITERIA, *criteria, *ACCURACIES, *SECONDS, "trial_id", "fraction", "accuracy_images"}
     if not unfinished and not {"alpha", "rankme", "loss"} & rows[0].keys():
         raise DataError(
             f"{name} has no criterion: no column alpha, rankme or loss. Name it with "
@@ -115,7 +127,7 @@ def of_table(
             f"{name} has no column accuracy. Name it with --column accuracy=NAME. "
             "Columns there: " + ", ".join(rows[0])
         )
-    other = [key for key in rows[0] if key not in known]
+    other = without_labels(name, [key for key in rows[0] if key not in known], columns.keys())
     if not own and "trial_id" in rows[0]:  # without ids, the texts are what names a model
         other = without_unused(name, rows, other, columns.keys())
     by_key: dict[str, list[dict[str, Any]]] = {}
@@ -123,7 +135,8 @@ def of_table(
     for number, row in enumerate(rows, start=1):
         by_key.setdefault(_key(row, varied, number), []).append(row)
     candidates = [
-        _candidate(name, key, some, other, unfinished=unfinished) for key, some in by_key.items()
+        _candidate(name, key, some, other, criteria, unfinished=unfinished)
+        for key, some in by_key.items()
     ]
     method = _method_in((table.schema.metadata or {}).get(b"sweep", b"{}"))
     return Landscape(name=name, candidates=tuple(candidates), method=method)
@@ -178,6 +191,7 @@ def _candidate(
     key: str,
     rows: list[dict[str, Any]],
     other: Sequence[str],
+    measured: Collection[str],
     *,
     unfinished: bool,
 ) -> Recorded:
@@ -205,7 +219,9 @@ def _candidate(
             )
         before = costs["pretrain_seconds"]
         criteria = [c for c in FATAL if c in row]
-        criteria += [c for c in ("rankme", *other) if c not in point and is_number(row.get(c))]
+        criteria += [
+            c for c in ("rankme", *measured, *other) if c not in point and is_number(row.get(c))
+        ]
         last = row is rows[-1] and (fraction == 1 or diverged)
         seen += _observations(row, fraction, criteria, _costs(costs, trained), last=last)
     return Recorded(trial_id=key, point=point, names=names, seen=tuple(seen))

@@ -17,7 +17,15 @@ from sweep.core.errors import DataError, unknown_name
 from sweep.core.events import Decided, SessionBegan
 from sweep.core.history import History, State
 from sweep.core.outcome import outcome
-from sweep.core.records import Decision, Measure, Observation, Outcome, Verdict, Zone
+from sweep.core.records import (
+    Decision,
+    Measure,
+    Observation,
+    Outcome,
+    Verdict,
+    Zone,
+    from_labels,
+)
 from sweep.log.log import MemoryLog
 from sweep.replay.landscape import Landscape
 from sweep.replay.rule_specs import RuleSpec
@@ -116,7 +124,7 @@ class Selector:
                     continue
                 for measure in observation.measures:
                     images = measure.detail.get("images", images)
-                    if measure.value is None or "accuracy" in measure.name:
+                    if measure.value is None or from_labels(measure.name):
                         continue
                     if measure.name == "alpha":
                         alphas[candidate.trial_id] = measure.value

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from sweep.core.errors import StudyWarning
+from sweep.core.records import from_labels
 from sweep.replay import cells
 from sweep.replay.cells import Reading
 
@@ -77,6 +78,22 @@ def _holds_numbers(title: str, values: Sequence[Any], named: frozenset[str], *, 
     if title in named:
         return cells.any_number(values)
     return not own and cells.mostly_numbers(values)
+
+
+def without_labels(name: str, others: Sequence[str], named: Set[str]) -> list[str]:
+    """Return the columns that do not come from labels, or that the user named.
+
+    A warning names the columns that are left out.
+    """
+    left_out = [title for title in others if from_labels(title) and title not in named]
+    if left_out:
+        warnings.warn(
+            f"{name}: not used, because their names say that they come from labels: "
+            f"{', '.join(left_out)}. --column NAME={left_out[0]} uses one under another name.",
+            StudyWarning,
+            stacklevel=2,
+        )
+    return [title for title in others if title not in left_out]
 
 
 def without_unused(

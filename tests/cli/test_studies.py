@@ -14,6 +14,8 @@ import pytest
 
 from sweep.cli.app import run_command
 from sweep.launch import launch
+from sweep.replay.landscape_files import load
+from sweep.replay.select import Selector
 from sweep.storage.lease import take
 from sweep.storage.location import locate
 from sweep.tables.schemas import SCHEMAS
@@ -83,6 +85,23 @@ def test_dump_writes_every_table(run: Run, tmp_path: Path) -> None:
     code, shown = run("dump", "one", "-o", str(tmp_path / "csv"))
     assert code == 2
     assert "is not an empty folder" in shown
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_dumped_table_of_trials_tells_a_rule_nothing_that_comes_from_labels(
+    kind: str, made: Path, run: Run, tmp_path: Path
+) -> None:
+    run("dump", "one", "-o", str(tmp_path / "dumped"), *(["--csv"] if kind == "csv" else []))
+    dumped, study = load(tmp_path / "dumped" / f"trials.{kind}"), load(made / "one")
+    assert dumped.method == study.method == "barlow_twins"
+    for one, other in zip(dumped.candidates, study.candidates, strict=True):
+        assert (one.trial_id, one.point, one.names) == (other.trial_id, other.point, other.names)
+        assert one.accuracy == pytest.approx(other.accuracy)
+        assert one.pretrain_seconds == pytest.approx(other.pretrain_seconds)
+        known = {measure.name for seen in one.seen for measure in seen.measures}
+        assert known - {"test_accuracy"} == {m.name for seen in other.seen for m in seen.measures}
+    select = Selector.of(dumped).history
+    assert {*select.varied, *select.named} == {"d", "invariance", "redundancy"}
 
 
 def test_rm_removes_a_study_or_its_weights(run: Run, tmp_path: Path) -> None:

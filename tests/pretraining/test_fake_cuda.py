@@ -119,7 +119,7 @@ def test_a_tensor_on_another_device_is_found(
         return z.float() + torch.zeros(z.shape[1])
 
     monkeypatch.setattr("sweep.methods.two_views.full_precision", planted)
-    with pytest.raises(RuntimeError, match="same device|different devices"):
+    with pytest.raises(RuntimeError, match=r"same device|different devices"):
         train(small_trial(), tmp_path)
 
 

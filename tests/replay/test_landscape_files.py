@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.core.errors import DataError
+from sweep.core.errors import DataError, StudyWarning
 from sweep.core.events import CandidateAdded, Observed
 from sweep.core.records import Measure, Observation
 from sweep.replay.landscape_files import load, of_events, write
@@ -70,3 +70,14 @@ def test_a_studys_folder_has_fields_whose_values_are_names(tmp_path: Path) -> No
     assert candidate.names == {"method.name": "byol", "flip": True}
     write(landscape, tmp_path / "x.parquet", about={})
     assert load(tmp_path / "x.parquet").candidates[0].names == candidate.names
+
+
+def test_a_column_whose_name_says_that_it_comes_from_labels_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "models.csv"
+    path.write_text("trial_id,d,alpha,val_acc,macro_f1,accuracy\na,8,1,1,2,0.5\nb,9,2,3,4,0.6\n")
+    with pytest.warns(StudyWarning, match="from labels: val_acc, macro_f1"):
+        found = load(path)
+    assert [candidate.point for candidate in found.candidates] == [{"d": 8.0}, {"d": 9.0}]
+    with pytest.warns(StudyWarning, match="from labels: macro_f1"):
+        named = load(path, columns={"earlier": "val_acc"})
+    assert named.candidates[1].point == {"d": 9.0, "earlier": 3.0}
