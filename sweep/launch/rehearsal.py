@@ -69,7 +69,7 @@ def check_halves(config: TrialConfig, method: Method, data: Data, split: Split) 
         f"The method {config.method.name!r} declares `parallel = True`, but "
         f"{reason} two "
         "processes share them. Gather what the loss compares over the batch, and draw random "
-        'numbers for the whole batch (docs/methods.md, "Several processes"); or set '
+        'numbers for the whole batch (docs/pages/guide/methods.md, "Several processes"); or set '
         "resources.processes=1."
     )
 
@@ -166,7 +166,7 @@ def _in_threads(
             reason = "it does not call batch.gather equally often in each process."
         raise ConfigError(
             f"The method {config.method.name!r} declares `parallel = True`, but {reason} See "
-            'docs/methods.md, "Several processes"; or set resources.processes=1.'
+            'docs/pages/guide/methods.md, "Several processes"; or set resources.processes=1.'
         ) from error
     return [values[rank] for rank in range(len(methods))]
 

@@ -1,4 +1,4 @@
-"""The example of docs/methods.md: a method of one's own, in a file beside the config."""
+"""The example of docs/pages/guide/methods.md: a method of one's own, in a file beside the config."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def check_parallel(config: TrialConfig, method: nn.Module, processes: int) -> No
         raise ConfigError(
             f"resources asks for {processes} processes for a trial, and the method {name!r} does "
             "not declare that it may be split. Gather what its loss compares over the batch "
-            "(docs/methods.md), and set `parallel = True` in its class; or set "
+            "(docs/pages/guide/methods.md), and set `parallel = True` in its class; or set "
             "resources.processes=1."
         )
     if config.train.sync_batch_norm:
