@@ -3,7 +3,8 @@
 A member is a factory `name(*, key=default)` that returns a `Builder`. The builder takes an encoder
 and returns the method: a module that maps a `Batch` to a `Loss` (`base`). For a loss that compares
 two views, use `TwoViews` (`two_views`). Imports `core` and `config`. To add a method: a file here,
-and a line in `METHODS`. For your own method in a file beside the config, see docs/pages/guide/methods.md.
+and a line in `METHODS`. For your own method in a file beside the config:
+docs/pages/guide/methods.md.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ learns direction and shape; it does not assume that the best alpha is near 1.
 
 The zone is an interval of alpha that holds the best model with probability `confidence`,
 according to the fit. The zone decides nothing, so it can grow again. The constants below were
-set by replays; the README says on which tables, and what else was tried.
+set by replays; experiments/landscapes/README.md says on which tables, and what else was tried.
 """
 
 from __future__ import annotations

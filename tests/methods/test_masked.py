@@ -1,4 +1,4 @@
-"""The example of docs/pages/guide/methods.md: a method of one's own, in a file beside the config."""
+"""The example of docs/pages/guide/methods.md: a method of one's own, beside the config."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unexplained(study: sweep.Results) -> list[float]:
 
 
 def test_the_page_shows_the_example_as_it_is() -> None:
-    page = (DOCS / "methods.md").read_text(encoding="utf-8")
+    page = (DOCS / "pages/guide/methods.md").read_text(encoding="utf-8")
     assert (EXAMPLES / "masked.py").read_text(encoding="utf-8") in page
 
 
@@ -89,7 +89,7 @@ def test_a_wrong_key_is_a_sentence_and_nothing_is_written(
 
 def blocks(language: str) -> list[str]:
     """Return the page's code blocks in a language."""
-    page = (DOCS / "methods.md").read_text(encoding="utf-8")
+    page = (DOCS / "pages/guide/methods.md").read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
 
 

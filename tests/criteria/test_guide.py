@@ -1,4 +1,4 @@
-"""The criterion that the README shows runs as it stands there."""
+"""The criterion that the guide shows runs as it stands there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import sweep
 from sweep.core.errors import ConfigError
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/pages/guide/members.md"
 CONFIG = """
 data.name = "digits"
 encoder.name = "small_conv"
@@ -29,8 +29,8 @@ alpha = { last = 30 }
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A config with the README's criterion beside it; nothing of it is left behind."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    """A config with the guide's criterion beside it; nothing of it is left behind."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     code = next(block for block in blocks if block.startswith("# my_criteria.py"))
     (tmp_path / "my_criteria.py").write_text(code, encoding="utf-8")
     path = tmp_path / "own.toml"
@@ -41,7 +41,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_criterion_of_the_readme_is_a_column_of_the_trials(config: Path) -> None:
+def test_the_criterion_of_the_guide_is_a_column_of_the_trials(config: Path) -> None:
     sweep.run(config, results=config.parent / "results")
     trials = sweep.load(config.parent / "results" / "own").trials
     assert all(0 <= share <= 1 for share in trials["dead_units"].to_pylist())
