@@ -24,6 +24,7 @@ from sweep.core.errors import QueryError, nearest
 from sweep.storage.location import Location
 from sweep.tables.parameters import between
 from sweep.tables.snapshots import TABLES, StudyTables
+from sweep.tables.status import with_status_now
 
 MEMORY_BYTES = 10**9
 
@@ -73,17 +74,32 @@ def query(
         raise QueryError("A query needs at least one study; `sweep ls` lists the studies.")
     words = set(re.findall(r"\w+", sql.lower()))
     names = [name for name in TABLES if name in words] or TABLES
-    studies = [
-        StudyTables(folder) for folder in dict.fromkeys(folder.absolute() for folder in folders)
-    ]
+    studies = {
+        folder: StudyTables(folder)
+        for folder in dict.fromkeys(folder.absolute() for folder in folders)
+    }
     run = partial(_run, sql=sql, seconds=seconds, memory_bytes=memory_bytes)
     if len(studies) == 1:
+        ((folder, study),) = studies.items()
         try:
-            return run({name: studies[0].source(name) for name in names})
+            return run({name: _source(folder, study, name) for name in names})
         except QueryError as error:
             if "IOError" not in str(error.__cause__):
                 raise
-    return run({name: _joined([study.table(name) for study in studies]) for name in names})
+    return run(
+        {name: _joined([_table(*study, name) for study in studies.items()]) for name in names}
+    )
+
+
+def _table(folder: Location, study: StudyTables, name: str) -> pa.Table:
+    """Return a table of a study; the status in `studies` is that of now."""
+    table = study.table(name)
+    return with_status_now(table, folder) if name == "studies" else table
+
+
+def _source(folder: Location, study: StudyTables, name: str) -> pa.Table | ds.Dataset:
+    """Return a table of a study, of which only the columns that are needed may be read."""
+    return _table(folder, study, name) if name == "studies" else study.source(name)
 
 
 def _run(

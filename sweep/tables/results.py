@@ -18,6 +18,7 @@ from sweep.log.study_folder import find, log_of
 from sweep.storage.base import NativePath
 from sweep.storage.location import Address, Location, locate
 from sweep.tables.snapshots import StudyTables
+from sweep.tables.status import with_status_now
 
 
 @dataclass(frozen=True, init=False, slots=True)
@@ -99,8 +100,8 @@ class Results:
 
     @property
     def studies(self) -> pa.Table:
-        """One row: config, versions, commit, status, winner, seconds spent."""
-        return StudyTables(self.location).table("studies")
+        """One row: config, versions, commit, status as it is now, winner, seconds spent."""
+        return with_status_now(StudyTables(self.location).table("studies"), self.location)
 
     def sql(self, text: str) -> pa.Table:
         """Return the rows of one SELECT over the tables; see `sweep.tables.query.query`."""

@@ -17,7 +17,7 @@ STUDIES = pa.schema(
         "study": pa.string(),
         "created": TIME,
         "updated": TIME,
-        "status": pa.string(),  # created, running (also if its driver died), finished
+        "status": pa.string(),  # created, running, finished; when read also stopped or dead
         "reason": pa.string(),  # why the study finished
         "winner": pa.string(),
         "zone_lo": pa.float64(),
