@@ -147,6 +147,18 @@ class Study:
         if self._asks(event):
             self._ask()
 
+    def follow(self, event: Event) -> None:
+        """Take in an event that another process has logged: nothing is logged or decided here."""
+        self._log.append(event)
+        self._fold(event)
+        self._charge()
+        if isinstance(event, TrialEvent):
+            state = self.history.state_of(event.trial_id)
+            at_work = state in (State.TRAINING, State.PROBING)
+            (self.working.add if at_work else self.working.discard)(event.trial_id)
+        for listener in self._listeners:
+            listener(event)
+
     def add(self, trial_id: str, point: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         """Add a candidate to the end of the order; do nothing if the study has it already."""
         if trial_id not in self.history:

@@ -16,47 +16,91 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from sweep.cli import data, jobs, prior, read, replay, report, run, start, stop, studies, tools
+from sweep.cli import (
+    data,
+    jobs,
+    prior,
+    read,
+    replay,
+    report,
+    run,
+    start,
+    stop,
+    studies,
+    tools,
+    watch,
+)
 from sweep.cli.output import echo, note
 from sweep.core.errors import StudyWarning, SweepError, UserError
 from sweep.runners.interrupt import EXIT_INTERRUPTED, Interrupted
 
+GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+    "Run studies": {
+        "start": start.start,
+        "init": run.init,
+        "run": run.run,
+        "resume": run.resume,
+        "submit": jobs.submit,
+        "watch": watch.watch,
+        "stop": stop.stop,
+    },
+    "Look at studies": {
+        "ls": read.list_studies,
+        "show": read.show,
+        "best": read.best,
+        "query": read.query,
+        "compare": studies.compare,
+        "report": report.report,
+        "view": report.view,
+    },
+    "Take things away": {
+        "export": read.export,
+        "dump": studies.dump,
+        "rm": studies.rm,
+    },
+    "Rules, tables and models that exist": {
+        "landscape": replay.landscape,
+        "replay": replay.replay,
+        "select": replay.select,
+        "prior": prior.prior,
+    },
+    "Images and this machine": {
+        "data": data.data,
+        "cache": data.cache,
+        "schema": tools.schema,
+        "doctor": tools.doctor,
+        "bench": tools.bench,
+    },
+}
+"""Heading -> commands, in the order of `sweep --help`."""
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+
+
+class Grouped(TyperGroup):
+    """Lists the commands below their headings."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each group of `GROUPS` with the first lines of its commands."""
+        width = max(map(len, COMMANDS))
+        for heading, group in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), self.commands[name].get_short_help_str(60))
+                        for name in group
+                    ]
+                )
+
+
 app = typer.Typer(
+    cls=Grouped,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Choose self-supervised models on a budget.",
 )
-
-COMMANDS: dict[str, Callable[..., None]] = {
-    "start": start.start,
-    "run": run.run,
-    "resume": run.resume,
-    "submit": jobs.submit,
-    "stop": stop.stop,
-    "init": run.init,
-    "ls": read.list_studies,
-    "show": read.show,
-    "best": read.best,
-    "query": read.query,
-    "compare": studies.compare,
-    "report": report.report,
-    "view": report.view,
-    "export": read.export,
-    "dump": studies.dump,
-    "rm": studies.rm,
-    "landscape": replay.landscape,
-    "replay": replay.replay,
-    "select": replay.select,
-    "prior": prior.prior,
-    "data": data.data,
-    "cache": data.cache,
-    "schema": tools.schema,
-    "doctor": tools.doctor,
-    "bench": tools.bench,
-}
-"""In the order of `sweep --help`."""
 
 for name, command in COMMANDS.items():
     app.command(name)(command)
