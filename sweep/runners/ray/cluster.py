@@ -13,9 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import ray
+
+from sweep.core.errors import ConfigError, SweepError
+from sweep.runners.ray.guardian import end_all, guarded, in_environment
+from sweep.runners.ray.internals import draining_nodes, silent, without_uv_environment
+
+UV = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 RAY_ENVIRONMENT = {
     # Under `uv run`, Ray would pack the folder and build a second environment for its workers.
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    UV: "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     # Tune's own CSV, JSON and TensorBoard files: 1037 results/s without, 432 with them.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -28,14 +35,8 @@ RAY_ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-for _name, _value in RAY_ENVIRONMENT.items():
-    os.environ.setdefault(_name, _value)
-
-import ray  # noqa: E402  # the settings above are read when ray is imported
-
-from sweep.core.errors import ConfigError, SweepError  # noqa: E402  # after ray, as above
-from sweep.runners.ray.guardian import end_all, guarded, in_environment  # noqa: E402
-from sweep.runners.ray.internals import draining_nodes, silent  # noqa: E402
+"""Settings for the time of a study of ours. Each is read when Ray starts or Tune runs, but for the
+first: Ray's processes read that one here, and this process when it imported ray."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +71,8 @@ def cluster(address: str | None) -> Iterator[Cluster]:
         SlowStart: Ray did not start in two tries.
     """
     check_address(address)
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # we report failures
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_settings())
         if not ray.is_initialized():
             mark = stack.enter_context(guarded()) if address is None else {}
             stack.enter_context(silent())
@@ -94,6 +94,23 @@ def cluster(address: str | None) -> Iterator[Cluster]:
                 if node["Alive"]
             ],
         )
+
+
+@contextlib.contextmanager
+def _settings() -> Iterator[None]:
+    """Use our settings of Ray and Tune; a variable that the user has set keeps its value."""
+    levels = {"ray": logging.ERROR, "ray.tune": logging.CRITICAL}  # we report failures
+    before = {name: logging.getLogger(name).level for name in levels}
+    ours = {name: value for name, value in RAY_ENVIRONMENT.items() if name not in os.environ}
+    uv = without_uv_environment() if UV in ours else contextlib.nullcontext()
+    with in_environment(ours), uv:
+        try:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)
 
 
 def check_address(address: str | None) -> None:

@@ -61,7 +61,7 @@ def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            del os.environ[name]
+            os.environ.pop(name, None)  # a trial in this process may have removed it
             if value is not None:
                 os.environ[name] = value
 

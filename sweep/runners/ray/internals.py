@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from ray._private import ray_constants
 from ray._private import worker as ray_worker
 from ray._private.state import state
 from ray.air.execution._internal.actor_manager import RayActorManager
@@ -88,6 +89,16 @@ def silent() -> Iterator[None]:
     `log_to_driver=False` covers the output of workers only.
     """
     with _replaced(ray_worker, _worker_logs_enabled=False):
+        yield
+
+
+@contextlib.contextmanager
+def without_uv_environment() -> Iterator[None]:
+    """Keep Ray from building an environment for its workers where this process runs by `uv run`.
+
+    Ray reads `RAY_ENABLE_UV_RUN_RUNTIME_ENV` once, when it is imported, which others may have done.
+    """
+    with _replaced(ray_constants, RAY_ENABLE_UV_RUN_RUNTIME_ENV=False):
         yield
 
 

@@ -43,6 +43,11 @@ class Reports:
     _step: int = -1
     _seconds: float = 0.0
 
+    @property
+    def looked(self) -> bool:
+        """True if the trial reported a look during training."""
+        return bool(self._looks)
+
     def fraction(self, result: Mapping[str, Any]) -> float:
         """Return the share of training done, 1 where the result does not say.
 
@@ -50,7 +55,7 @@ class Reports:
             BadReport: it is no number above 0 and at most 1.
         """
         value = result.get(self.keys.fraction, 1.0)
-        fraction = _number(value)
+        fraction = number_of(value)
         if not 0 < fraction <= 1 + NEARLY:
             raise BadReport(
                 f"{self.keys.fraction} is {value!r}. It must be above 0 and at most 1, the share "
@@ -104,7 +109,7 @@ class Reports:
         trial: Trial,
     ) -> Observation:
         self._step = max(self._step + 1, int(result.get("training_iteration", 0)))
-        total = _number(result.get("time_total_s", 0.0))
+        total = number_of(result.get("time_total_s", 0.0))
         seconds = max(0.0, total - self._seconds) if math.isfinite(total) else 0.0
         self._seconds += seconds
         cost = Cost(wall_seconds=seconds, device_seconds=seconds * _devices(trial))
@@ -122,14 +127,14 @@ def point_of(config: Mapping[str, Any], prefix: str = "") -> dict[str, float | s
             point |= point_of(value, f"{path}.")
         elif isinstance(value, str | bool):
             point[path] = value
-        elif isinstance(value, Real) and abs(number := _number(value)) < LARGEST:
+        elif isinstance(value, Real) and abs(number := number_of(value)) < LARGEST:
             point[path] = number
     return point
 
 
 def _measure(name: str, key: str, result: Mapping[str, Any]) -> Measure:
     value = result[key]
-    number = _number(value)
+    number = number_of(value)
     if math.isfinite(number):
         if abs(number) >= LARGEST:
             raise BadReport(f"{key} is {number:g}, which is too large to compute with.")
@@ -141,7 +146,7 @@ def _measure(name: str, key: str, result: Mapping[str, Any]) -> Measure:
     )
 
 
-def _number(value: Any) -> float:
+def number_of(value: Any) -> float:
     """Return a number as a float; NaN for anything else."""
     try:
         return math.nan if isinstance(value, str) else float(value)

@@ -29,6 +29,7 @@ from sweep.core.failures import UNPROBED
 from sweep.runners.devices import Devices
 from sweep.runners.interrupt import StopRequest
 from sweep.runners.ray.actor import Actor
+from sweep.runners.ray.guardian import in_environment
 from sweep.runners.ray.internals import NoProgress, actors_of, death_by_memory, forget
 from sweep.runners.ray.watch import DriverOnly, Watch
 from sweep.study import Study
@@ -76,7 +77,7 @@ def drive(
     Raises:
         SweepError: the study raised it, for instance because its storage failed.
     """
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(devices.parallel)
+    pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(devices.parallel)}
     scratch = Path(tempfile.mkdtemp(prefix="sweep-tune-"))
     watch = Watch(stop, devices, hang_seconds=hang_seconds, wait=wait, warn=warn)
     tuner = tune.Tuner(
@@ -98,7 +99,7 @@ def drive(
         ),
     )
     try:
-        with death_by_memory(), actors_of(_actor_class()):
+        with in_environment(pending), death_by_memory(), actors_of(_actor_class()):
             tuner.fit()
     except tune.TuneError:
         if watch.error is not None:

@@ -19,7 +19,6 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.trainable import FunctionTrainable, Trainable
 
-import sweep.runners.ray.cluster  # noqa: F401  # sets Ray's environment before Ray is imported
 from sweep import rules
 from sweep.config.models import RuleConfig
 from sweep.core.errors import ConfigError, StudyWarning
@@ -30,10 +29,10 @@ from sweep.core.outcome import outcome
 from sweep.core.records import Action, Outcome, Verdict, Zone
 from sweep.log.log import MemoryLog
 from sweep.rules import Rule
-from sweep.runners.ray.reports import BadReport, Keys, Reports, point_of
+from sweep.runners.ray.reports import BadReport, Keys, Reports, number_of, point_of
 from sweep.study import Study
 
-ENDED = Failure(error="it ended without an accuracy", cause="ended")
+ENDED = Failure(error="it ended without an accuracy", cause="no accuracy")
 RAISED = Failure(error="it raised an error", cause="exception")
 REMOVED = Failure(error="it was removed", cause="ended")
 
@@ -58,6 +57,11 @@ class GoldilocksScheduler(TrialScheduler):
     to pause on goes on. Results with neither number pass. Held trials are decided when nothing else
     runs. Equivalent to the same rule in a study, except that Tune decides which trial begins and
     when; with `sweep.RuleSearcher` as `search_alg`, the rule decides that too.
+
+    Tune may want the accuracy in every result (`TuneConfig(metric="accuracy")`). Beside a trial's
+    first alpha it is a placeholder, because nothing is probed yet: it is ignored with a warning, as
+    is an accuracy that is no finite number. After `Tuner.restore` the scheduler takes up what each
+    trial last reported, so that no probe is paid twice; repeat alpha beside the accuracy for that.
 
     Args:
         alpha: name of the criterion in the results.
@@ -108,6 +112,8 @@ class GoldilocksScheduler(TrialScheduler):
         self._names: dict[str, str] = {}  # Tune's id of a trial -> the study's, where they differ
         self._warned: set[str] = set()
         self._stalled = 0
+        self._controller: int | None = None  # id of the Tuner's controller that uses this scheduler
+        self._points: dict[str, Mapping[str, Any]] = {}
 
     @property
     def zone(self) -> Zone:
@@ -168,7 +174,10 @@ class GoldilocksScheduler(TrialScheduler):
     # What Tune calls -------------------------------------------------------------------
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        self._study.add(self._name(trial), point_of(trial.config), {})
+        self._claim(tune_controller)
+        self._points[trial.trial_id] = point_of(trial.config)
+        self._study.add(self._name(trial), self._points[trial.trial_id], {})
+        self._recall(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         match self._ingest(trial, result):
@@ -271,7 +280,8 @@ class GoldilocksScheduler(TrialScheduler):
         """
         study, name = self._study, self._name(trial)
         if name not in study.history:
-            self.on_trial_add(None, trial)
+            study.add(name, point_of(trial.config), {})
+        self._check_config(trial)
         self._note_start(name)
         if not study.history.state_of(name).final:
             try:
@@ -283,6 +293,64 @@ class GoldilocksScheduler(TrialScheduler):
         state = study.history.state_of(name)
         return "continue" if state == State.PROBED else study.action(name)
 
+    def _claim(self, tune_controller: Any) -> None:
+        """Raise `ConfigError` where another Tuner uses this scheduler already."""
+        controller = id(getattr(tune_controller, "_tune_controller", tune_controller))
+        if self._controller not in (None, controller):
+            raise ConfigError(
+                "This scheduler belongs to another Tuner: it knows that Tuner's trials. Make a new "
+                "GoldilocksScheduler for each Tuner."
+            )
+        self._controller = controller
+
+    def _check_config(self, trial: Trial) -> None:
+        """Raise `ConfigError` where a trial's config was changed since it was added."""
+        before = self._points.get(trial.trial_id)
+        if before is not None and before != (now := point_of(trial.config)):
+            changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+            raise ConfigError(
+                f"The config of trial {trial.trial_id} was changed while it ran: "
+                f"{', '.join(changed)}. The scheduler compares models by their configs, so leave "
+                "`config` as it is, and change a copy."
+            )
+
+    def _recall(self, trial: Trial) -> None:
+        """Take up what a trial of a restored Tuner had reported before."""
+        result, name = trial.last_result or {}, self._name(trial)
+        ended = trial.status in (Trial.TERMINATED, Trial.ERROR)
+        known = self._keys.alpha in result or self._keys.accuracy in result
+        if not (known or ended):
+            return
+        self._note_start(name)
+        try:
+            if known:
+                self._recall_result(name, trial, result)
+        except BadReport as error:
+            self._warn(name, f"Trial {trial.trial_id} is stopped: {error}")
+            self._fail(trial, Failure(error=str(error), cause="exception"))
+        if ended and not self._study.history.state_of(name).final:
+            self._fail(trial, RAISED if trial.status == Trial.ERROR else ENDED)
+        self._study.working.discard(name)
+
+    def _recall_result(self, name: str, trial: Trial, result: Mapping[str, Any]) -> None:
+        """Observe the last result of a trial; an accuracy in its only result is a placeholder."""
+        study, keys = self._study, self._keys
+        reports = self._reports.setdefault(name, Reports(keys=keys))
+        if reports.fraction(result) < 1:
+            self._observe(name, trial, result)
+            return
+        probed = math.isfinite(number_of(result.get(keys.accuracy))) and (
+            keys.alpha not in result or int(result.get("training_iteration", 1)) > 1
+        )
+        if keys.alpha in result:
+            study.observe(name, reports.final("measured", "alpha", keys.alpha, result, trial))
+        if not probed or study.history.state_of(name).final:
+            return
+        if study.history.state_of(name) in (State.WAITING, State.HELD):
+            reason = "it was probed before the Tuner was restored"
+            study.overrule(Verdict(trial_id=name, action="continue", reason=reason))
+        study.observe(name, reports.final("probed", "accuracy", keys.accuracy, result, trial))
+
     def _observe(self, name: str, trial: Trial, result: Mapping[str, Any]) -> None:
         study, keys = self._study, self._keys
         reports = self._reports.setdefault(name, Reports(keys=keys))
@@ -292,12 +360,31 @@ class GoldilocksScheduler(TrialScheduler):
             if training and (look := reports.look(result, trial)) is not None:
                 study.observe(name, look)
             return
-        if keys.alpha in result and study.history.state_of(name) == State.TRAINING:
-            study.observe(name, reports.final("measured", "alpha", keys.alpha, result, trial))
         unneeded = "alpha" not in getattr(study.rule, "needs", ())
         expected = (State.TRAINING, State.PROBING) if unneeded else (State.PROBING,)
-        if keys.accuracy in result and study.history.state_of(name) in expected:
+        first = keys.alpha in result and study.history.state_of(name) == State.TRAINING
+        if first:
+            study.observe(name, reports.final("measured", "alpha", keys.alpha, result, trial))
+        if keys.accuracy not in result:
+            return
+        accuracy = result[keys.accuracy]
+        looks = reports.looked or keys.fraction in result or getattr(study.rule, "begins", False)
+        if first and not looks:
+            self._ignore(trial, "stands beside its first alpha, before a probe")
+        elif study.history.state_of(name) not in expected:
+            pass  # it is probed already, or was not told to go on
+        elif looks or isinstance(accuracy, str) or math.isfinite(number_of(accuracy)):
             study.observe(name, reports.final("probed", "accuracy", keys.accuracy, result, trial))
+        else:
+            self._ignore(trial, f"is {accuracy}")
+
+    def _ignore(self, trial: Trial, why: str) -> None:
+        """Warn once that an accuracy is a placeholder."""
+        self._warn(
+            "placeholder",
+            f"Trial {trial.trial_id}: its {self._keys.accuracy} {why}, so it is a placeholder and "
+            "is ignored. The same holds for other trials.",
+        )
 
     def _doubt(self, name: str, trial: Trial, result: Mapping[str, Any]) -> None:
         """Warn of an accuracy in percent, if the rule compares accuracies with points."""
