@@ -42,7 +42,7 @@ def of_study(results: Results, outcome: Outcome) -> list[str]:
     lines.append(_winner(outcome, results.metric))
     lines.append("")
     lines.append(f'Query   sweep query {results.location} "{_example(results.trials)}"')
-    if outcome.winner is not None:
+    if outcome.winner is not None and results.config.trial == "pretrain":
         lines.append(f"Export  sweep export {results.location} -o encoder.safetensors")
     return lines
 

@@ -6,6 +6,7 @@ method, and chooses the rule if it is `auto`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import torch
 from sweep import encoders, methods, proposers, rules
 from sweep.config.space import Candidate, candidates
 from sweep.config.study import StudyConfig
-from sweep.core.errors import ConfigError, DataError
+from sweep.core.errors import ConfigError, DataError, StudyWarning
 from sweep.core.plugins import Bound, resolve
 from sweep.datasets.cache import Data, Reader, fingerprint, load
 from sweep.datasets.few_labels import with_labels
@@ -86,6 +87,7 @@ def prepare(
     data, data_digest = _images(config, read)
     config = _filled_in(config, rule, proposer)
     space = candidates(config, data_digest, binder())
+    _check_count(config, space)
     prior = _prior(config, rule, space) if sources is None else Prior(sources=sources)
     if prior.sources:
         prepared_rule = bind_rule(config, sources=prior.sources).make()
@@ -113,6 +115,18 @@ def prepare(
         choice=choice,
         unused=unused,
     )
+
+
+def _check_count(config: StudyConfig, space: Sequence[Candidate]) -> None:
+    """Warn where a random draw gave fewer different candidates than were asked for."""
+    asked = config.space.count
+    if config.space.draw == "random" and asked is not None and len(space) < asked:
+        warnings.warn(
+            f"space.count is {asked}, but the draws gave {len(space)} different candidates. Lists "
+            "hold few values; a range, low to high, holds more.",
+            StudyWarning,
+            stacklevel=2,
+        )
 
 
 def _chosen(config: StudyConfig, read: Reader) -> auto.Choice:

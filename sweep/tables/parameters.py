@@ -23,9 +23,17 @@ def part(config: Config, name: str) -> Config:
     return table if isinstance(table, dict) else {}
 
 
+def own_code(config: Config) -> bool:
+    """Return whether a config is of the user's own training code.
+
+    Such a config also holds the defaults of the built-in model, which say nothing about it.
+    """
+    return bool(config.get("trial", "pretrain") != "pretrain")
+
+
 def method(config: Config) -> Config:
     """Return the method's table in a candidate's config: its `name` and its parameters."""
-    return part(config, "method")
+    return {} if own_code(config) else part(config, "method")
 
 
 def method_parameters(config: Config) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from sweep.tables.arrow import (
     kind_of,
     to_arrow,
 )
-from sweep.tables.parameters import between, column, method, method_parameters, part
+from sweep.tables.parameters import between, column, method, method_parameters, own_code, part
 from sweep.tables.schemas import TRIALS
 
 _FIXED = ("seed", "method", "encoder", "dataset", "epochs")
@@ -130,14 +130,10 @@ class Trials:
             "winner": False,
         }
         if config := event.config:
-            data = part(config, "data")
             row |= {
                 "seed": as_type(config.get("seed"), pa.int64()),
-                "method": method(config).get("name"),
-                "encoder": part(config, "encoder").get("name"),
-                "dataset": data.get("name") or data.get("path") or "cluttered_digits",
-                "epochs": as_type(part(config, "train").get("epochs"), pa.int64()),
                 "config_digest": _digest(config),
+                **_of_pretraining(config),
             }
         parameters = {column(name): value for name, value in method_parameters(config).items()}
         for name, value in event.point.items():
@@ -237,6 +233,20 @@ class Trials:
             else:
                 order.append(place)
         return order
+
+
+def _of_pretraining(config: Mapping[str, Any]) -> Row:
+    """Return what the built-in trial trains; only the images' place for the user's own code."""
+    data = part(config, "data")
+    dataset = data.get("name") or data.get("path")
+    if own_code(config):
+        return {"dataset": dataset if data.get("path") else None}
+    return {
+        "method": method(config).get("name"),
+        "encoder": part(config, "encoder").get("name"),
+        "dataset": dataset or "cluttered_digits",
+        "epochs": as_type(part(config, "train").get("epochs"), pa.int64()),
+    }
 
 
 def _of_probe(detail: Mapping[str, Any]) -> Row:
