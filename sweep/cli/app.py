@@ -26,6 +26,7 @@ from sweep.cli import (
     replay,
     report,
     run,
+    send,
     start,
     stop,
     studies,
@@ -58,6 +59,7 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Take things away": {
         "export": read.export,
         "dump": studies.dump,
+        "send": send.send,
         "rm": studies.rm,
     },
     "Rules, tables and models that exist": {

@@ -26,6 +26,7 @@ NOT_RUN = {
     "sweep run photos.toml name=again": "half an hour",
     "sweep show quickstart --why 61baa8fe65": "names a trial of the README's own run",
     "sweep watch quickstart": "tests/cli/test_watch.py watches a study that runs",
+    "sweep send quickstart --to optuna --follow": "tests/exporters sends while a study runs",
     "sweep view": "serves until Ctrl-C; tests/report drives it",
 }
 """Command -> why it is not run here."""
