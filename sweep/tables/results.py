@@ -5,20 +5,28 @@ Only `Results.sql` imports DuckDB.
 
 from __future__ import annotations
 
+import html
+import importlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from sweep.config.study import StudyConfig
-from sweep.core.errors import StudyError
+from sweep.core.errors import StudyError, UserError, unknown_name
 from sweep.core.events import StudyFinished
 from sweep.core.records import MEASURES_OF_PROBE, Outcome
 from sweep.log.study_folder import find, log_of
 from sweep.storage.base import NativePath
 from sweep.storage.location import Address, Location, locate
+from sweep.tables.parameters import between
+from sweep.tables.schemas import SCHEMAS
 from sweep.tables.snapshots import StudyTables
 from sweep.tables.status import with_status_now
+
+SHOWN = 10
+"""Trials that a notebook shows of a study."""
 
 
 @dataclass(frozen=True, init=False, slots=True)
@@ -108,6 +116,76 @@ class Results:
         from sweep.tables.query import query  # DuckDB takes half a second to import
 
         return query([self.location], text)
+
+    def to_pandas(self, table: str = "trials") -> Any:
+        """Return a table as a pandas DataFrame; pandas comes with Ray Tune.
+
+        Raises:
+            UserError: pandas is not installed.
+            StudyError: there is no such table.
+        """
+        try:
+            return self._table(table).to_pandas()
+        except ModuleNotFoundError as error:
+            raise _missing("to_pandas", "pandas") from error
+
+    def to_polars(self, table: str = "trials") -> Any:
+        """Return a table as a polars DataFrame.
+
+        Raises:
+            UserError: polars is not installed.
+            StudyError: there is no such table.
+        """
+        try:
+            polars = importlib.import_module("polars")
+        except ModuleNotFoundError as error:
+            raise _missing("to_polars", "polars") from error
+        return polars.from_arrow(self._table(table))
+
+    def _table(self, name: str) -> pa.Table:
+        if name not in SCHEMAS:
+            raise StudyError(unknown_name("The table", name, list(SCHEMAS)))
+        return getattr(self, name)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how far the study is, and its best trials."""
+        trials, metric = self.trials, self.metric
+        status = ", ".join(str(word) for word in self.studies["status"].to_pylist())
+        names = trials.column_names
+        varied = [
+            name
+            for name in between(names)
+            if name not in MEASURES_OF_PROBE and len(set(trials[name].to_pylist())) > 1
+        ]
+        shown = dict.fromkeys(["trial_id", *varied, "alpha", "rankme", metric, "status"])
+        rows = (
+            trials.sort_by([(metric, "descending")]).slice(0, SHOWN).select(list(shown)).to_pylist()
+        )
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
+        body = "".join(
+            "<tr>"
+            + "".join(f"<td>{html.escape(_cell(row[name]))}</td>" for name in shown)
+            + "</tr>"
+            for row in rows
+        )
+        title = f"<b>{html.escape(self.name)}</b>: {html.escape(status)}"
+        return (
+            f"<p>{title}, {trials.num_rows} trials; the best {len(rows)}:</p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _missing(method: str, library: str) -> UserError:
+    return UserError(
+        f"{method} needs {library}, which is not installed: pip install {library}. `trials` and "
+        "the other tables are Arrow tables, which need nothing more."
+    )
 
 
 def load(study: Address, *, results: Address = "results") -> Results:
