@@ -177,5 +177,6 @@ def _extras(asked: list[Requirement]) -> Iterator[Finding]:
         missing = [need.name for need in needs if _library(need).state == "wrong"]
         seen = f"installed: {', '.join(need.name for need in needs)}"
         if missing:
-            seen = f"not installed: {', '.join(missing)}; pip install 'sweep[{extra}]' has it"
+            libraries = ", ".join(missing)
+            seen = f"not installed: {libraries}; in sweep's repository: pip install '.[{extra}]'"
         yield Finding(check=f"extra {extra}", state="ok", seen=seen)

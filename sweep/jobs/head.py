@@ -157,8 +157,8 @@ def _client(address: str) -> tuple[Any, str]:
         from sweep.runners.ray.internals import job_client
     except ImportError as error:
         raise ConfigError(
-            f"Jobs of a cluster need {error.name}, which is not installed: "
-            "pip install 'sweep[cluster]'."
+            f"Jobs of a cluster need {error.name}, which is not installed. In sweep's repository: "
+            "pip install '.[cluster]'"
         ) from None
     return job_client(address)
 
@@ -216,6 +216,6 @@ def _sentence(address: str, error: Exception) -> UserError:
         return NoAnswer(
             f"No head answers at {address}. `ray start --head` starts one, and prints its address "
             "for jobs. It has a job server where ray[default] is installed "
-            "(pip install 'sweep[cluster]')."
+            "(in sweep's repository: pip install '.[cluster]')."
         )
     return UserError(f"The head at {address} refuses: {text[:500]}")

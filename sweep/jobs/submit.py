@@ -201,7 +201,8 @@ def _why(job: Job, text: str) -> str:
     if job.exit_code == 127 or "sweep: not found" in text or "No such command" in text:
         return (
             "The head node's environment has no `sweep`, or an older one. Install the same version "
-            "on every node (pip install 'sweep[cluster]'), or start Ray from the image."
+            "on every node (in its repository: pip install '.[cluster]'), or start Ray from the "
+            "image."
         )
     last = " ".join(lines[-5:]) or job.message
     return f"The job ended before its first step was done: {last[-500:]}"

@@ -300,7 +300,7 @@ def _tiff(encoded: bytes) -> npt.NDArray[Any]:
     try:
         import tifffile  # an extra; the machines of many users lack it
     except ModuleNotFoundError:
-        raise ValueError("this TIFF needs tifffile: pip install 'sweep[tiff]'") from None
+        raise ValueError("this TIFF needs tifffile: pip install tifffile") from None
     try:
         with tifffile.TiffFile(io.BytesIO(encoded)) as file:
             page: Any = file.pages[0]
