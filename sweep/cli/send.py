@@ -49,6 +49,8 @@ def send(
         while follow and loaded.studies["status"].to_pylist() == ["running"]:
             time.sleep(seconds)
             sent = EXPORTERS[to](loaded, output)
+        if follow:  # what the driver logged between the last look and its end
+            sent = EXPORTERS[to](loaded, output)
     except KeyboardInterrupt:
         echo("Sending has ended; the study goes on.")
     echo(f"Sent {sent.trials} trials to {sent.target}.")

@@ -1,14 +1,15 @@
 """A study as a study of Optuna, in SQLite or in a journal file, for optuna-dashboard.
 
-Each trial that began is one trial of Optuna, with the times of its attempts: `COMPLETE` with its
-accuracy if it was probed at the end, `PRUNED` if it was stopped, collapsed or left, `FAIL` if it
-failed, else `RUNNING`. Accuracies of early probes are its intermediate values, by step. Alpha,
+Each trial that began is one trial of Optuna, with the times of its attempts: `COMPLETE` with
+`probe.metric` (the accuracy) if it was probed at the end, `PRUNED` if it was stopped, collapsed or
+left, `FAIL` if it failed, else `RUNNING`. Early probes are its intermediate values, by step. Alpha,
 RankMe, other criteria, the zone and the reason of the last verdict are its attributes.
 Optuna's own interface: https://optuna.readthedocs.io/en/stable/reference/study.html
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    check_distribution_compatibility,
+)
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.core.errors import UserError
+from sweep.core.records import measures_of_probe
 from sweep.exporters.base import Sent
 from sweep.tables.parameters import between
 from sweep.tables.results import Results
@@ -100,7 +107,8 @@ def _update(study: optuna.Study, storage: BaseStorage, results: Results) -> None
     # An attribute names the trial, because Optuna numbers trials by itself.
     known = {t.user_attrs.get("trial_id"): t for t in study.get_trials(deepcopy=False)}
     study_id = storage.get_study_id_from_name(study.study_name)
-    for trial in _trials(results):
+    taken = {name: kind for t in known.values() for name, kind in t.distributions.items()}
+    for trial in _trials(results, taken):
         before = known.get(trial.user_attrs["trial_id"])
         if before is None:
             study.add_trial(trial)
@@ -114,16 +122,25 @@ def _update(study: optuna.Study, storage: BaseStorage, results: Results) -> None
                 storage.set_trial_state_values(number, trial.state, trial.values)
 
 
-def _trials(results: Results) -> list[FrozenTrial]:
-    """Return the trials that began, as Optuna's, in the order in which they began."""
-    table = results.trials
+def _trials(results: Results, taken: Mapping[str, BaseDistribution]) -> list[FrozenTrial]:
+    """Return the trials that began, as Optuna's, in the order in which they began.
+
+    Args:
+        results: of the study.
+        taken: the distributions of the parameters that the target holds already.
+    """
+    over = results.outcome is not None  # before the rows: a study that ends later is not over yet
+    metric, table = results.metric, results.trials
     rows = table.to_pylist()
     names = [n for n in (*between(table.column_names), *FIXED) if len({r[n] for r in rows}) > 1]
-    distributions = {name: _distribution([row[name] for row in rows]) for name in names}
+    for row in rows:
+        row.update({name: _plain(row[name]) for name in names})
+    distributions = {
+        name: _distribution(name, [row[name] for row in rows], taken.get(name)) for name in names
+    }
     measured = ["alpha", "rankme", *_criteria(table.column_names)]
     attributes = [*measured, "zone_lo", "zone_hi", "reason", "test_accuracy", "status"]
     times, looks = _times(results.attempts.to_pylist()), _looks(results)
-    over = results.outcome is not None
     found = []
     for row in rows:
         name = row["trial_id"]
@@ -131,7 +148,7 @@ def _trials(results: Results) -> list[FrozenTrial]:
             continue
         began, ended = times[name]
         state = _state(str(row["status"]), over=over)
-        value = row["accuracy"] if state == TrialState.COMPLETE else None
+        value = row[metric] if state == TrialState.COMPLETE else None
         given = {k: row[k] for k in names if row[k] is not None}
         found.append(
             FrozenTrial(
@@ -166,13 +183,40 @@ def _state(status: str, *, over: bool) -> TrialState:
     return TrialState.RUNNING
 
 
-def _distribution(values: Iterable[Any]) -> BaseDistribution:
-    """Return the distribution of a varied field, from the values of all candidates."""
+def _plain(value: Any) -> Any:
+    """Return a value that Optuna takes: others, such as lists, as JSON."""
+    plain = value is None or isinstance(value, str | bool | int | float)
+    return value if plain else json.dumps(value, default=str)
+
+
+def _distribution(
+    name: str, values: Iterable[Any], taken: BaseDistribution | None
+) -> BaseDistribution:
+    """Return the distribution of a varied field, from the values of all candidates.
+
+    Raises:
+        UserError: the target has another one, which Optuna cannot widen to it: the study's space
+            was enlarged since.
+    """
     known = [value for value in values if value is not None]
+    found: BaseDistribution
     if all(isinstance(v, int | float) and not isinstance(v, bool) for v in known):
         low, high = float(min(known)), float(max(known))
-        return FloatDistribution(low, high, log=low > 0 and high / low >= LOG_RATIO)
-    return CategoricalDistribution(sorted(set(known), key=str))
+        log = low > 0 and high / low >= LOG_RATIO
+        if isinstance(taken, FloatDistribution):  # Optuna widens a range, and keeps its axis
+            log = taken.log and low > 0
+        found = FloatDistribution(low, high, log=log)
+    else:
+        found = CategoricalDistribution(sorted(set(known), key=str))
+    try:
+        if taken is not None:
+            check_distribution_compatibility(taken, found)
+    except ValueError:
+        raise UserError(
+            f"The target holds {name} with other values, because the study's space was enlarged, "
+            "and Optuna cannot change them. Give a new target with -o."
+        ) from None
+    return found
 
 
 def _times(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[datetime, datetime | None]]:
@@ -189,10 +233,13 @@ def _local(time: datetime) -> datetime:
 
 
 def _looks(results: Results) -> dict[str, dict[int, float]]:
-    """Return trial_id -> {step: accuracy} of the probes."""
+    """Return trial_id -> {step: value of `probe.metric`} of the probes."""
     found: dict[str, dict[int, float]] = {}
+    metric = results.metric
     for row in results.measures.to_pylist():
         value = row["value"]
+        if metric != "accuracy":
+            value = measures_of_probe(json.loads(row["detail"] or "{}")).get(metric, (None,))[0]
         probed = row["stage"] == "probed" and row["name"] == "accuracy"
         if probed and value is not None and math.isfinite(value):
             found.setdefault(row["trial_id"], {})[int(row["step"])] = value

@@ -6,7 +6,6 @@ Only `Results.sql` imports DuckDB.
 from __future__ import annotations
 
 import html
-import importlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +136,7 @@ class Results:
             StudyError: there is no such table.
         """
         try:
-            polars = importlib.import_module("polars")
+            import polars  # of the user's own environment
         except ModuleNotFoundError as error:
             raise _missing("to_polars", "polars") from error
         return polars.from_arrow(self._table(table))

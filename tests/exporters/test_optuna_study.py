@@ -7,13 +7,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.cli.app import run_command
 from sweep.core.errors import UserError
-from sweep.exporters.optuna_study import send
+from sweep.exporters.optuna_study import _distribution, _plain, send
 from sweep.launch import launch
 from sweep.log.study_folder import EVENTS
 from sweep.tables.results import Results
@@ -96,6 +97,40 @@ def test_a_target_that_cannot_be_is_a_sentence(finished: Results, tmp_path: Path
     )
     with pytest.raises(UserError, match="another study named small"):
         send(finished, f"sqlite:///{tmp_path}/o.db")
+
+
+def test_a_study_of_another_metric_has_its_values(tmp_path: Path) -> None:
+    study = small_study(
+        "probe.metric=balanced_accuracy",
+        "probe.at=[0.5]",
+        "train.epochs=2",
+        space={"axes": {"d": [8, 16]}},
+        rule={"name": "all"},
+    )
+    launch.run(study, results=tmp_path)
+    results = Results(tmp_path / study.name)
+    send(results, f"sqlite:///{tmp_path}/study.db")
+    rows = {row["trial_id"]: row for row in results.trials.to_pylist()}
+    for trial in read(f"sqlite:///{tmp_path}/study.db").trials:
+        wanted = rows[trial.user_attrs["trial_id"]]["balanced_accuracy"]
+        assert trial.value == wanted
+        assert len(trial.intermediate_values) == 2
+        assert trial.intermediate_values[max(trial.intermediate_values)] == wanted
+
+
+def test_a_space_that_was_enlarged_is_widened_or_a_sentence() -> None:
+    narrow = _distribution("d", [1, 10], None)
+    assert _distribution("d", [1, 10, 1000], narrow) == FloatDistribution(1, 1000)
+    assert _distribution("d", [1, 1000], None) == FloatDistribution(1, 1000, log=True)
+    names = _distribution("flip", ["a", "b"], None)
+    assert _distribution("flip", ["b", "a", None], names) == names
+    with pytest.raises(UserError, match="flip with other values"):
+        _distribution("flip", ["a", "b", "c"], names)
+
+
+def test_a_list_is_a_text() -> None:
+    assert _plain([1, 2]) == "[1, 2]"
+    assert [_plain(value) for value in (None, True, 1, 0.5, "x")] == [None, True, 1, 0.5, "x"]
 
 
 def test_the_command_says_how_to_open_it(
