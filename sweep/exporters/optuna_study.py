@@ -38,8 +38,10 @@ MARK = "sweep"
 """The attribute of Optuna's study that says from which study it was made."""
 FIXED = ("seed", "method", "encoder", "epochs")
 """Columns of `trials` that may vary, beside those of the space."""
-LEFT = ("held", "measured", "stopped", "degenerate", "nonfinite")
-"""States in which a trial of a study that has ended gets no accuracy any more."""
+ENDED = ("stopped", "degenerate", "nonfinite")
+"""States of a trial that gets no accuracy at the end."""
+LEFT = ("held", "measured")
+"""States of a trial that gets none either, once its study has ended."""
 LOG_RATIO = 100.0
 """A parameter whose values span such a ratio has a logarithmic axis."""
 
@@ -178,7 +180,7 @@ def _state(status: str, *, over: bool) -> TrialState:
         return TrialState.COMPLETE
     if status == "failed":
         return TrialState.FAIL
-    if status in ("stopped", "degenerate", "nonfinite") or (over and status in LEFT):
+    if status in ENDED or (over and status in LEFT):
         return TrialState.PRUNED
     return TrialState.RUNNING
 
